@@ -1,0 +1,39 @@
+"""Build customer-data connectors for Hull, with the platform they talk to bundled in memory.
+
+The names below are loaded when they are first used, so that a process which only sends data never pays for the
+web framework or the platform.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hull_sdk.client import Client
+    from hull_sdk.connector import Connector
+    from hull_sdk.context import Context, current_context
+    from hull_sdk.flask_app import Middleware, incoming
+
+__all__ = ["Client", "Connector", "Context", "Middleware", "__version__", "current_context", "incoming"]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Client": "hull_sdk.client",
+    "Connector": "hull_sdk.connector",
+    "Context": "hull_sdk.context",
+    "Middleware": "hull_sdk.flask_app",
+    "current_context": "hull_sdk.context",
+    "incoming": "hull_sdk.flask_app",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hull_sdk' has no attribute {name!r}; it has {', '.join(sorted(_HOMES))}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

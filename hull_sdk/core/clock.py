@@ -1,0 +1,198 @@
+"""The door to time: clocks, and the formats in which times travel.
+
+Everything that asks for the time asks a :class:`Clock`. Times inside the package are Unix seconds
+(``float``) or aware UTC datetimes; the functions here are the only ones that read and write their text forms.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from abc import ABC, abstractmethod
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+__all__ = [
+    "VIRTUAL_START",
+    "Clock",
+    "OffsetClock",
+    "SystemClock",
+    "VirtualClock",
+    "iso_millis",
+    "iso_seconds",
+    "parse_http_date",
+    "parse_time",
+]
+
+#: Where a virtual clock starts unless it is told otherwise.
+VIRTUAL_START: Final = datetime(2024, 1, 1, tzinfo=UTC)
+
+#: Numbers below this are Unix seconds, the others Unix milliseconds.
+SECONDS_LIMIT: Final = 10**11
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?", re.DOTALL)
+_SPACED_ZONE = re.compile(r"\s+(UTC|Z|[+-]\d{2}:?\d{2})$")
+
+
+class Clock(ABC):
+    """Tells the time; pass one where a component takes ``clock=``."""
+
+    @abstractmethod
+    def time(self) -> float:
+        """Return the current time in Unix seconds, for example ``1704448800.25``."""
+
+    @abstractmethod
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards, for measuring durations."""
+
+    def now(self) -> datetime:
+        """Return the current time as an aware UTC datetime."""
+        return datetime.fromtimestamp(self.time(), UTC)
+
+
+class SystemClock(Clock):
+    """The machine's own clock."""
+
+    def time(self) -> float:
+        """Return the machine's time in Unix seconds."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Return the machine's monotonic seconds."""
+        return time.monotonic()
+
+
+class VirtualClock(Clock):
+    """A clock that stands still until somebody moves it.
+
+    Args:
+        start: Aware datetime at which it starts; 2024-01-01T00:00:00Z by default.
+    """
+
+    def __init__(self, start: datetime = VIRTUAL_START) -> None:
+        self._start = start.timestamp()
+        self._elapsed = 0.0
+
+    def time(self) -> float:
+        """Return the virtual time in Unix seconds."""
+        return self._start + self._elapsed
+
+    def monotonic(self) -> float:
+        """Return the virtual seconds since the start."""
+        return self._elapsed
+
+    def move_to(self, monotonic_s: float) -> None:
+        """Move forward to a point on :meth:`monotonic`; a point in the past changes nothing.
+
+        Args:
+            monotonic_s: Seconds since the start, for example ``3600.0``.
+        """
+        self._elapsed = max(self._elapsed, monotonic_s)
+
+
+class OffsetClock(Clock):
+    """Another clock, shifted: moves domain time without touching the clock underneath.
+
+    Args:
+        base: The clock underneath.
+    """
+
+    def __init__(self, base: Clock) -> None:
+        self.base = base
+        self.offset_s = 0.0
+
+    def time(self) -> float:
+        """Return the shifted time in Unix seconds."""
+        return self.base.time() + self.offset_s
+
+    def monotonic(self) -> float:
+        """Return the shifted monotonic seconds."""
+        return self.base.monotonic() + self.offset_s
+
+    def shift(self, seconds: float) -> None:
+        """Move forward by ``seconds``, for example ``60.0``."""
+        self.offset_s += seconds
+
+
+def iso_millis(moment: datetime | float) -> str:
+    """Write a time the way firehose messages carry it.
+
+    Args:
+        moment: Aware datetime or Unix seconds.
+
+    Returns:
+        For example ``"2024-01-05T10:00:01.000Z"``.
+    """
+    if not isinstance(moment, datetime):
+        moment = datetime.fromtimestamp(moment, UTC)
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def iso_seconds(moment: datetime | float) -> str:
+    """Write a time the way reports carry it.
+
+    Args:
+        moment: Aware datetime or Unix seconds.
+
+    Returns:
+        For example ``"2024-01-05T10:00:01Z"``.
+    """
+    if not isinstance(moment, datetime):
+        moment = datetime.fromtimestamp(moment, UTC)
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(value: Any) -> datetime | None:
+    """Read a time in any form that the protocol knows (section "Dates" of ``docs/protocol.md``).
+
+    Args:
+        value: ISO 8601 text with ``T`` or a blank, with or without a zone (then UTC); Unix seconds or
+            milliseconds as a number or as text; an aware or naive datetime.
+
+    Returns:
+        An aware UTC datetime, or ``None`` when the value is no time.
+    """
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return _from_number(float(value))
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    if _NUMBER.fullmatch(text):
+        return _from_number(float(text))
+    if not _ISO_DATE.fullmatch(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(_SPACED_ZONE.sub(_join_zone, text))
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_http_date(text: str) -> datetime | None:
+    """Read the date form of HTTP headers, for example ``"Fri, 05 Jan 2024 10:00:00 GMT"``."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _join_zone(match: re.Match[str]) -> str:
+    return "Z" if match[1] in {"UTC", "Z"} else match[1]
+
+
+def _from_number(number: float) -> datetime | None:
+    if not math.isfinite(number):
+        return None
+    seconds = number if abs(number) < SECONDS_LIMIT else number / 1000
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    except OverflowError:
+        return None

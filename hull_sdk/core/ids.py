@@ -1,0 +1,77 @@
+"""The door to randomness: ids, jitter, and the seeded source that makes a run repeatable."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import uuid
+from abc import ABC, abstractmethod
+
+__all__ = ["Ids", "SeededIds", "SystemIds"]
+
+
+class Ids(ABC):
+    """A source of ids and random numbers."""
+
+    @abstractmethod
+    def uuid(self) -> str:
+        """Return a version 4 UUID, for example ``"0b5c6b3e-8f43-4f3a-9d6e-0a6a5c1f7e2d"``."""
+
+    @abstractmethod
+    def object_id(self) -> str:
+        """Return 24 hexadecimal characters, the form of the platform's own ids."""
+
+    @abstractmethod
+    def secret(self) -> str:
+        """Return 32 hexadecimal characters that nobody can guess."""
+
+    @abstractmethod
+    def random(self) -> float:
+        """Return a number from 0.0 up to, but not including, 1.0."""
+
+
+class SystemIds(Ids):
+    """Ids that the operating system's random source makes."""
+
+    def uuid(self) -> str:
+        """Return a fresh version 4 UUID."""
+        return str(uuid.uuid4())
+
+    def object_id(self) -> str:
+        """Return 24 fresh hexadecimal characters."""
+        return secrets.token_hex(12)
+
+    def secret(self) -> str:
+        """Return 32 fresh hexadecimal characters."""
+        return secrets.token_hex(16)
+
+    def random(self) -> float:
+        """Return a random number for jitter."""
+        return random.random()  # noqa: S311 - jitter, not a secret
+
+
+class SeededIds(Ids):
+    """Ids that repeat: the same seed gives the same sequence.
+
+    Args:
+        seed: Any integer, for example ``0``.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
+
+    def uuid(self) -> str:
+        """Return the next version 4 UUID of the sequence."""
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+    def object_id(self) -> str:
+        """Return the next 24 hexadecimal characters of the sequence."""
+        return f"{self._random.getrandbits(96):024x}"
+
+    def secret(self) -> str:
+        """Return the next 32 hexadecimal characters of the sequence."""
+        return f"{self._random.getrandbits(128):032x}"
+
+    def random(self) -> float:
+        """Return the next number of the sequence."""
+        return self._random.random()

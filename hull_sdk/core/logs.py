@@ -1,0 +1,78 @@
+"""Structured events on standard ``logging``: a stable event name, fields beside it, secrets masked.
+
+The package adds no handler and sets no level. ``JsonFormatter`` writes one JSON line per record for whoever
+wants that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from hull_sdk.core import json
+from hull_sdk.core.clock import iso_millis
+from hull_sdk.core.masking import mask, mask_text
+
+__all__ = ["JsonFormatter", "emit", "fields_of"]
+
+
+def emit(
+    logger: logging.Logger,
+    level: int,
+    event: str,
+    fields: Mapping[str, Any] | None = None,
+    *,
+    exc_info: BaseException | None = None,
+) -> None:
+    """Log one event; nothing is computed when nobody listens.
+
+    Args:
+        logger: The module's logger.
+        level: For example ``logging.INFO``.
+        event: Stable name, for example ``"incoming.user.success"``.
+        fields: JSON-like data; secrets are masked here.
+        exc_info: The error to append, if any.
+    """
+    if logger.isEnabledFor(level):
+        logger.log(level, "%s", event, extra={"hull": mask(dict(fields or {}))}, exc_info=exc_info)
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the fields of a record that :func:`emit` wrote, or an empty dict."""
+    fields = getattr(record, "hull", None)
+    return fields if isinstance(fields, dict) else {}
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes a record as one JSON line: ``level``, ``message``, ``logger``, ``timestamp`` and the fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line of JSON, secrets masked.
+
+        Args:
+            record: Any log record, also one that another library wrote.
+        """
+        line: dict[str, Any] = {
+            "timestamp": iso_millis(datetime.fromtimestamp(record.created, UTC)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": mask_text(record.getMessage()),
+        }
+        line.update(mask(fields_of(record)))
+        if record.exc_info:
+            line["error"] = mask_text(self.formatException(record.exc_info))
+        return json.dumps(_plain(line)).decode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if value - value == 0.0 else str(value)
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    return str(value)

@@ -1,0 +1,58 @@
+"""The doors, bundled: what a component needs to tell time, make ids, start work and reach the network."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from hull_sdk.core.clock import VIRTUAL_START, Clock, VirtualClock
+from hull_sdk.core.ids import Ids, SeededIds, SystemIds
+from hull_sdk.core.net import HttpNetwork, Network, WsgiNetwork
+from hull_sdk.core.tasks import Tasks, ThreadTasks, VirtualTasks
+
+__all__ = ["Runtime"]
+
+
+class Runtime:
+    """Clock, ids, tasks and network, passed around as one.
+
+    Components keep the bundle and ask it each time, so that a test can exchange what is inside.
+
+    Args:
+        tasks: Background work; its clock is the bundle's clock.
+        ids: Ids and randomness.
+        net: The network.
+    """
+
+    def __init__(self, *, tasks: Tasks, ids: Ids, net: Network) -> None:
+        self.tasks = tasks
+        self.ids = ids
+        self.net = net
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that everything on this bundle reads."""
+        return self.tasks.clock
+
+    @classmethod
+    def system(cls) -> Runtime:
+        """Return the real thing: machine clock, random ids, threads and sockets."""
+        return cls(tasks=ThreadTasks(), ids=SystemIds(), net=HttpNetwork())
+
+    @classmethod
+    def virtual(cls, seed: int = 0, start: datetime = VIRTUAL_START) -> Runtime:
+        """Return a bundle without threads, sockets or waiting, which repeats itself.
+
+        Args:
+            seed: Seed of ids and jitter.
+            start: Aware datetime at which the clock starts.
+        """
+        tasks = VirtualTasks(VirtualClock(start))
+        return cls(tasks=tasks, ids=SeededIds(seed), net=WsgiNetwork(tasks.clock.time))
+
+    def become(self, other: Runtime) -> None:
+        """Take over the doors of another bundle; everything that holds this one follows.
+
+        Args:
+            other: Whose doors to use from now on.
+        """
+        self.tasks, self.ids, self.net = other.tasks, other.ids, other.net

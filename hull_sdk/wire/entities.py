@@ -1,0 +1,136 @@
+"""Users and accounts as the wire knows them: identifiers, claims, and the names of report fields.
+
+Rules: sections "Claims" and "Reports" of ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from hull_sdk.errors import InvalidArgumentError
+
+__all__ = [
+    "CLAIM_NAMES",
+    "DERIVED_FIELDS",
+    "ROOT_ATTRIBUTES",
+    "Claims",
+    "EntityKind",
+    "attribute_of",
+    "claims_of",
+    "report_key",
+]
+
+EntityKind = Literal["user", "account"]
+
+#: Identifiers by name, for example ``{"email": "ann@acme.test"}``.
+Claims = dict[str, str]
+
+#: The identifiers of each kind, strongest first.
+CLAIM_NAMES: Final[dict[EntityKind, tuple[str, ...]]] = {
+    "user": ("id", "external_id", "email", "anonymous_id"),
+    "account": ("id", "external_id", "domain", "anonymous_id"),
+}
+
+#: Attributes that stand at the root of a user report instead of under ``traits_``.
+ROOT_ATTRIBUTES: Final = frozenset(
+    {
+        "accepts_marketing",
+        "address_city",
+        "address_country",
+        "address_state",
+        "contact_email",
+        "created_at",
+        "description",
+        "email",
+        "first_name",
+        "is_approved",
+        "last_name",
+        "name",
+        "phone",
+        "picture",
+        "sign_up_url",
+    }
+)
+
+#: Report fields that the platform derives; ``traits`` messages cannot write them.
+DERIVED_FIELDS: Final[dict[EntityKind, frozenset[str]]] = {
+    "user": frozenset(
+        {
+            "account",
+            "anonymous_ids",
+            "anonymous_id",
+            "domain",
+            "external_id",
+            "first_seen_at",
+            "id",
+            "indexed_at",
+            "last_seen_at",
+            "segment_ids",
+            "updated_at",
+        }
+    ),
+    "account": frozenset(
+        {"anonymous_ids", "anonymous_id", "external_id", "id", "indexed_at", "segment_ids", "updated_at"}
+    ),
+}
+
+_PREFIX: Final = "traits_"
+
+
+def claims_of(kind: EntityKind, value: Any) -> Claims:
+    """Pick the identifiers out of what a caller passed.
+
+    Args:
+        kind: ``"user"`` or ``"account"``.
+        value: A Hull id, or a mapping such as a whole user; keys that are no identifiers and identifiers
+            without a value are left out, numbers become text.
+
+    Returns:
+        At least one identifier, in order of strength, for example ``{"external_id": "42"}``.
+
+    Raises:
+        InvalidArgumentError: There is no identifier, or one is neither text nor a number.
+    """
+    names = CLAIM_NAMES[kind]
+    if isinstance(value, str):
+        value = {"id": value}
+    if not isinstance(value, Mapping):
+        raise InvalidArgumentError(
+            f"{value!r} is no {kind} claim; pass a {kind} id or a dict with at least one of {', '.join(names)}"
+        )
+    claims: Claims = {}
+    for name in names:
+        item = value.get(name)
+        if item is None:
+            continue
+        if isinstance(item, bool) or not isinstance(item, str | int | float):
+            raise InvalidArgumentError(f"the {kind} claim {name} is {item!r}; an identifier is text or a number")
+        text = str(item).strip()
+        if text:
+            claims[name] = text
+    if not claims:
+        raise InvalidArgumentError(
+            f"no {kind} identifier in {sorted(map(str, value))!r}; pass at least one of {', '.join(names)} with a value"
+        )
+    return claims
+
+
+def report_key(kind: EntityKind, attribute: str) -> str:
+    """Return the report field of an attribute.
+
+    Args:
+        kind: ``"user"`` or ``"account"``.
+        attribute: Attribute name, for example ``"plan"`` or ``"salesforce/status"``.
+
+    Returns:
+        ``"traits_plan"`` for a user's custom attribute, the name itself otherwise.
+    """
+    if kind == "account" or attribute in ROOT_ATTRIBUTES or attribute in DERIVED_FIELDS["user"]:
+        return attribute
+    return _PREFIX + attribute
+
+
+def attribute_of(kind: EntityKind, key: str) -> str:
+    """Return the attribute behind a report field: the inverse of :func:`report_key`."""
+    return key.removeprefix(_PREFIX) if kind == "user" else key

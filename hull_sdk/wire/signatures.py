@@ -1,0 +1,169 @@
+"""The signature of a notification: who sent it, and that not a byte of it was changed.
+
+Rules: section "Signatures" of ``docs/protocol.md``. The signature is an RS256 token whose ``jti`` is the
+notification id and whose ``body_sha256`` is the digest of the raw body.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any, Final
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
+
+from hull_sdk.errors import NotificationError
+from hull_sdk.wire.tokens import LEEWAY_S
+
+__all__ = [
+    "HEADER_FLAG",
+    "HEADER_KEY_URL",
+    "HEADER_SIGNATURE",
+    "HEADER_VERSION",
+    "SIGNATURE_VERSION",
+    "generate_key",
+    "load_public_key",
+    "public_pem",
+    "sign_notification",
+    "signature_headers",
+    "verify_notification",
+]
+
+HEADER_FLAG: Final = "X-Hull-Smart-Notifier"
+HEADER_SIGNATURE: Final = "X-Hull-Smart-Notifier-Signature"
+HEADER_VERSION: Final = "X-Hull-Smart-Notifier-Signature-Version"
+HEADER_KEY_URL: Final = "X-Hull-Smart-Notifier-Signature-Public-Key-Url"
+SIGNATURE_VERSION: Final = "v1"
+
+#: How long a signature is good for, in seconds; each delivery of a notification is signed afresh.
+LIFETIME_S: Final = 300
+
+_ALGORITHM: Final = "RS256"
+
+
+def generate_key() -> RSAPrivateKey:
+    """Return a fresh 2048-bit signing key."""
+    return generate_private_key(public_exponent=65_537, key_size=2048)
+
+
+def public_pem(key: RSAPrivateKey) -> str:
+    """Return the public half of a signing key as PEM text."""
+    return (
+        key.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
+
+
+def load_public_key(pem: bytes) -> RSAPublicKey:
+    """Read a public key.
+
+    Args:
+        pem: Text that holds ``-----BEGIN PUBLIC KEY-----``.
+
+    Raises:
+        NotificationError: It is no RSA public key.
+    """
+    try:
+        key = serialization.load_pem_public_key(pem)
+    except ValueError as err:
+        raise NotificationError("INVALID_SIGNATURE", "the signing key's address did not return a PEM key") from err
+    if not isinstance(key, RSAPublicKey):
+        raise NotificationError("INVALID_SIGNATURE", f"the signing key is no RSA key but {type(key).__name__}")
+    return key
+
+
+def sign_notification(key: RSAPrivateKey, notification_id: str, body: bytes, now: float) -> str:
+    """Sign the raw body of a notification.
+
+    Args:
+        key: The platform's signing key.
+        notification_id: Its id, which becomes ``jti``.
+        body: The raw bytes that are sent.
+        now: Unix seconds.
+    """
+    claims = {
+        "jti": notification_id,
+        "iat": int(now),
+        "exp": int(now) + LIFETIME_S,
+        "body_sha256": hashlib.sha256(body).hexdigest(),
+    }
+    return jwt.encode(claims, key, algorithm=_ALGORITHM)
+
+
+def signature_headers(signature: str, key_url: str) -> dict[str, str]:
+    """Return the headers that carry a signature.
+
+    Args:
+        signature: What :func:`sign_notification` returned.
+        key_url: Where the public key is served; holds the key's id, since clients cache by URL.
+    """
+    return {
+        HEADER_FLAG: "true",
+        HEADER_SIGNATURE: signature,
+        HEADER_VERSION: SIGNATURE_VERSION,
+        HEADER_KEY_URL: key_url,
+    }
+
+
+def verify_notification(
+    signature: str,
+    key: RSAPublicKey,
+    *,
+    notification_id: str | None,
+    body: bytes,
+    now: float,
+    accept_unbound: bool = False,
+) -> None:
+    """Check a notification's signature.
+
+    Args:
+        signature: The token of the signature header.
+        key: The platform's public key.
+        notification_id: The id inside the body.
+        body: The raw bytes as they arrived.
+        now: Unix seconds of the receiver.
+        accept_unbound: ``True`` accepts a signature that does not cover the body, as the original platform
+            makes them.
+
+    Raises:
+        NotificationError: ``INVALID_SIGNATURE`` with a reason that says what does not match.
+    """
+    try:
+        claims: Mapping[str, Any] = jwt.decode(
+            signature,
+            key,
+            algorithms=[_ALGORITHM],
+            options={"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False},
+        )
+    except jwt.PyJWTError as err:
+        raise _invalid(f"the signature does not verify ({type(err).__name__})") from err
+    if not isinstance(notification_id, str) or claims.get("jti") != notification_id:
+        raise _invalid("the signature belongs to another notification_id")
+    digest = claims.get("body_sha256")
+    if digest is None:
+        if not accept_unbound:
+            raise _invalid(
+                "the signature does not cover the body (no body_sha256); "
+                "set accept_unbound_signatures=True to accept notifications of the original platform"
+            )
+    elif not isinstance(digest, str) or not hmac.compare_digest(
+        digest.encode(), hashlib.sha256(body).hexdigest().encode()
+    ):
+        raise _invalid("the body was changed after it was signed")
+    _check_times(claims, now)
+
+
+def _check_times(claims: Mapping[str, Any], now: float) -> None:
+    issued, expires = claims.get("iat"), claims.get("exp")
+    if isinstance(issued, int | float) and issued - now > LEEWAY_S:
+        raise _invalid(f"it was signed {issued - now:.0f} s in the future, leeway {LEEWAY_S:.0f} s; check the clocks")
+    if isinstance(expires, int | float) and now - expires > LEEWAY_S:
+        raise _invalid(f"its signature expired {now - expires:.0f} s ago, leeway {LEEWAY_S:.0f} s; check the clocks")
+
+
+def _invalid(reason: str) -> NotificationError:
+    return NotificationError("INVALID_SIGNATURE", reason, status=401)

@@ -1,0 +1,178 @@
+"""Access tokens: the signed claims that say whom a firehose message or a request is about.
+
+Rules: section "Tokens" of ``docs/protocol.md``. Times are checked here against the caller's clock, never
+against the machine's, so that the rules hold on a virtual clock too.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any, Final
+
+from hull_sdk.core import json
+from hull_sdk.errors import CredentialsError
+from hull_sdk.wire.entities import Claims, EntityKind
+
+__all__ = [
+    "ALGORITHM",
+    "AS_CLAIMS",
+    "CLAIM_ACTIVE",
+    "CLAIM_CREATE",
+    "CLAIM_SUBJECT_TYPE",
+    "LEEWAY_S",
+    "build_claims",
+    "encode",
+    "issuer_of",
+    "looks_like_token",
+    "verify",
+]
+
+ALGORITHM: Final = "HS256"
+
+#: Clock difference, in seconds, that is forgiven in both directions.
+LEEWAY_S: Final = 60.0
+
+AS_CLAIMS: Final[dict[EntityKind, str]] = {"user": "io.hull.asUser", "account": "io.hull.asAccount"}
+CLAIM_SUBJECT_TYPE: Final = "io.hull.subjectType"
+CLAIM_CREATE: Final = "io.hull.create"
+CLAIM_ACTIVE: Final = "io.hull.active"
+
+_TOKEN_PARTS: Final = 3
+
+
+def _b64(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+_HEADER: Final = _b64(json.dumps({"typ": "JWT", "alg": ALGORITHM}))
+
+
+def build_claims(
+    *,
+    issuer: str,
+    issued_at: float,
+    subject_type: EntityKind,
+    user: Claims | None = None,
+    account: Claims | None = None,
+    create: bool | None = None,
+    active: bool | None = None,
+    scopes: list[str] | None = None,
+) -> dict[str, Any]:
+    """Build the claims of a token.
+
+    Args:
+        issuer: Connector id.
+        issued_at: Unix seconds.
+        subject_type: Whom the message is about when both are named.
+        user: The user's identifiers.
+        account: The account's identifiers; an empty dict means "the account the user is linked to".
+        create: Whether to create what is not found; left out when ``None`` (the platform creates).
+        active: Whether the user goes to the fast lane; left out when ``None``.
+        scopes: For example ``["admin"]``; left out when ``None``.
+
+    Returns:
+        For example ``{"iss": "5a79...", "iat": 1704448800, "io.hull.asUser": {"email": "ann@acme.test"},
+        "io.hull.subjectType": "user"}``.
+    """
+    claims: dict[str, Any] = {"iss": issuer, "iat": int(issued_at)}
+    subject = user if subject_type == "user" else account
+    if subject and "id" in subject:
+        claims["sub"] = subject["id"]
+    if user:
+        claims[AS_CLAIMS["user"]] = user
+    if account:
+        claims[AS_CLAIMS["account"]] = account
+    claims[CLAIM_SUBJECT_TYPE] = subject_type
+    if create is not None:
+        claims[CLAIM_CREATE] = create
+    if active is not None:
+        claims[CLAIM_ACTIVE] = active
+    if scopes is not None:
+        claims["scopes"] = scopes
+    return claims
+
+
+def encode(claims: Mapping[str, Any], secret: str) -> str:
+    """Sign claims with a connector's secret.
+
+    Args:
+        claims: What :func:`build_claims` returned.
+        secret: The connector's secret.
+
+    Returns:
+        A compact HS256 token of three parts.
+    """
+    signed = _HEADER + b"." + _b64(json.dumps(claims))
+    return (signed + b"." + _b64(hmac.digest(secret.encode(), signed, hashlib.sha256))).decode()
+
+
+def looks_like_token(text: str) -> bool:
+    """Tell whether a text has the form of a token: three parts separated by dots."""
+    return len(text.split(".")) == _TOKEN_PARTS and text.startswith("ey")
+
+
+def issuer_of(token: str) -> str | None:
+    """Return the connector id that a token names, unverified; ``None`` when there is none."""
+    try:
+        claims = _decode_part(token.split(".")[1])
+    except (ValueError, IndexError):
+        return None
+    issuer = claims.get("iss") if isinstance(claims, dict) else None
+    return issuer if isinstance(issuer, str) else None
+
+
+def verify(token: str, secret: str, now: float) -> dict[str, Any]:
+    """Check a token's signature and times.
+
+    Args:
+        token: The compact token.
+        secret: The connector's secret; only HS256 is accepted, whatever the token's header says.
+        now: Unix seconds of the verifier.
+
+    Returns:
+        The claims.
+
+    Raises:
+        CredentialsError: The token is malformed, signed otherwise, expired or from the future; the message
+            names the difference of the clocks where that is the reason.
+    """
+    parts = token.split(".")
+    try:
+        header, claims, signature = _decode_part(parts[0]), _decode_part(parts[1]), _unb64(parts[2])
+    except (ValueError, IndexError) as err:
+        raise CredentialsError("the token is malformed; it must be a signed JWT of three parts") from err
+    if len(parts) != _TOKEN_PARTS or not isinstance(header, dict) or not isinstance(claims, dict):
+        raise CredentialsError("the token is malformed; it must be a signed JWT of three parts")
+    if header.get("alg") != ALGORITHM:
+        raise CredentialsError(f"the token is signed with {header.get('alg')!r}; only {ALGORITHM} is accepted")
+    expected = hmac.digest(secret.encode(), f"{parts[0]}.{parts[1]}".encode(), hashlib.sha256)
+    if not hmac.compare_digest(signature, expected):
+        raise CredentialsError("the token's signature does not match the connector's secret")
+    _check_times(claims, now)
+    return claims
+
+
+def _check_times(claims: Mapping[str, Any], now: float) -> None:
+    for name, sign, problem in (("iat", 1, "issued"), ("nbf", 1, "not valid before"), ("exp", -1, "expired")):
+        value = claims.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise CredentialsError(f"the token's {name} is {value!r}; it must be Unix seconds")
+        skew = sign * (float(value) - now)
+        if skew > LEEWAY_S:
+            where = "in the future" if sign > 0 else "ago"
+            raise CredentialsError(
+                f"the token is {problem} {skew:.0f} s {where}, leeway {LEEWAY_S:.0f} s; check the clocks"
+            )
+
+
+def _decode_part(part: str) -> Any:
+    return json.loads(_unb64(part))
+
+
+def _unb64(part: str) -> bytes:
+    return base64.b64decode(part.encode("ascii") + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)
