@@ -1,1 +1,25 @@
-"""To be filled by its floor."""
+"""The test kit: a connector and the platform in one process, on one virtual clock."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hull_sdk.testing.capture import CapturedLog, CapturedMessage
+    from hull_sdk.testing.harness import Harness, virtual_platform
+
+__all__ = ["CapturedLog", "CapturedMessage", "Harness", "virtual_platform"]
+
+_HOMES = {
+    "CapturedLog": "hull_sdk.testing.capture",
+    "CapturedMessage": "hull_sdk.testing.capture",
+    "Harness": "hull_sdk.testing.harness",
+    "virtual_platform": "hull_sdk.testing.harness",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hull_sdk.testing' has no attribute {name!r}; it has {', '.join(sorted(_HOMES))}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
