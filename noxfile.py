@@ -1,0 +1,144 @@
+"""Every check of the project: ``python -m pip install nox && nox`` runs them all, ``nox -s tests`` runs one.
+
+Nothing but Python 3.11 or newer is needed. ``interop`` also needs Node 20 with npm and is left out where they are
+missing; in CI (the environment variable ``CI`` is set) that is a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "imports", "types", "tests", "docs", "wheel", "interop"]
+
+IN_CI = bool(os.environ.get("CI"))
+KNOWN_PYTHONS = ("3.11", "3.12", "3.13")
+CI_PYTHONS = ("3.11", "3.13")
+#: Folders of tests that have a session of their own.
+OTHER_SESSIONS = ("tests/docs", "tests/interop", "tests/typing")
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def _works(version: str) -> bool:
+    """Tell whether this version is installed; a version manager's shim may exist without one behind it."""
+    program = shutil.which(f"python{version}")
+    if program is None:
+        return False
+    command = [program, "--version"]
+    return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0  # noqa: S603 - ours
+
+
+def _pythons() -> list[str | None]:
+    """Return the interpreters to test on: a fixed list in CI, else those found, else the one that runs nox."""
+    if IN_CI:
+        return list(CI_PYTHONS)
+    return [version for version in KNOWN_PYTHONS if _works(version)] or [None]
+
+
+PYTHONS = _pythons()
+
+
+def _group(name: str) -> list[str]:
+    return list(nox.project.dependency_groups(PYPROJECT, name))
+
+
+def _install(session: nox.Session, *groups: str) -> None:
+    """Install the project, so that its command and its pytest plugin are there, and some dependency groups."""
+    requirements = sorted({requirement for group in groups for requirement in _group(group)})
+    session.install("--quiet", "--editable", ".", *requirements)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting."""
+    session.install("--quiet", *_group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """The layers of the house."""
+    session.install("--quiet", *_group("imports"))
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """The types of the package, and of users' code written against it."""
+    _install(session, "types")
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pytest", "tests/typing", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The tests: all of them on the first interpreter, on the others those that start no process."""
+    _install(session, "test")
+    elsewhere = [f"--ignore={folder}" for folder in OTHER_SESSIONS]
+    selection = [] if session.python == PYTHONS[0] else ["-m", "not process"]
+    session.run("pytest", *elsewhere, *selection, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The code blocks, links, paths and section names of README, docs and docstrings."""
+    _install(session, "test")
+    session.run("pytest", "tests/docs", *session.posargs)
+
+
+@nox.session(reuse_venv=False)
+def wheel(session: nox.Session) -> None:
+    """The wheel, alone in an empty environment: what is in it, and that its demo agrees with itself."""
+    folder = Path(session.create_tmp()) / "wheel"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".", silent=True)
+    (built,) = folder.glob("*.whl")
+    _check_contents(session, built)
+    session.install("--quiet", str(built))
+    session.run("python", "-m", "pip", "check", silent=True)
+    session.chdir(folder)
+    answer = session.run("hull", "demo", "--json", silent=True, stderr=None)
+    figures = json.loads(str(answer))
+    if figures.get("ok") is not True:
+        session.error(f"the demo of the installed wheel does not agree with its own calculation: {answer}")
+    session.log(f"{built.name}: ok, {figures}")
+
+
+def _check_contents(session: nox.Session, built: Path) -> None:
+    names = zipfile.ZipFile(built).namelist()
+    if "hull_sdk/py.typed" not in names:
+        session.error(f"{built.name} has no hull_sdk/py.typed; type checkers would ignore the package")
+    strangers = [name for name in names if not name.startswith(("hull_sdk/", "hull_sdk-"))]
+    if strangers:
+        session.error(f"{built.name} holds what belongs in no wheel: {strangers}")
+
+
+@nox.session
+def interop(session: nox.Session) -> None:
+    """The platform against the npm packages of the Node generation."""
+    missing = [program for program in ("node", "npm") if shutil.which(program) is None]
+    if missing:
+        reason = f"{' and '.join(missing)} not found: install Node 20 with npm to run the tests against npm packages"
+        (session.error if IN_CI else session.skip)(reason)
+    _install(session, "test")
+    session.run("pytest", "tests/interop", *session.posargs)
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """The properties, with many more and always new examples; run it by name."""
+    _install(session, "test")
+    elsewhere = [f"--ignore={folder}" for folder in OTHER_SESSIONS]
+    session.run("pytest", "--hypothesis-profile=nightly", "--timeout=3600", *elsewhere, *session.posargs)

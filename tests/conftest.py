@@ -1,0 +1,68 @@
+"""What all tests share: deterministic examples, and checks that no test leaves anything behind."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from hypothesis import HealthCheck, settings
+
+from hull_sdk.wire.signatures import generate_key
+
+#: How long a thread that was told to stop may take.
+THREAD_PATIENCE_S = 5.0
+WATCHED_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_COMMON = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("default", derandomize=True, max_examples=100, **_COMMON)
+settings.register_profile("nightly", max_examples=5_000, **_COMMON)
+settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> RSAPrivateKey:
+    """One key of the platform for the whole run, since making one is slow."""
+    return generate_key()
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_threads() -> Iterator[None]:
+    """Fail a test that leaves one of the package's own threads running."""
+    before = set(threading.enumerate())
+    yield
+    left = _own_threads(before)
+    deadline = time.monotonic() + THREAD_PATIENCE_S
+    for thread in left:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    names = sorted(thread.name for thread in _own_threads(before))
+    if names:
+        pytest.fail(f"threads left running: {', '.join(names)}; close what started them")
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_contexts() -> Iterator[None]:
+    """Fail a test that leaves a request's or an application's context pushed."""
+    yield
+    flask = sys.modules.get("flask")
+    if flask is not None and (flask.has_request_context() or flask.has_app_context()):
+        pytest.fail("a Flask context is still pushed; leave it with a with statement")
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_signal_handlers() -> Iterator[None]:
+    """Fail a test that leaves a signal handler installed."""
+    before = {number: signal.getsignal(number) for number in WATCHED_SIGNALS}
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+            pytest.fail(f"the handler of {number.name} was changed; put the old one back")
+
+
+def _own_threads(before: set[threading.Thread]) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("hull-")]
