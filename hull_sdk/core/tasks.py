@@ -34,6 +34,7 @@ __all__ = [
     "ThreadTasks",
     "VirtualTasks",
     "Worker",
+    "current_thread_id",
     "current_thread_name",
 ]
 
@@ -54,6 +55,11 @@ VIRTUAL_PATIENCE_S = 7 * 86_400.0
 def current_thread_name() -> str:
     """Return the name of the calling thread, for logs."""
     return threading.current_thread().name
+
+
+def current_thread_id() -> int:
+    """Return a number that tells the calling thread from all others that are alive."""
+    return threading.get_ident()
 
 
 class Future(concurrent.futures.Future[T]):
@@ -116,7 +122,10 @@ class Worker(ABC):
 class Tasks(ABC):
     """Starts background work and waits for it."""
 
-    clock: Clock
+    @property
+    @abstractmethod
+    def clock(self) -> Clock:
+        """The clock that this work goes by."""
 
     @abstractmethod
     def worker(self, step: Step, *, name: str, background: bool = False) -> Worker:
@@ -183,7 +192,12 @@ class ThreadTasks(Tasks):
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self.clock = SystemClock() if clock is None else clock
+        self._clock = SystemClock() if clock is None else clock
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that components read."""
+        return self._clock
 
     def worker(self, step: Step, *, name: str, background: bool = False) -> Worker:  # noqa: ARG002
         """Prepare a step on a thread of its own, started when first woken."""
@@ -217,7 +231,8 @@ class _ThreadWorker(Worker):
     def wake(self) -> None:
         with self._condition:
             self._woken = True
-            if self._thread is None and not self._stopped:
+            # A thread is dead after a fork, in the child, and after a step that raised SystemExit.
+            if (self._thread is None or not self._thread.is_alive()) and not self._stopped:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
             self._condition.notify_all()
@@ -268,14 +283,17 @@ class VirtualTasks(Tasks):
         clock: The clock to move; a fresh one by default.
     """
 
-    clock: VirtualClock
-
     def __init__(self, clock: VirtualClock | None = None) -> None:
-        self.clock = VirtualClock() if clock is None else clock
+        self._clock = VirtualClock() if clock is None else clock
         self._timers: list[tuple[float, int, _Timer]] = []
         self._order = itertools.count()
         self._foreground = 0
         self._thread = threading.get_ident()
+
+    @property
+    def clock(self) -> VirtualClock:
+        """The clock that waiting moves."""
+        return self._clock
 
     def worker(self, step: Step, *, name: str, background: bool = False) -> Worker:
         """Prepare a step that runs when the clock reaches it."""
