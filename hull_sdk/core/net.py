@@ -78,7 +78,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer to a :class:`Request`; header names are in lower case."""
+    """The answer to a :class:`Request`.
+
+    Args:
+        status: For example ``200``.
+        headers: Names in lower case; the values of one that came several times are joined by ``", "``, those
+            of ``set-cookie`` by line feeds, since they hold commas.
+        body: As it arrived, not decompressed.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -241,11 +248,11 @@ def _connect_public(connection: urllib3.connection.HTTPConnection) -> socket.soc
 
 
 class _PublicHTTPPool(urllib3.connectionpool.HTTPConnectionPool):
-    ConnectionCls = _PublicHTTPConnection
+    ConnectionCls: Any = _PublicHTTPConnection
 
 
 class _PublicHTTPSPool(urllib3.connectionpool.HTTPSConnectionPool):
-    ConnectionCls = _PublicHTTPSConnection
+    ConnectionCls: Any = _PublicHTTPSConnection
 
 
 class HttpNetwork(Network):
@@ -278,7 +285,7 @@ class HttpNetwork(Network):
             body = _read(answer, request, deadline)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as err:
             raise NetworkError(f"{request.method} {mask_url(request.url)}: {_reason(err)}") from err
-        return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, body)
+        return Response(answer.status, _joined(answer.headers.items()), body)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -307,6 +314,15 @@ class HttpNetwork(Network):
                 manager.pool_classes_by_scheme = {"http": _PublicHTTPPool, "https": _PublicHTTPSPool}
             manager = self._managers.setdefault(key, manager)
         return manager
+
+
+def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        separator = "\n" if key == "set-cookie" else ", "
+        joined[key] = f"{joined[key]}{separator}{value}" if key in joined else value
+    return joined
 
 
 def _proxy_for(scheme: str, host: str) -> str:
@@ -373,11 +389,12 @@ class WsgiNetwork(Network):
                 f"{request.method} {mask_url(request.url)}: nothing is mounted at {host!r}; "
                 f"known hosts: {sorted(self._apps)}"
             )
-        response: Response | None = None
         try:
             response = call_wsgi(app, request)
-        finally:
-            self.exchanges.append(Exchange(request, response, self._now()))
+        except BaseException:
+            self.exchanges.append(Exchange(request, None, self._now()))
+            raise
+        self.exchanges.append(Exchange(request, response, self._now()))
         return response
 
 
@@ -399,7 +416,7 @@ def call_wsgi(app: WsgiApp, request: Request) -> Response:
 
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], None]:
         state["status"] = int(status.split(" ", 1)[0])
-        state["headers"] = {name.lower(): value for name, value in headers}
+        state["headers"] = _joined(headers)
         return chunks.append
 
     result = app(_environ(request), start_response)
