@@ -1,1 +1,21 @@
-"""To be filled by its floor."""
+"""What a connector needs beside the protocol: cache, queue, batcher, instrumentation and clock."""
+
+from __future__ import annotations
+
+from hull_sdk.core.clock import Clock
+from hull_sdk.infra.batcher import Batcher
+from hull_sdk.infra.cache import Cache
+from hull_sdk.infra.instrumentation import Instrumentation, Metric, RecordingInstrumentation
+from hull_sdk.infra.queues import Job, MemoryQueue, Queue
+
+__all__ = [
+    "Batcher",
+    "Cache",
+    "Clock",
+    "Instrumentation",
+    "Job",
+    "MemoryQueue",
+    "Metric",
+    "Queue",
+    "RecordingInstrumentation",
+]

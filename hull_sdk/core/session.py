@@ -1,0 +1,141 @@
+"""A door of requests to our network: an adapter for ``requests.Session`` that sends through :class:`Network`.
+
+Mounted on a session, every request of that session passes the same address guard, limits and recording as all
+others, and stays inside the process on a virtual network. Certificates and proxies are the network's business.
+"""
+
+from __future__ import annotations
+
+import email.message
+import http.client
+import io
+from collections.abc import Callable, Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import requests
+import urllib3
+from requests import cookies
+from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
+
+from hull_sdk.core.net import Network, Request, Response
+from hull_sdk.errors import InvalidArgumentError
+
+__all__ = ["NetworkAdapter"]
+
+
+class NetworkAdapter(BaseAdapter):
+    """Sends the requests of a session through a network.
+
+    Args:
+        network: Asked at each request, so that the network can be exchanged.
+        timeout_s: Used for requests that name no timeout, in seconds.
+    """
+
+    def __init__(self, network: Callable[[], Network], timeout_s: float = 10.0) -> None:
+        super().__init__()
+        self._network = network
+        self._timeout_s = timeout_s
+
+    def send(  # noqa: PLR0917 - the signature is the library's
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: ARG002, FBT001, FBT002 - as above
+        timeout: Any = None,
+        verify: bool | str = True,  # noqa: FBT001, FBT002 - as above
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,  # noqa: ARG002 - the network takes them from the environment
+    ) -> requests.Response:
+        """Send one prepared request.
+
+        Args:
+            request: What to send.
+            stream: Ignored; the answer is read whole.
+            timeout: Seconds, or a pair of connect and read seconds of which the larger counts.
+            verify: Must be ``True``.
+            cert: Must be ``None``.
+            proxies: Ignored.
+
+        Returns:
+            The answer.
+
+        Raises:
+            NetworkError: Nothing or not all came back.
+            InvalidArgumentError: Certificates are to be ignored, or a client certificate is given.
+        """
+        if verify is not True or cert is not None:
+            raise InvalidArgumentError(
+                "verify= and cert= are not supported; add the certificate to the system's store or to SSL_CERT_FILE"
+            )
+        answer = self._network().send(
+            Request(
+                method=request.method or "GET",
+                url=request.url or "",
+                headers={str(name): _text(value) for name, value in request.headers.items()},
+                body=_bytes(request.body),
+                timeout_s=self._seconds(timeout),
+            )
+        )
+        return _response(request, answer, self)
+
+    def close(self) -> None:
+        """Do nothing: the network belongs to the runtime."""
+
+    def _seconds(self, timeout: Any) -> float:
+        if isinstance(timeout, tuple):
+            given = [float(part) for part in timeout if part is not None]
+            return max(given, default=self._timeout_s)
+        return self._timeout_s if timeout is None else float(timeout)
+
+
+def _response(request: requests.PreparedRequest, answer: Response, adapter: BaseAdapter) -> requests.Response:
+    raw: Any = urllib3.HTTPResponse(
+        body=io.BytesIO(answer.body),
+        headers=dict(answer.headers),
+        status=answer.status,
+        preload_content=False,
+        request_method=request.method,
+    )
+    # The library looks for cookies in the message object of the standard library's HTTP client.
+    raw._original_response = SimpleNamespace(  # noqa: SLF001
+        msg=_message(answer.headers), isclosed=lambda: True, close=lambda: None
+    )
+    response: Any = requests.Response()
+    response.status_code = answer.status
+    response.headers = CaseInsensitiveDict(answer.headers)
+    response.encoding = get_encoding_from_headers(response.headers)
+    response.raw = raw
+    response.reason = http.client.responses.get(answer.status, "")
+    response.url = request.url or ""
+    response.request = request
+    response.connection = adapter
+    take_cookies: Any = cookies.extract_cookies_to_jar
+    take_cookies(response.cookies, request, raw)
+    checked: requests.Response = response
+    return checked
+
+
+def _message(headers: Mapping[str, str]) -> email.message.Message:
+    message = email.message.Message()
+    for name, value in headers.items():
+        for line in value.split("\n"):
+            message[name] = line
+    return message
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _bytes(body: Any) -> bytes | None:
+    if body is None or isinstance(body, bytes):
+        return body
+    if isinstance(body, str):
+        return body.encode()
+    if hasattr(body, "read"):
+        return _bytes(body.read())
+    if isinstance(body, Iterable):
+        return b"".join(_bytes(part) or b"" for part in body)
+    raise InvalidArgumentError(f"a request body is {type(body).__name__}; pass bytes, text, a file or chunks of bytes")

@@ -1,0 +1,222 @@
+"""Calls to the other service: a ``requests.Session`` with limits, typed errors and metrics.
+
+Every request goes through the runtime's network, so in a test nothing leaves the process.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from hull_sdk.core.logs import emit
+from hull_sdk.core.masking import mask_text, mask_url
+from hull_sdk.core.retry import RetryPolicy, is_retryable, parse_retry_after
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.core.session import NetworkAdapter
+from hull_sdk.errors import (
+    ApiError,
+    ConfigurationError,
+    HullError,
+    InvalidArgumentError,
+    NetworkError,
+    RateLimitError,
+    TransientError,
+)
+from hull_sdk.infra.instrumentation import Metric
+
+__all__ = ["ServiceSession"]
+
+#: Repeating these is harmless by their meaning.
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+_IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+_UNAUTHORIZED: Final = frozenset({401, 403})
+_EXCERPT_CHARS: Final = 300
+_VARIABLE_SEGMENT = re.compile(r".*[@%].*|(?!v\d+$).*\d.*|.{32,}")
+
+_log = logging.getLogger(__name__)
+
+
+class ServiceSession(requests.Session):
+    """A session for the API of the third party.
+
+    Example::
+
+        session = ServiceSession("https://api.example.com/v1", metric=ctx.metric)
+        session.headers["Authorization"] = f"Bearer {ctx.ship['private_settings']['api_key']}"
+        contact = session.post("/contacts", json={"email": "ann@acme.test"}).json()
+
+    An answer of status 400 or more raises, by default: 401 and 403 :class:`ConfigurationError`, 429
+    :class:`RateLimitError` with its ``retry_after``, 408, 425 and 5xx :class:`TransientError`, others
+    :class:`ApiError`. A service that cannot be reached raises :class:`NetworkError`, a
+    :class:`TransientError`; before that GET, HEAD, OPTIONS, PUT and DELETE are tried again, and so is every
+    request with an ``Idempotency-Key`` header. Statuses are never retried here: the notification is.
+
+    User names from ``.netrc`` and proxies of the session are not used; the environment's proxies are.
+
+    Args:
+        base_url: Prefix of relative addresses, for example ``"https://api.example.com/v1"``.
+        timeout_s: Seconds to connect, and seconds in which the whole answer has to arrive, for each try.
+        retries: Further tries after a network failure.
+        runtime: Clock, ids, tasks and network; the machine's own by default. May be assigned later.
+        metric: Where calls are measured, usually ``ctx.metric``. May be assigned later.
+        raise_errors: ``False`` returns answers of every status, as requests does.
+
+    Raises:
+        InvalidArgumentError: ``base_url`` is no http or https address, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        timeout_s: float = 10.0,
+        retries: int = 2,
+        runtime: Runtime | None = None,
+        metric: Metric | None = None,
+        raise_errors: bool = True,
+    ) -> None:
+        super().__init__()
+        _check(base_url, timeout_s, retries)
+        self.base_url = base_url
+        self.timeout_s = timeout_s
+        self.retries = retries
+        self.runtime = Runtime.system() if runtime is None else runtime
+        self.metric = metric
+        self.raise_errors = raise_errors
+        self.trust_env = False
+        adapter = _ServiceAdapter(self)
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Prepare a request, below ``base_url`` when its address is relative.
+
+        Args:
+            request: What to send.
+
+        Raises:
+            InvalidArgumentError: The address is relative and there is no ``base_url``.
+        """
+        request.url = self._absolute(str(request.url))
+        return super().prepare_request(request)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send a prepared request.
+
+        Args:
+            request: What :meth:`prepare_request` returned.
+            **kwargs: Options of ``requests.Session.send``.
+
+        Returns:
+            The answer.
+
+        Raises:
+            NetworkError: The service could not be reached.
+            HullError: The answer's status is 400 or more; see the class for which.
+        """
+        response = super().send(request, **kwargs)
+        if self.raise_errors and response.status_code >= 400:
+            raise self._error(response)
+        return response
+
+    def _absolute(self, url: str) -> str:
+        if urlsplit(url).scheme:
+            return url
+        if self.base_url is None:
+            raise InvalidArgumentError(f"{url!r} is relative; give the session a base_url or pass a whole address")
+        return urljoin(self.base_url.rstrip("/") + "/", url.lstrip("/")) if url else self.base_url
+
+    def _error(self, response: requests.Response) -> HullError:
+        status = response.status_code
+        call = f"{response.request.method} {mask_url(response.url)}"
+        extra = {"status": status, "method": response.request.method, "url": mask_url(response.url)}
+        if status in _UNAUTHORIZED:
+            return ConfigurationError(f"{call} answered {status}; check the credentials in the settings", extra)
+        message = f"{call} answered {status}: {mask_text(response.text[:_EXCERPT_CHARS])}"
+        retry_after = parse_retry_after(response.headers.get("Retry-After"), self.runtime.clock)
+        if status == 429:
+            return RateLimitError(message, extra, retry_after=retry_after)
+        if is_retryable(status):
+            return TransientError(message, extra, retry_after=retry_after)
+        return ApiError(message, status=status, body=_decoded(response))
+
+
+class _ServiceAdapter(NetworkAdapter):
+    """Adds retries and metrics to each single exchange."""
+
+    def __init__(self, session: ServiceSession) -> None:
+        super().__init__(lambda: session.runtime.net, session.timeout_s)
+        self._session = session
+        self._policy = RetryPolicy(base_s=0.2, cap_s=2.0)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        attempt = 1
+        while True:
+            try:
+                return self._measured(request, *args, **kwargs)
+            except NetworkError:
+                if attempt > self._session.retries or not _is_repeatable(request):
+                    raise
+            runtime = self._session.runtime
+            runtime.tasks.sleep(self._policy.delay(attempt, runtime.ids))
+            attempt += 1
+
+    def _measured(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        clock = self._session.runtime.clock
+        began = clock.monotonic()
+        status = 0
+        try:
+            response = super().send(request, *args, **kwargs)
+            status = response.status_code
+        finally:
+            self._record(request, status, (clock.monotonic() - began) * 1000)
+        return response
+
+    def _record(self, request: requests.PreparedRequest, status: int, elapsed_ms: float) -> None:
+        fields = {"method": request.method, "url": request.url, "status": status, "response_time_ms": elapsed_ms}
+        emit(_log, logging.DEBUG, "connector.service_api.call", {**fields, "url": mask_url(request.url or "")})
+        metric = self._session.metric
+        if metric is None:
+            return
+        tags = _call_tags(request, status)
+        metric.increment("ship.service_api.call", 1, tags)
+        metric.value("connector.service_api.response_time", elapsed_ms, tags)
+        if not 0 < status < 400:
+            metric.increment("connector.service_api.error", 1, tags)
+
+
+def _call_tags(request: requests.PreparedRequest, status: int) -> dict[str, str]:
+    parts = urlsplit(request.url or "")
+    path = "/".join(":id" if _VARIABLE_SEGMENT.fullmatch(part) else part for part in parts.path.split("/"))
+    method = request.method or ""
+    return {
+        "method": method,
+        "url": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}",
+        "status": str(status),
+        "statusGroup": f"{status // 100}xx" if status else "none",
+        "endpoint": f"{method} {path}",
+    }
+
+
+def _is_repeatable(request: requests.PreparedRequest) -> bool:
+    return request.method in _IDEMPOTENT or _IDEMPOTENCY_KEY in request.headers
+
+
+def _decoded(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return response.text
+
+
+def _check(base_url: str | None, timeout_s: float, retries: int) -> None:
+    if base_url is not None and (urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).hostname):
+        raise InvalidArgumentError(f"base_url is {base_url!r}; write an address such as 'https://api.example.com/v1'")
+    if not timeout_s > 0:
+        raise InvalidArgumentError(f"timeout_s is {timeout_s!r}; it must be more than 0 seconds")
+    if retries < 0:
+        raise InvalidArgumentError(f"retries is {retries!r}; it must be 0 or more")
