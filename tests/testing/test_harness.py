@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+from flask import Flask, request
+
+from hull_sdk import Connector
+from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.handlers import action_handler, smart_notifier_handler
+from hull_sdk.platform import Platform
+from hull_sdk.service import ServiceSession
+from hull_sdk.testing import Harness
+
+MANIFEST = {
+    "name": "CRM",
+    "tags": ["smart-notifier"],
+    "private_settings": [{"name": "api_key", "default": "none"}],
+    "subscriptions": [{"url": "/smart-notifier", "channels": ["user:update"]}],
+}
+ANN = {"email": "ann@acme.example"}
+
+
+def make_app():
+    app = Flask("crm")
+
+    def push(ctx, messages):
+        session = ServiceSession("https://api.crm.example", runtime=ctx.runtime)
+        for message in messages:
+            session.post("/contacts", json={"email": message["user"]["email"]})
+        ctx.metric.increment("crm.pushed", len(messages))
+        ctx.client.logger.info("outgoing.user.success", {"count": len(messages)})
+
+    def settings(ctx, _request):
+        return ctx.connector["private_settings"]["api_key"]
+
+    app.register_blueprint(smart_notifier_handler({"user:update": push}), url_prefix="/smart-notifier")
+    app.register_blueprint(action_handler(settings), url_prefix="/settings")
+    return Connector(host_secret="a secret of the host for tests", manifest=MANIFEST).setup_app(app)
+
+
+def make_crm(received):
+    crm = Flask("stub")
+
+    @crm.post("/contacts")
+    def contacts():
+        received.append(request.get_json())
+        return {"ok": True}
+
+    return crm
+
+
+def test_a_third_party_is_a_small_app_and_every_call_to_it_is_recorded():
+    """Calls of a ServiceSession reach the mounted stub and stand in outgoing."""
+    received = []
+    with Harness(make_app()) as harness:
+        harness.service("api.crm.example", make_crm(received))
+        harness.client.as_user(ANN).traits({"name": "Ann"})
+        harness.run_until_idle()
+        assert received == [{"email": "ann@acme.example"}]
+        assert [(e.request.method, e.request.url) for e in harness.outgoing] == [
+            ("POST", "https://api.crm.example/contacts")
+        ]
+
+
+def test_firehose_logs_and_metrics_are_recorded():
+    """What went through the firehose, the logs and the metrics can be compared."""
+    with Harness(make_app()) as harness:
+        harness.service("api.crm.example", make_crm([]))
+        harness.client.as_user(ANN).traits({"name": "Ann"})
+        harness.run_until_idle()
+        assert harness.firehose == [
+            {"type": "traits", "user": ANN, "account": None, "subject_type": "user", "body": {"name": "Ann"}}
+        ]
+        assert "outgoing.user.success" in [record["event"] for record in harness.logs]
+        assert "crm.pushed" in [metric.name for metric in harness.metrics]
+
+
+def test_settings_come_from_the_manifest_and_the_test():
+    """Private settings given to the harness stand over the manifest's defaults."""
+    with Harness(make_app()) as harness:
+        assert harness.request("/settings").body == b"none"
+    with Harness(make_app(), private_settings={"api_key": "k1"}) as harness:
+        assert harness.request("/settings").body == b"k1"
+
+
+def test_the_application_is_as_it_was_afterwards():
+    """Two harnesses on one application do not see each other, and its own doors come back at the end."""
+    app = make_app()
+    doors = app.extensions["hull"].runtime.tasks
+    for key in ("k1", "k2"):
+        with Harness(app, private_settings={"api_key": key}) as harness:
+            assert harness.request("/settings").body == key.encode()
+            assert app.extensions["hull"].runtime.tasks is not doors
+    assert app.extensions["hull"].runtime.tasks is doors
+
+
+def test_an_application_without_connector_is_refused():
+    """The error says which call is missing."""
+    with pytest.raises(InvalidArgumentError, match="setup_app"):
+        Harness(Flask("bare"))
+
+
+def test_a_platform_on_real_time_is_refused():
+    """A harness on the machine's clock would wait for real; the error names the way out."""
+    platform = Platform()
+    with pytest.raises(InvalidArgumentError, match="virtual_platform"):
+        Harness(make_app(), platform=platform)
+    platform.close()
