@@ -116,7 +116,8 @@ class Network(ABC):
 
         Raises:
             NetworkError: Nothing or not all came back: refused, unreachable, too slow, too large, or
-                the address is not allowed.
+                the address is not allowed. Its ``extra["sent"]`` is ``False`` when no connection was made,
+                so that the other side cannot have seen the request.
         """
 
     def close(self) -> None:  # noqa: B027 - nothing to close by default
@@ -276,7 +277,7 @@ class HttpNetwork(Network):
                 request.url,
                 body=request.body,
                 headers=dict(request.headers),
-                timeout=urllib3.Timeout(connect=request.timeout_s, read=request.timeout_s),
+                timeout=urllib3.Timeout(total=request.timeout_s),
                 retries=False,
                 redirect=False,
                 preload_content=False,
@@ -284,7 +285,9 @@ class HttpNetwork(Network):
             )
             body = _read(answer, request, deadline)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as err:
-            raise NetworkError(f"{request.method} {mask_url(request.url)}: {_reason(err)}") from err
+            raise NetworkError(
+                f"{request.method} {mask_url(request.url)}: {_reason(err)}", {"sent": not _never_connected(err)}
+            ) from err
         return Response(answer.status, _joined(answer.headers.items()), body)
 
     def close(self) -> None:
@@ -349,6 +352,10 @@ def _read(answer: urllib3.BaseHTTPResponse, request: Request, deadline: float) -
     return b"".join(chunks)
 
 
+def _never_connected(err: Exception) -> bool:
+    return isinstance(err, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+
+
 def _reason(err: Exception) -> str:
     reason = getattr(err, "reason", None) or err
     if isinstance(reason, urllib3.exceptions.TimeoutError):
@@ -387,7 +394,8 @@ class WsgiNetwork(Network):
             self.exchanges.append(Exchange(request, None, self._now()))
             raise NetworkError(
                 f"{request.method} {mask_url(request.url)}: nothing is mounted at {host!r}; "
-                f"known hosts: {sorted(self._apps)}"
+                f"known hosts: {sorted(self._apps)}",
+                {"sent": False},
             )
         try:
             response = call_wsgi(app, request)

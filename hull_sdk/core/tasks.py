@@ -48,6 +48,9 @@ _log = logging.getLogger(__name__)
 #: A step that raised is tried again after this pause.
 FAILED_STEP_PAUSE_S = 1.0
 
+#: The thread of a step that sleeps until woken ends after this pause; the next wake starts another.
+IDLE_THREAD_S = 10.0
+
 #: A wait without a timeout on a virtual clock gives up after this much virtual time.
 VIRTUAL_PATIENCE_S = 7 * 86_400.0
 
@@ -112,7 +115,11 @@ class Worker(ABC):
 
     @abstractmethod
     def wake(self) -> None:
-        """Have the step called soon; calls that come while it runs are kept as one."""
+        """Have the step called soon; calls that come while it runs are kept as one.
+
+        Raises:
+            RuntimeError: No thread can be started, as while the interpreter ends; the next wake tries again.
+        """
 
     @abstractmethod
     def stop(self) -> None:
@@ -233,8 +240,9 @@ class _ThreadWorker(Worker):
             self._woken = True
             # A thread is dead after a fork, in the child, and after a step that raised SystemExit.
             if (self._thread is None or not self._thread.is_alive()) and not self._stopped:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread
             self._condition.notify_all()
 
     def stop(self) -> None:
@@ -247,11 +255,12 @@ class _ThreadWorker(Worker):
         while True:
             with self._condition:
                 if not self._woken and not self._stopped and delay != 0.0:
-                    self._condition.wait(delay)
+                    self._condition.wait(IDLE_THREAD_S if delay is None else delay)
                 if self._stopped:
                     return
                 if not self._woken and delay is None:
-                    continue
+                    self._thread = None
+                    return
                 self._woken = False
             delay = _guarded(self._step, self._name)
 

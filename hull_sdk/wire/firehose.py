@@ -28,6 +28,7 @@ __all__ = [
     "MessageType",
     "Rejection",
     "batch_body",
+    "message_bytes",
     "parse_rejections",
     "track_body",
 ]
@@ -55,6 +56,15 @@ MAX_BODY_BYTES: Final = 10_000_000
 
 #: Why the platform refuses one message at the door.
 REJECTION_CODES: Final = ("BAD_TOKEN", "INVALID_MESSAGE", "NO_IDENTIFIER", "TOO_LARGE", "UNKNOWN_TYPE")
+
+
+_MESSAGE_HEADS: Final[dict[MessageType, bytes]] = {
+    "traits": b'{"type":"traits","body":',
+    "track": b'{"type":"track","body":',
+    "alias": b'{"type":"alias","body":',
+    "unalias": b'{"type":"unalias","body":',
+}
+_TOKEN_HEAD: Final = b',"headers":{"' + HEADER_ACCESS_TOKEN.encode() + b'":"'
 
 
 class FirehoseMessage(TypedDict):
@@ -112,6 +122,36 @@ def track_body(
     body["properties"] = dict(properties)
     body["event"] = event
     return body
+
+
+def message_bytes(
+    kind: MessageType, body: bytes, *, token: bytes, timestamp: bytes, message_id: bytes, request_id: bytes | None
+) -> bytes:
+    """Put one message together out of encoded parts; the form of :class:`FirehoseMessage`.
+
+    Args:
+        kind: For example ``"traits"``.
+        body: Its body as JSON.
+        token: Its access token.
+        timestamp: When it was made, for example ``b"2024-01-05T10:00:01.000Z"``.
+        message_id: Its id.
+        request_id: The id of the request it belongs to as JSON, for example ``b'"r-1"'``, or ``None``.
+    """
+    tail = b"}" if request_id is None else b',"requestId":' + request_id + b"}"
+    return b"".join(
+        (
+            _MESSAGE_HEADS[kind],
+            body,
+            _TOKEN_HEAD,
+            token,
+            b'"},"timestamp":"',
+            timestamp,
+            b'","message_id":"',
+            message_id,
+            b'"',
+            tail,
+        )
+    )
 
 
 def batch_body(messages: list[bytes], now: float) -> bytes:
