@@ -6,11 +6,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hypothesis import HealthCheck, settings
+from running_process import RunningProcess
 
 from hull_sdk.wire.signatures import generate_key
 
@@ -62,6 +64,20 @@ def no_leaked_signal_handlers() -> Iterator[None]:
         if signal.getsignal(number) is not handler:
             signal.signal(number, handler)
             pytest.fail(f"the handler of {number.name} was changed; put the old one back")
+
+
+@pytest.fixture
+def start_process() -> Iterator[Callable[..., RunningProcess]]:
+    """Return a function that starts a process, as ``RunningProcess`` does; it ends with the test."""
+    started: list[RunningProcess] = []
+
+    def start(*args: Any, **kwargs: Any) -> RunningProcess:
+        started.append(RunningProcess(*args, **kwargs))
+        return started[-1]
+
+    yield start
+    for process in reversed(started):
+        process.stop()
 
 
 def _own_threads(before: set[threading.Thread]) -> list[threading.Thread]:

@@ -1,0 +1,103 @@
+"""The Node generation: its packages installed once, its client and a connector of its kind run as processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running_process import PATIENCE_S, RunningProcess
+
+SCRIPTS = Path(__file__).parent / "node"
+PACKAGE_FILES = ("package.json", "package-lock.json")
+INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+INSTALL_TIMEOUT_S = 540
+
+#: What a chain of calls is: ``[["asUser", {...}], ["traits", {...}]]``.
+Chain = list[list[Any]]
+
+
+@pytest.fixture(scope="session")
+def node_path(request: pytest.FixtureRequest) -> Path:
+    """Return the folder of the installed npm packages; it is kept between runs, by the lock file's digest."""
+    if shutil.which("npm") is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("npm was not found; install Node 20 with npm")
+    digest = hashlib.sha256(b"".join((SCRIPTS / name).read_bytes() for name in PACKAGE_FILES)).hexdigest()[:16]
+    folder = request.config.cache.mkdir(f"interop-{digest}")
+    complete = folder / "complete"
+    if not complete.exists():
+        for name in PACKAGE_FILES:
+            shutil.copy(SCRIPTS / name, folder / name)
+        subprocess.run(INSTALL, cwd=folder, check=True, timeout=INSTALL_TIMEOUT_S)
+        complete.touch()
+    return folder / "node_modules"
+
+
+@pytest.fixture(scope="session")
+def node_environment(node_path: Path) -> dict[str, str]:
+    """Return the environment in which the scripts find the packages."""
+    return {**os.environ, "NODE_PATH": str(node_path), "NODE_NO_WARNINGS": "1"}
+
+
+@pytest.fixture(params=["hull-client-1", "hull-client-2"], ids=["1.2.4", "2.0.4"])
+def generation(request: pytest.FixtureRequest) -> str:
+    """Both versions of the Node client in turn."""
+    return request.param
+
+
+@pytest.fixture
+def run_client(generation: str, node_environment: dict[str, str], tmp_path: Path) -> Callable[..., list[Any]]:
+    """Return a function that runs stages of chains on the Node client and returns the values, stage by stage."""
+
+    def run(options: dict[str, Any], *stages: list[Chain]) -> list[list[Any]]:
+        plan = tmp_path / "plan.json"
+        options = {"flushAfter": 20, **options}
+        plan.write_text(json.dumps({"package": generation, "options": options, "stages": stages}), encoding="utf-8")
+        command = ["node", str(SCRIPTS / "client.js"), str(plan)]
+        done = subprocess.run(
+            command, env=node_environment, stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S, check=True
+        )
+        results = json.loads(done.stdout.strip().splitlines()[-1])["results"]
+        errors = [outcome["error"] for stage in results for outcome in stage if "error" in outcome]
+        assert errors == []
+        return [[outcome.get("value") for outcome in stage] for stage in results]
+
+    return run
+
+
+class NodeConnector:
+    """A running connector on npm hull; it tells what happens in it as JSON lines."""
+
+    def __init__(self, process: RunningProcess) -> None:
+        self.process = process
+        self.url = f"http://127.0.0.1:{self.wait_for('ready')['port']}"
+
+    def wait_for(self, event: str) -> dict[str, Any]:
+        """Return the next fact of this kind."""
+        return json.loads(self.process.wait_for(rf'^{{"event":"{event}".*').group())
+
+    def facts(self, event: str) -> list[dict[str, Any]]:
+        """Return all facts of this kind so far."""
+        told = [json.loads(line) for line in self.process.stdout if line.startswith("{")]
+        return [fact for fact in told if fact.get("event") == event]
+
+
+@pytest.fixture
+def start_connector(
+    start_process: Callable[..., RunningProcess], node_environment: dict[str, str], tmp_path: Path
+) -> Callable[..., NodeConnector]:
+    """Return a function that starts a connector on npm hull."""
+
+    def start(**options: Any) -> NodeConnector:
+        path = tmp_path / "options.json"
+        path.write_text(json.dumps({"flowControl": {"type": "next", "size": 10, "in": 5}, **options}), encoding="utf-8")
+        command = ["node", str(SCRIPTS / "connector.js"), str(path)]
+        return NodeConnector(start_process(command, env=node_environment, cwd=SCRIPTS))
+
+    return start
