@@ -1,1 +1,1 @@
-"""To be filled by its floor."""
+"""The demo behind ``hull demo``: platform and connector on a bundled data set, checked against a calculation."""
