@@ -1,0 +1,62 @@
+"""Type checkers accept right code of users and refuse wrong code, line by line."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent
+ROOT = FOLDER.parents[1]
+RIGHT = FOLDER / "right.py"
+WRONG = FOLDER / "wrong.py"
+CHECK_TIMEOUT_S = 110
+
+pytestmark = pytest.mark.process
+
+
+def mypy(path: Path) -> set[int]:
+    """Return the lines in which mypy finds an error."""
+    output = run("mypy", "--strict", "--no-error-summary", "--hide-error-context", str(path))
+    return {int(number) for number in re.findall(rf"{path.name}:(\d+): error", output)}
+
+
+def pyright(path: Path) -> set[int]:
+    """Return the lines in which pyright finds an error."""
+    output = run("pyright", "--pythonpath", sys.executable, "--outputjson", str(path))
+    found = json.loads(output)["generalDiagnostics"]
+    return {entry["range"]["start"]["line"] + 1 for entry in found if entry["severity"] == "error"}
+
+
+def run(tool: str, *arguments: str) -> str:
+    """Return what a type checker prints; that it finds errors is no failure of the tool."""
+    command = [sys.executable, "-m", tool, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=CHECK_TIMEOUT_S, check=False)
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    sys.stdout.write(done.stdout)
+    return done.stdout
+
+
+def marked_lines(path: Path) -> set[int]:
+    """Return the lines that end in a mark."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {number for number, line in enumerate(lines, start=1) if "# WRONG" in line}
+
+
+CHECKERS = pytest.mark.parametrize("check", [mypy, pyright])
+
+
+@CHECKERS
+def test_right_code_is_accepted(check):
+    """Neither type checker finds an error in code that uses the package as it is meant."""
+    assert check(RIGHT) == set()
+
+
+@CHECKERS
+def test_wrong_code_is_refused(check):
+    """Both type checkers find an error in each line that uses the package wrongly, and in no other."""
+    assert check(WRONG) == marked_lines(WRONG)
