@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from running_process import PATIENCE_S, RunningProcess
 
+from hull_sdk.core.net import HttpNetwork, Request
+
 SCRIPTS = Path(__file__).parent / "node"
 PACKAGE_FILES = ("package.json", "package-lock.json")
 INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
@@ -51,41 +53,55 @@ def generation(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture
-def run_client(generation: str, node_environment: dict[str, str], tmp_path: Path) -> Callable[..., list[Any]]:
-    """Return a function that runs stages of chains on the Node client and returns the values, stage by stage."""
+class NodeClient:
+    """Runs stages of chains on a client of the Node generation, each time in a process of its own."""
 
-    def run(options: dict[str, Any], *stages: list[Chain]) -> list[list[Any]]:
-        plan = tmp_path / "plan.json"
-        options = {"flushAfter": 20, **options}
-        plan.write_text(json.dumps({"package": generation, "options": options, "stages": stages}), encoding="utf-8")
-        command = ["node", str(SCRIPTS / "client.js"), str(plan)]
-        done = subprocess.run(
-            command, env=node_environment, stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S, check=True
-        )
-        results = json.loads(done.stdout.strip().splitlines()[-1])["results"]
+    def __init__(self, package: str, environment: dict[str, str], folder: Path) -> None:
+        self._package = package
+        self._environment = environment
+        self._plan = folder / "plan.json"
+
+    def __call__(self, options: dict[str, Any], *stages: list[Chain]) -> list[list[Any]]:
+        """Return the values, stage by stage; every chain must succeed."""
+        results = self._run(options, stages)
         errors = [outcome["error"] for stage in results for outcome in stage if "error" in outcome]
         assert errors == []
         return [[outcome.get("value") for outcome in stage] for stage in results]
 
-    return run
+    def failures(self, options: dict[str, Any], *stages: list[Chain]) -> list[list[dict[str, Any]]]:
+        """Return the errors, stage by stage; every chain must fail."""
+        return [[outcome["error"] for outcome in stage] for stage in self._run(options, stages)]
+
+    def _run(self, options: dict[str, Any], stages: tuple[list[Chain], ...]) -> list[list[dict[str, Any]]]:
+        plan = {"package": self._package, "options": {"flushAfter": 20, **options}, "stages": stages}
+        self._plan.write_text(json.dumps(plan), encoding="utf-8")
+        command = ["node", str(SCRIPTS / "client.js"), str(self._plan)]
+        done = subprocess.run(
+            command, env=self._environment, stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S, check=True
+        )
+        return json.loads(done.stdout.strip().splitlines()[-1])["results"]
+
+
+@pytest.fixture
+def run_client(generation: str, node_environment: dict[str, str], tmp_path: Path) -> NodeClient:
+    """Return what runs chains of calls on the Node client."""
+    return NodeClient(generation, node_environment, tmp_path)
 
 
 class NodeConnector:
-    """A running connector on npm hull; it tells what happens in it as JSON lines."""
+    """A running connector on npm hull; it tells what happened in it."""
 
     def __init__(self, process: RunningProcess) -> None:
         self.process = process
-        self.url = f"http://127.0.0.1:{self.wait_for('ready')['port']}"
-
-    def wait_for(self, event: str) -> dict[str, Any]:
-        """Return the next fact of this kind."""
-        return json.loads(self.process.wait_for(rf'^{{"event":"{event}".*').group())
+        ready = json.loads(process.wait_for(r'^\{"event":"ready".*').group())
+        self.url = f"http://127.0.0.1:{ready['port']}"
 
     def facts(self, event: str) -> list[dict[str, Any]]:
         """Return all facts of this kind so far."""
-        told = [json.loads(line) for line in self.process.stdout if line.startswith("{")]
-        return [fact for fact in told if fact.get("event") == event]
+        network = HttpNetwork()
+        answer = network.send(Request(method="GET", url=f"{self.url}/facts"))
+        network.close()
+        return [fact for fact in json.loads(answer.body) if fact["event"] == event]
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 // A lead-scoring connector on npm hull, with signature validation on: node connector.js OPTIONS.json
 //
 // OPTIONS.json: {"clientConfig": {...}, "flowControl": {...}, "failFirst": n}
-// Prints one JSON line per fact: {"event": "ready", "port"}, {"event": "called", ...}, {"event": "wrote", ...},
-// {"event": "refused", ...}. The first n notifications of user:update fail, so that they are delivered again.
+// Prints {"event": "ready", "port": n} when it accepts connections. GET /facts answers what has happened since:
+// {"event": "called", ...}, {"event": "wrote", ...}, {"event": "refused", ...}.
+// The first n notifications of user:update fail, so that they are delivered again.
 
 const fs = require("fs");
 const express = require("express");
@@ -12,8 +13,10 @@ const { smartNotifierHandler } = require("hull/lib/utils");
 const options = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
 let failures = options.failFirst || 0;
 
+const facts = [];
+
 function tell(event, fields) {
-  process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
+  facts.push({ event, ...fields });
 }
 
 function describe(ctx, messages) {
@@ -57,6 +60,7 @@ const connector = new Hull.Connector({
   clientConfig: options.clientConfig
 });
 
+app.get("/facts", (req, res) => res.json(facts));
 connector.setupApp(app);
 app.use("/smart-notifier", smartNotifierHandler({
   handlers: { "user:update": userUpdate, "account:update": other, "ship:update": other }
@@ -67,4 +71,6 @@ app.use((err, req, res, next) => {
 });
 
 const server = connector.startApp(app);
-server.on("listening", () => tell("ready", { port: server.address().port }));
+server.on("listening", () => {
+  process.stdout.write(`${JSON.stringify({ event: "ready", port: server.address().port })}\n`);
+});
