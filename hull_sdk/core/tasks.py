@@ -36,6 +36,7 @@ __all__ = [
     "Worker",
     "current_thread_id",
     "current_thread_name",
+    "resolve",
 ]
 
 T = TypeVar("T")
@@ -108,6 +109,23 @@ class Future(concurrent.futures.Future[T]):
         if not self.done():
             self._tasks.wait(self, timeout)
         return super().exception(timeout=0)
+
+
+def resolve(future: concurrent.futures.Future[T], result: T, error: BaseException | None = None) -> None:
+    """Give a Future its outcome, unless it has one or was cancelled.
+
+    Args:
+        future: Who waits.
+        result: Its result when there is no error.
+        error: Its error.
+    """
+    try:
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+    except concurrent.futures.InvalidStateError:
+        return
 
 
 class Worker(ABC):
