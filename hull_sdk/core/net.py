@@ -436,7 +436,7 @@ def call_wsgi(app: WsgiApp, request: Request) -> Response:
             close()
     if "status" not in state:
         raise NetworkError(f"{request.method} {mask_url(request.url)}: the connection was closed without an answer")
-    body = b"".join(chunks)
+    body = b"" if request.method == "HEAD" else b"".join(chunks)
     announced = state["headers"].get("content-length", "")
     if announced.isdigit() and int(announced) > len(body) and request.method != "HEAD":
         raise NetworkError(f"{request.method} {mask_url(request.url)}: the connection was closed within the answer")
