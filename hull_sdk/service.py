@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 
@@ -35,6 +35,7 @@ _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRAC
 _IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _UNAUTHORIZED: Final = frozenset({401, 403})
 _EXCERPT_CHARS: Final = 300
+_BASE_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?", re.IGNORECASE)
 _VARIABLE_SEGMENT = re.compile(r".*[@%].*|(?!v\d+$).*\d.*|.{32,}")
 
 _log = logging.getLogger(__name__)
@@ -124,11 +125,11 @@ class ServiceSession(requests.Session):
         return response
 
     def _absolute(self, url: str) -> str:
-        if urlsplit(url).scheme:
+        if "://" in url.partition("?")[0]:
             return url
         if self.base_url is None:
             raise InvalidArgumentError(f"{url!r} is relative; give the session a base_url or pass a whole address")
-        return urljoin(self.base_url.rstrip("/") + "/", url.lstrip("/")) if url else self.base_url
+        return f"{self.base_url.rstrip('/')}/{url.lstrip('/')}" if url else self.base_url
 
     def _error(self, response: requests.Response) -> HullError:
         status = response.status_code
@@ -214,7 +215,7 @@ def _decoded(response: requests.Response) -> Any:
 
 
 def _check(base_url: str | None, timeout_s: float, retries: int) -> None:
-    if base_url is not None and (urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).hostname):
+    if base_url is not None and _BASE_URL.fullmatch(base_url) is None:
         raise InvalidArgumentError(f"base_url is {base_url!r}; write an address such as 'https://api.example.com/v1'")
     if not timeout_s > 0:
         raise InvalidArgumentError(f"timeout_s is {timeout_s!r}; it must be more than 0 seconds")

@@ -92,7 +92,7 @@ class NetworkAdapter(BaseAdapter):
 
 def _response(request: requests.PreparedRequest, answer: Response, adapter: BaseAdapter) -> requests.Response:
     raw: Any = urllib3.HTTPResponse(
-        body=io.BytesIO(answer.body),
+        body=io.BytesIO(b"" if request.method == "HEAD" else answer.body),
         headers=dict(answer.headers),
         status=answer.status,
         preload_content=False,

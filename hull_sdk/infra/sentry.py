@@ -38,8 +38,6 @@ class SentryBackend:
             "auto_enabling_integrations": False,
             "include_local_variables": False,
             "max_breadcrumbs": 0,
-            "max_request_body_size": "never",
-            "send_default_pii": False,
         }
         self._sdk: Any = None
         self._client: Any = None
@@ -51,12 +49,14 @@ class SentryBackend:
         if self._client is None:
             self._sdk = load("sentry_dsn", "sentry_sdk", "sentry")
             self._client = self._sdk.Client(**self._options)
-        scope = self._sdk.Scope(client=self._client)
+        scope = self._sdk.Scope()
         for name, value in record.tags.items():
             scope.set_tag(name, value)
         if record.context:
             scope.set_context("hull", record.context)
-        scope.capture_exception(record.error)
+        # A scope's own capture goes to the process's client; only the client itself is surely ours.
+        event, hint = self._sdk.utils.event_from_exception(record.error, client_options=self._client.options)
+        self._client.capture_event(event, hint=hint, scope=scope)
 
     def close(self, timeout_s: float) -> None:
         """Send what waits and end."""
