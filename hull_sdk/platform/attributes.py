@@ -1,0 +1,190 @@
+"""The attribute schema of an organization, and what a ``traits`` body does to an entity's values.
+
+Rules: section "Attributes" of ``docs/protocol.md``. Everything is planned before anything is written: a plan names
+the values, the new types and what was refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, get_args
+
+from hull_sdk.core import json
+from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.platform.settings import OrganizationSettings
+from hull_sdk.wire.attributes import AttributeType, Operation, apply_operation, cast, detect_type, normalize_name
+from hull_sdk.wire.entities import EntityKind
+
+__all__ = ["AttributeSchema", "WritePlan", "plan_writes", "same_value"]
+
+_TYPES: Final[tuple[AttributeType, ...]] = get_args(AttributeType)
+
+
+class AttributeSchema:
+    """The known attributes of one kind of entity; a type, once known, never changes.
+
+    Args:
+        kind: ``"user"`` or ``"account"``.
+    """
+
+    def __init__(self, kind: EntityKind) -> None:
+        self.kind = kind
+        self._types: dict[str, AttributeType] = {"created_at": "date"}
+        self._hidden: set[str] = set()
+        self._fresh: list[str] = []
+
+    def type_of(self, name: str) -> AttributeType | None:
+        """Return the type of an attribute, or ``None`` when it is not known yet."""
+        return self._types.get(name)
+
+    def declare(self, name: str, kind: str) -> None:
+        """Fix the type of an attribute before its first value.
+
+        Args:
+            name: Attribute name, for example ``"plan"``.
+            kind: One of string, number, boolean, date, array, json.
+
+        Raises:
+            InvalidArgumentError: The type is unknown, or the attribute has another one.
+        """
+        name = normalize_name(name)
+        wanted = next((each for each in _TYPES if each == kind), None)
+        if wanted is None:
+            raise InvalidArgumentError(f"unknown attribute type {kind!r} of {name!r}; use one of {', '.join(_TYPES)}")
+        known = self._types.setdefault(name, wanted)
+        if known != wanted:
+            raise InvalidArgumentError(
+                f"the {self.kind} attribute {name!r} is a {known} and cannot become a {kind}; choose another name"
+            )
+
+    def learn(self, types: Mapping[str, AttributeType]) -> None:
+        """Take over the types that a write plan found; taken back by :meth:`rollback`."""
+        self._fresh.extend(name for name in types if name not in self._types)
+        self._types.update(types)
+
+    def commit(self) -> None:
+        """Keep what was learned."""
+        self._fresh.clear()
+
+    def rollback(self) -> None:
+        """Forget what was learned since the last commit."""
+        for name in self._fresh:
+            del self._types[name]
+        self._fresh.clear()
+
+    def hide(self, name: str, *, hidden: bool = True) -> None:
+        """Leave an attribute out of reports, segments and notifications, or show it again."""
+        name = normalize_name(name)
+        (self._hidden.add if hidden else self._hidden.discard)(name)
+
+    def is_hidden(self, name: str) -> bool:
+        """Tell whether an attribute is left out of reports."""
+        return name in self._hidden
+
+    def to_wire(self) -> dict[str, dict[str, Any]]:
+        """Return ``{name: {"type": ..., "hidden": ...}}``, sorted by name."""
+        return {name: {"type": self._types[name], "hidden": name in self._hidden} for name in sorted(self._types)}
+
+
+@dataclass(slots=True)
+class WritePlan:
+    """What writing attributes leads to.
+
+    Args:
+        values: The entity's attributes afterwards, without nulls.
+        types: Types that the write fixes.
+        changed: ``True`` when a value differs from before.
+        errors: What was refused, and why.
+        notes: What was ignored, and why.
+    """
+
+    values: dict[str, Any]
+    types: dict[str, AttributeType] = field(default_factory=dict)
+    changed: bool = False
+    errors: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def plan_writes(
+    current: Mapping[str, Any],
+    operations: Iterable[tuple[str, Operation]],
+    schema: AttributeSchema,
+    settings: OrganizationSettings,
+) -> WritePlan:
+    """Plan what operations do to an entity's attributes.
+
+    Args:
+        current: Its values now.
+        operations: Normalized names and what to do, in order.
+        schema: The organization's schema; it is not changed.
+        settings: The limits.
+
+    Returns:
+        The plan; a refused attribute keeps its value and the others are written.
+    """
+    plan = WritePlan(dict(current))
+    for name, operation in operations:
+        _plan_one(plan, name, operation, schema, settings)
+    return plan
+
+
+def _plan_one(
+    plan: WritePlan, name: str, operation: Operation, schema: AttributeSchema, settings: OrganizationSettings
+) -> None:
+    kind = schema.type_of(name) or plan.types.get(name) or detect_type(name, operation.value)
+    if kind is None:
+        return  # null on an attribute that nobody has written yet
+    old = plan.values.get(name)
+    value = _apply(plan, name, old, operation, kind)
+    problem = _limit_problem(plan.values, name, value, settings)
+    if problem is not None:
+        plan.errors.append(problem)
+        return
+    plan.types[name] = kind
+    if same_value(old, value):
+        return
+    plan.changed = True
+    if value is None:
+        del plan.values[name]
+    else:
+        plan.values[name] = value
+
+
+def _apply(plan: WritePlan, name: str, old: Any, operation: Operation, kind: AttributeType) -> Any:
+    if operation.name in {"inc", "dec"}:
+        if kind != "number":
+            plan.errors.append(f"{name!r} is a {kind}; {operation.name} needs a number and leaves it as it is")
+        try:
+            value = apply_operation(old, operation, kind)
+        except OverflowError:
+            value = math.inf
+        if isinstance(value, float) and not math.isfinite(value):
+            plan.errors.append(f"{name!r} would leave the range of numbers; it stays {old!r}")
+            return old
+        return value
+    value = apply_operation(old, operation, kind)
+    if value is None and operation.value is not None and cast(kind, operation.value) is None:
+        plan.notes.append(f"{name!r} is a {kind}; {operation.value!r} cannot become one and clears it")
+    return value
+
+
+def _limit_problem(values: Mapping[str, Any], name: str, value: Any, settings: OrganizationSettings) -> str | None:
+    if value is None:
+        return None
+    most, bytes_limit = settings.max_attributes, settings.max_value_bytes
+    if most is not None and name not in values and len(values) >= most:
+        return f"{name!r} is refused: the entity has {len(values)} attributes, the limit is {most}"
+    if bytes_limit is not None and (size := len(json.dumps(value))) > bytes_limit:
+        return f"{name!r} is refused: its value has {size} bytes, the limit is {bytes_limit}"
+    return None
+
+
+def same_value(left: Any, right: Any) -> bool:
+    """Tell whether two JSON values are equal; unlike ``==``, ``True`` and ``1`` differ."""
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(same_value(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same_value, left, right))
+    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)

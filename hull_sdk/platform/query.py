@@ -1,0 +1,458 @@
+"""Queries: a subset of the Elasticsearch 1.x language, compiled once and evaluated on one entity at a time.
+
+Rules: section "Queries" of ``docs/protocol.md``. A field stands for its analysed value (words in lower case, and the
+whole value in lower case), ``.exact`` for the whole value in lower case, ``.raw`` for the value as it is. Not done:
+scoring, nested documents, scripts, fuzzy matching.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.platform.dates import is_relative, parse_bound
+from hull_sdk.wire.attributes import AttributeType, cast
+
+__all__ = ["CLAUSES", "Document", "Query", "compile_query"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a query is evaluated on.
+
+    Args:
+        fields: A report; nested objects are reached with dots, for example ``account.domain``.
+        events: Returns the user's events in the shape of the wire; called only when a query asks.
+        now: The moment that relative dates count from.
+    """
+
+    fields: Mapping[str, Any]
+    events: Callable[[], Sequence[Mapping[str, Any]]]
+    now: datetime
+
+
+_Matcher = Callable[[Document], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A compiled query.
+
+    Args:
+        source: The query as it was given.
+        matches: Tells whether a document matches.
+        relative: ``True`` when time alone can change the answer.
+        uses_events: ``True`` when it looks at events.
+    """
+
+    source: Mapping[str, Any]
+    matches: _Matcher
+    relative: bool
+    uses_events: bool
+
+
+def compile_query(source: Any) -> Query:
+    """Check and compile a query.
+
+    Args:
+        source: For example ``{"term": {"traits_plan.raw": "pro"}}``; ``{}`` matches everything.
+
+    Returns:
+        The compiled query.
+
+    Raises:
+        InvalidArgumentError: A clause is unknown or malformed; the message names it.
+    """
+    compiler = _Compiler()
+    matches = compiler.clause(source)
+    return Query(source, matches, compiler.relative, compiler.uses_events)
+
+
+class _Compiler:
+    """Compiles clauses and remembers what they depend on."""
+
+    def __init__(self) -> None:
+        self.relative = False
+        self.uses_events = False
+
+    def clause(self, source: Any) -> _Matcher:
+        if not isinstance(source, Mapping):
+            raise _bad("a query clause", source, "a JSON object with one clause")
+        if not source:
+            return _everything
+        if len(source) > 1:
+            raise _bad("a query clause", sorted(map(str, source)), "one name only; join several with bool or and")
+        ((name, body),) = source.items()
+        if name not in CLAUSES:
+            raise InvalidArgumentError(f"unknown query clause {name!r}; use one of {', '.join(CLAUSES)}")
+        return CLAUSES[name](self, body)
+
+    def clauses(self, name: str, body: Any) -> list[_Matcher]:
+        if isinstance(body, Mapping):
+            return [self.clause(body)] if body else []
+        if not isinstance(body, list):
+            raise _bad(name, body, "a clause or a list of clauses")
+        return [self.clause(item) for item in body]
+
+    def match_all(self, _body: Any) -> _Matcher:
+        return _everything
+
+    def wrapped(self, body: Any) -> _Matcher:
+        _expect_object("constant_score", body, {"query", "filter", "boost"})
+        return _all([self.clause(body[key]) for key in ("query", "filter") if key in body])
+
+    def every(self, body: Any) -> _Matcher:
+        return _all(self.clauses("and", _filters(body)))
+
+    def some(self, body: Any) -> _Matcher:
+        return _any(self.clauses("or", _filters(body)))
+
+    def negated(self, body: Any) -> _Matcher:
+        if isinstance(body, Mapping):
+            for key in ("filter", "query"):
+                if key in body and len(body) == 1:
+                    body = body[key]
+                    break
+        inner = _any(self.clauses("not", body))
+        return lambda document: not inner(document)
+
+    def query(self, body: Any) -> _Matcher:
+        return self.clause(body)
+
+    def boolean(self, body: Any) -> _Matcher:
+        known = {"must", "filter", "should", "must_not", "minimum_should_match", "boost"}
+        _expect_object("bool", body, known)
+        required = [m for key in ("must", "filter") for m in self.clauses(f"bool.{key}", body.get(key, []))]
+        optional = self.clauses("bool.should", body.get("should", []))
+        refused = self.clauses("bool.must_not", body.get("must_not", []))
+        least = body.get("minimum_should_match", 0 if required or not optional else 1)
+        if isinstance(least, bool) or not isinstance(least, int) or least < 0:
+            raise _bad("bool.minimum_should_match", least, "a whole number of at least 0")
+
+        def matches(document: Document) -> bool:
+            return (
+                all(matcher(document) for matcher in required)
+                and not any(matcher(document) for matcher in refused)
+                and (least == 0 or sum(matcher(document) for matcher in optional) >= least)
+            )
+
+        return matches
+
+    def term(self, body: Any) -> _Matcher:
+        path, value = _field_and_value("term", body, "value")
+        return _on_terms(path, [value])
+
+    def terms(self, body: Any) -> _Matcher:
+        _expect_object("terms", body)
+        fields = {
+            key: value for key, value in body.items() if key not in {"execution", "boost", "minimum_should_match"}
+        }
+        if len(fields) != 1 or not isinstance(next(iter(fields.values())), list):
+            raise _bad("terms", body, '{"field": [values]}')
+        ((path, values),) = fields.items()
+        return _on_terms(path, values)
+
+    def range(self, body: Any) -> _Matcher:
+        path, bounds = _single("range", body)
+        _expect_object("range", bounds, {*_BOUNDS, "format", "time_zone", "boost"})
+        checks = [(_BOUNDS[name], bound) for name, bound in bounds.items() if name in _BOUNDS and bound is not None]
+        self.relative |= any(is_relative(bound) for _, bound in checks)
+        for _, bound in checks:
+            _check_bound(bound)
+        if not checks:
+            raise _bad("range", body, f"at least one of {', '.join(_BOUNDS)}")
+        field = _Field(path)
+        return lambda document: any(
+            all(_within(value, compare, bound, document.now) for compare, bound in checks)
+            for value in field.values(document)
+        )
+
+    def exists(self, body: Any) -> _Matcher:
+        _expect_object("exists", body, {"field", "boost"})
+        if not isinstance(body.get("field"), str):
+            raise _bad("exists", body, '{"field": "name"}')
+        field = _Field(body["field"])
+        return lambda document: bool(field.values(document))
+
+    def missing(self, body: Any) -> _Matcher:
+        _expect_object("missing", body, {"field", "existence", "null_value"})
+        exists = self.exists({"field": body.get("field")})
+        return lambda document: not exists(document)
+
+    def prefix(self, body: Any) -> _Matcher:
+        path, value = _field_and_value("prefix", body, "value", "prefix")
+        return _on_text(path, "prefix", value, lambda text: lambda candidate: candidate.startswith(text))
+
+    def wildcard(self, body: Any) -> _Matcher:
+        path, value = _field_and_value("wildcard", body, "value", "wildcard")
+        return _on_text(path, "wildcard", value, lambda text: _wildcard(text).fullmatch)
+
+    def match(self, body: Any) -> _Matcher:
+        path, value = _single("match", body)
+        options = value if isinstance(value, Mapping) else {"query": value}
+        _expect_object("match", options, {"query", "operator", "type", "boost"})
+        if options.get("type") == "phrase":
+            return self.match_phrase({path: options.get("query")})
+        operator = str(options.get("operator", "or")).lower()
+        if operator not in {"and", "or"}:
+            raise _bad("match.operator", options["operator"], "'and' or 'or'")
+        wanted, field = set(_words(_as_text("match", options.get("query")))), _Field(path)
+        enough = wanted.issubset if operator == "and" else (lambda found: not wanted.isdisjoint(found))
+        return lambda document: any(
+            bool(wanted) and enough(set(_words(_to_text(value)))) for value in field.values(document)
+        )
+
+    def match_phrase(self, body: Any) -> _Matcher:
+        path, value = _field_and_value("match_phrase", body, "query")
+        wanted, field = _words(_as_text("match_phrase", value)), _Field(path)
+        return lambda document: any(_contains_run(_words(_to_text(v)), wanted) for v in field.values(document))
+
+    def ids(self, body: Any) -> _Matcher:
+        _expect_object("ids", body, {"values", "type"})
+        if not isinstance(body.get("values"), list):
+            raise _bad("ids", body, '{"values": [ids]}')
+        wanted = frozenset(map(str, body["values"]))
+        return lambda document: document.fields.get("id") in wanted
+
+    def has_child(self, body: Any) -> _Matcher:
+        _expect_object("has_child", body, {"type", "query", "filter", "min_children", "max_children", "score_mode"})
+        if body.get("type") != "event":
+            raise _bad("has_child.type", body.get("type"), "'event'")
+        inner = _all([self.clause(body[key]) for key in ("query", "filter") if key in body])
+        least, most = _count("min_children", body.get("min_children", 1)), body.get("max_children")
+        limit = None if most is None else _count("max_children", most)
+        self.uses_events = True
+
+        def matches(document: Document) -> bool:
+            count = sum(inner(Document(_event_fields(event), tuple, document.now)) for event in document.events())
+            return count >= least and (limit is None or count <= limit)
+
+        return matches
+
+
+#: Clause names and what compiles each.
+CLAUSES: Final[dict[str, Callable[[_Compiler, Any], _Matcher]]] = {
+    "match_all": _Compiler.match_all,
+    "constant_score": _Compiler.wrapped,
+    "filtered": _Compiler.wrapped,
+    "query": _Compiler.query,
+    "bool": _Compiler.boolean,
+    "and": _Compiler.every,
+    "or": _Compiler.some,
+    "not": _Compiler.negated,
+    "term": _Compiler.term,
+    "terms": _Compiler.terms,
+    "range": _Compiler.range,
+    "exists": _Compiler.exists,
+    "missing": _Compiler.missing,
+    "prefix": _Compiler.prefix,
+    "wildcard": _Compiler.wildcard,
+    "match": _Compiler.match,
+    "match_phrase": _Compiler.match_phrase,
+    "ids": _Compiler.ids,
+    "has_child": _Compiler.has_child,
+}
+
+_BOUNDS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "gt": lambda value, bound: bool(value > bound),
+    "gte": lambda value, bound: bool(value >= bound),
+    "lt": lambda value, bound: bool(value < bound),
+    "lte": lambda value, bound: bool(value <= bound),
+}
+
+#: Fields that are never split into words, and compare as they are.
+_KEYWORDS: Final = frozenset(
+    {"anonymous_ids", "event", "event_id", "event_source", "event_type", "external_id", "id", "segment_ids", "source"}
+)
+#: Fields that are never split into words, and compare in lower case.
+_WHOLE: Final = frozenset({"contact_email", "domain", "email"})
+
+_WORD: Final = re.compile(r"\w+")
+
+
+class _Field:
+    """A field name, split into its path and what the suffix says about the comparison."""
+
+    __slots__ = ("_path", "mode")
+
+    def __init__(self, name: Any) -> None:
+        if not isinstance(name, str) or not name:
+            raise _bad("a field name", name, "text")
+        base, _, suffix = name.rpartition(".")
+        self.mode = suffix if base and suffix in {"raw", "exact"} else "analysed"
+        self._path = base if self.mode != "analysed" else name
+        leaf = self._path.rpartition(".")[2]
+        if self.mode == "analysed" and leaf in _KEYWORDS:
+            self.mode = "raw"
+        elif self.mode == "analysed" and leaf in _WHOLE:
+            self.mode = "exact"
+
+    def values(self, document: Document) -> list[Any]:
+        """Return the values of the field; none for null, several for an array."""
+        value = _lookup(document.fields, self._path)
+        items = value if isinstance(value, list) else [value]
+        return [item for item in items if item is not None]
+
+    def texts(self, value: Any) -> Iterable[str]:
+        """Return the texts under which a value is found."""
+        text = _to_text(value)
+        if self.mode == "raw":
+            return (text,)
+        whole = text.lower()
+        return (whole,) if self.mode == "exact" else (whole, *_words(whole))
+
+
+def _lookup(fields: Any, path: str) -> Any:
+    if not isinstance(fields, Mapping):
+        return None
+    if path in fields:
+        return fields[path]
+    head, dot, rest = path.partition(".")
+    return _lookup(fields.get(head), rest) if dot else None
+
+
+def _event_fields(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **event,
+        "id": event.get("event_id"),
+        "source": event.get("event_source"),
+        "type": event.get("event_type"),
+        "props": event.get("properties"),
+    }
+
+
+def _on_terms(path: Any, values: list[Any]) -> _Matcher:
+    field = _Field(path)
+    for value in values:
+        if value is None or isinstance(value, Mapping | list):
+            raise _bad(f"a term of {path!r}", value, "text, a number or a boolean; use missing to find empty fields")
+    texts = {_to_text(value) if field.mode == "raw" else _to_text(value).lower() for value in values}
+
+    def equals(found: Any) -> bool:
+        if isinstance(found, int | float):
+            kind: AttributeType = "boolean" if isinstance(found, bool) else "number"
+            return any(cast(kind, value) == found for value in values)
+        return any(text in texts for text in field.texts(found))
+
+    return lambda document: any(equals(found) for found in field.values(document))
+
+
+def _on_text(path: Any, clause: str, value: Any, make: Callable[[str], Callable[[str], Any]]) -> _Matcher:
+    field = _Field(path)
+    text = _as_text(clause, value)
+    accepts = make(text if field.mode == "raw" else text.lower())
+    return lambda document: any(bool(accepts(t)) for found in field.values(document) for t in field.texts(found))
+
+
+def _within(value: Any, compare: Callable[[Any, Any], bool], bound: Any, now: datetime) -> bool:
+    if isinstance(value, bool | Mapping):
+        return False
+    if isinstance(value, int | float):
+        number = cast("number", bound)
+        return number is not None and compare(value, number)
+    moment = parse_bound(value, now) if _is_date_text(value) else None
+    limit = parse_bound(bound, now)
+    if moment is not None and limit is not None:
+        return compare(moment, limit)
+    return not is_relative(bound) and compare(str(value), _to_text(bound))
+
+
+_DATE_TEXT: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _is_date_text(value: Any) -> bool:
+    return isinstance(value, str) and _DATE_TEXT.match(value) is not None
+
+
+def _check_bound(bound: Any) -> None:
+    if isinstance(bound, bool) or not isinstance(bound, str | int | float):
+        raise _bad("a range bound", bound, "a number, a date or text")
+    if is_relative(bound):
+        parse_bound(bound, datetime(2024, 1, 1, tzinfo=UTC))
+
+
+def _wildcard(text: str) -> re.Pattern[str]:
+    parts = re.findall(r"\\.|[*?]|[^*?\\]+|\\", text)
+    return re.compile("".join(map(_wildcard_part, parts)), re.DOTALL)
+
+
+def _wildcard_part(part: str) -> str:
+    if part in {"*", "?"}:
+        return ".*" if part == "*" else "."
+    return re.escape(part[1:] if part[0] == "\\" and len(part) > 1 else part)
+
+
+def _contains_run(words: list[str], wanted: list[str]) -> bool:
+    size = len(wanted)
+    return size > 0 and any(words[start : start + size] == wanted for start in range(len(words) - size + 1))
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
+
+
+def _to_text(value: Any) -> str:
+    text = cast("string", value)
+    return str(value) if text is None else text
+
+
+def _as_text(clause: str, value: Any) -> str:
+    if value is None or isinstance(value, Mapping | list):
+        raise _bad(clause, value, "text")
+    return _to_text(value)
+
+
+def _single(clause: str, body: Any) -> tuple[Any, Any]:
+    if not isinstance(body, Mapping) or len(body) != 1:
+        raise _bad(clause, body, '{"field": ...}')
+    return next(iter(body.items()))
+
+
+def _field_and_value(clause: str, body: Any, *keys: str) -> tuple[Any, Any]:
+    path, value = _single(clause, body)
+    if isinstance(value, Mapping):
+        found = [value[key] for key in keys if key in value]
+        if len(found) != 1:
+            raise _bad(clause, body, f'{{"field": value}} or {{"field": {{"{keys[0]}": value}}}}')
+        value = found[0]
+    return path, value
+
+
+def _filters(body: Any) -> Any:
+    if isinstance(body, Mapping) and "filters" in body:
+        return body["filters"]
+    return body
+
+
+def _count(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise _bad(f"has_child.{name}", value, "a whole number of at least 0")
+    return value
+
+
+def _expect_object(clause: str, body: Any, known: set[str] | None = None) -> None:
+    if not isinstance(body, Mapping):
+        raise _bad(clause, body, "a JSON object")
+    unknown = sorted(set(body) - known) if known is not None else []
+    if unknown:
+        raise InvalidArgumentError(f"unknown key {unknown[0]!r} in {clause}; it knows {', '.join(sorted(known or ()))}")
+
+
+def _bad(what: str, value: Any, wanted: str) -> InvalidArgumentError:
+    return InvalidArgumentError(f"{what} is {value!r:.200}; it must be {wanted}")
+
+
+def _everything(_document: Document) -> bool:
+    return True
+
+
+def _all(matchers: list[_Matcher]) -> _Matcher:
+    return matchers[0] if len(matchers) == 1 else lambda document: all(matcher(document) for matcher in matchers)
+
+
+def _any(matchers: list[_Matcher]) -> _Matcher:
+    return matchers[0] if len(matchers) == 1 else lambda document: any(matcher(document) for matcher in matchers)

@@ -1,0 +1,116 @@
+"""Reports: the flat documents that are segmented, indexed and sent, and how two of them differ.
+
+Rules: section "Reports" of ``docs/protocol.md``. A report is built anew each time and never changed afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from hull_sdk.core.clock import iso_seconds
+from hull_sdk.platform.attributes import AttributeSchema, same_value
+from hull_sdk.platform.store import Entity
+from hull_sdk.wire.entities import EntityKind, report_key
+
+__all__ = ["BOOKKEEPING_FIELDS", "EntityChange", "View", "build_report", "same_view"]
+
+#: Report fields that say when something changed; a difference in them alone is no change.
+BOOKKEEPING_FIELDS: Final = frozenset({"indexed_at", "updated_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An entity as its notifications show it; plain values that are never changed.
+
+    Args:
+        report: Its flat report.
+        account_report: The report of the account that a user is linked to, else ``{}``; ``{}`` for accounts.
+        segment_ids: The segments it is in.
+        account_segment_ids: The segments that the linked account is in; for an account, its own.
+    """
+
+    report: dict[str, Any]
+    account_report: dict[str, Any] = field(default_factory=dict)
+    segment_ids: tuple[str, ...] = ()
+    account_segment_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityChange:
+    """What one unit of work changed about one entity.
+
+    Args:
+        kind: ``"user"`` or ``"account"``.
+        entity_id: Whose change it is.
+        before: The view before, ``None`` for a new entity.
+        after: The view after, ``None`` for an entity that is gone.
+        events: New events, in the shape of the wire, in order.
+        is_new: ``True`` for an entity that this unit of work created.
+        absorbed: Ids of the entities that were merged into it.
+    """
+
+    kind: EntityKind
+    entity_id: str
+    before: View | None
+    after: View | None
+    events: list[dict[str, Any]] = field(default_factory=list)
+    is_new: bool = False
+    absorbed: tuple[str, ...] = ()
+
+
+def build_report(entity: Entity, schema: AttributeSchema) -> dict[str, Any]:
+    """Build the flat report of an entity.
+
+    Args:
+        entity: Whose report.
+        schema: Knows the hidden attributes.
+
+    Returns:
+        For example ``{"id": ..., "email": "ann@acme.test", "segment_ids": [], "traits_plan": "pro", ...}``; an
+        account's attributes stand without ``traits_``.
+    """
+    report: dict[str, Any] = {"id": entity.id, "external_id": entity.external_id}
+    if entity.kind == "user":
+        report["email"] = entity.handle
+        report["domain"] = _domain_of(entity.handle)
+    else:
+        report["domain"] = entity.handle
+    report["anonymous_ids"] = list(entity.anonymous_ids)
+    report["segment_ids"] = list(entity.segment_ids)
+    for name, moment in (("first_seen_at", entity.first_seen_at), ("last_seen_at", entity.last_seen_at)):
+        if moment is not None:
+            report[name] = iso_seconds(moment)
+    for name, value in entity.attributes.items():
+        if not schema.is_hidden(name):
+            report[report_key(entity.kind, name)] = value
+    report["updated_at"] = iso_seconds(entity.updated_at)
+    report["indexed_at"] = iso_seconds(entity.indexed_at)
+    return report
+
+
+def same_view(before: View | None, after: View) -> bool:
+    """Tell whether two views say the same, whenever they were built."""
+    if before is None:
+        return False
+    return (
+        before.segment_ids == after.segment_ids
+        and before.account_segment_ids == after.account_segment_ids
+        and same_report(before.report, after.report)
+        and same_report(before.account_report, after.account_report)
+    )
+
+
+def same_report(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Tell whether two reports say the same, leaving :data:`BOOKKEEPING_FIELDS` aside."""
+    if before is after:
+        return True
+    names = (before.keys() | after.keys()) - BOOKKEEPING_FIELDS
+    return all(same_value(before.get(name), after.get(name)) for name in names)
+
+
+def _domain_of(email: str | None) -> str | None:
+    if email is None:
+        return None
+    return email.rpartition("@")[2] if "@" in email else None

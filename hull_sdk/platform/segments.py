@@ -1,0 +1,157 @@
+"""Segments: named queries, who is in them, and how often they were entered and left.
+
+Rules: section "Segments" of ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hull_sdk.core.clock import iso_seconds
+from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.platform.predicate import compile_predicate
+from hull_sdk.platform.query import Document, Query, compile_query
+from hull_sdk.wire.entities import EntityKind
+
+__all__ = ["SEGMENT_TYPES", "Segment", "SegmentBook", "Transition"]
+
+SEGMENT_TYPES: Final[dict[EntityKind, str]] = {"user": "users_segment", "account": "accounts_segment"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A segment.
+
+    Args:
+        id: Its id.
+        kind: What it is made of.
+        name: What connectors show and send on.
+        query: The compiled query.
+        predicate: The tree that the query came from, if any.
+        created_at: Unix seconds.
+        updated_at: Unix seconds of the last change of name or query.
+    """
+
+    id: str
+    kind: EntityKind
+    name: str
+    query: Query
+    predicate: Mapping[str, Any] | None
+    created_at: float
+    updated_at: float
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the five fields that notifications carry."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "type": SEGMENT_TYPES[self.kind],
+            "created_at": iso_seconds(self.created_at),
+            "updated_at": iso_seconds(self.updated_at),
+        }
+
+    def to_full_wire(self, members: int) -> dict[str, Any]:
+        """Return all fields, as the REST API shows them.
+
+        Args:
+            members: How many entities are in it.
+        """
+        wire = {**self.to_wire(), "query": self.query.source, "stats": {f"{self.kind}s": members}}
+        return wire if self.predicate is None else {**wire, "predicate": self.predicate}
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A step into or out of a segment."""
+
+    segment_id: str
+    direction: str
+
+
+class SegmentBook:
+    """The segments of one organization."""
+
+    def __init__(self) -> None:
+        self._segments: dict[str, Segment] = {}
+        self._names: dict[str, str] = {}
+        self.transitions: dict[str, dict[str, int]] = {}
+
+    def of(self, kind: EntityKind) -> list[Segment]:
+        """Return the segments of a kind, in order of creation."""
+        return [segment for segment in self._segments.values() if segment.kind == kind]
+
+    def get(self, segment_id: str) -> Segment | None:
+        """Return a segment, or ``None``."""
+        return self._segments.get(segment_id)
+
+    def name(self, segment_id: str) -> str:
+        """Return the name of a segment, also of one that has been removed."""
+        return self._names[segment_id]
+
+    def build(
+        self,
+        kind: EntityKind,
+        name: str,
+        *,
+        segment_id: str,
+        now: float,
+        predicate: Any = None,
+        query: Any = None,
+    ) -> Segment:
+        """Check and build a segment without taking it in.
+
+        Args:
+            kind: What it is made of.
+            name: Not empty.
+            segment_id: Its id; an existing segment with it is replaced and keeps its creation date.
+            now: Unix seconds.
+            predicate: A tree, or ``None``.
+            query: A query, or ``None``; one of both is needed.
+
+        Raises:
+            InvalidArgumentError: The definition cannot be read.
+        """
+        if kind not in SEGMENT_TYPES:
+            raise InvalidArgumentError(f"the kind of a segment is {kind!r}; use 'user' or 'account'")
+        if not isinstance(name, str) or not name.strip():
+            raise InvalidArgumentError(f"the name of a segment is {name!r}; it must be text that is not empty")
+        if (predicate is None) == (query is None):
+            raise InvalidArgumentError(f"the segment {name!r} needs either a predicate or a query, and not both")
+        compiled = compile_query(query if predicate is None else compile_predicate(predicate, kind))
+        if kind == "account" and compiled.uses_events:
+            raise InvalidArgumentError(f"the segment {name!r} asks for events; accounts have no events")
+        existing = self._segments.get(segment_id)
+        if existing is not None and existing.kind != kind:
+            raise InvalidArgumentError(
+                f"the id {segment_id!r} belongs to a segment of {existing.kind}s; choose another"
+            )
+        return Segment(
+            id=segment_id,
+            kind=kind,
+            name=name.strip(),
+            query=compiled,
+            predicate=predicate,
+            created_at=now if existing is None else existing.created_at,
+            updated_at=now,
+        )
+
+    def put(self, segment: Segment) -> None:
+        """Take a segment in."""
+        self._segments[segment.id] = segment
+        self._names[segment.id] = segment.name
+        self.transitions.setdefault(segment.id, {"entered": 0, "left": 0})
+
+    def remove(self, segment_id: str) -> None:
+        """Forget a segment; its counts stay."""
+        del self._segments[segment_id]
+
+    def evaluate(self, kind: EntityKind, document: Document) -> tuple[str, ...]:
+        """Return the ids of the segments that a document is in, in order of creation."""
+        return tuple(segment.id for segment in self.of(kind) if segment.query.matches(document))
+
+    def count(self, transitions: Iterable[Transition]) -> None:
+        """Add steps to the counts."""
+        for transition in transitions:
+            self.transitions[transition.segment_id][transition.direction] += 1

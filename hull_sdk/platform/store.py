@@ -1,0 +1,236 @@
+"""What an organization remembers: entities and events in tables that can take a unit of work back.
+
+Rows are frozen and replaced whole, so a row that somebody holds never changes under them. This module knows
+nothing of rules: who may hold which identifier is decided in ``identity``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from hull_sdk.wire.entities import EntityKind
+
+__all__ = ["HANDLES", "KINDS", "Entity", "Store", "StoredEvent", "Table"]
+
+KINDS: Final[tuple[EntityKind, ...]] = ("user", "account")
+
+#: The identifier of each kind that several entities may share.
+HANDLES: Final[dict[EntityKind, str]] = {"user": "email", "account": "domain"}
+
+_Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entity:
+    """A user or an account.
+
+    Args:
+        kind: ``"user"`` or ``"account"``.
+        id: The platform's own id, 24 hexadecimal characters.
+        sequence: Order of creation; the smaller of two is the older one.
+        external_id: The id that the company's own systems use; an entity without one is mergeable.
+        handle: E-mail of a user, domain of an account.
+        former_handles: Handles of entities merged into this one; they still resolve to it.
+        anonymous_ids: In the order in which they arrived.
+        attributes: Values by attribute name, without nulls.
+        first_seen_at: Unix seconds of the earliest tracked event.
+        last_seen_at: Unix seconds of the latest tracked event.
+        account_id: The account that a user is linked to.
+        segment_ids: The segments it is in now, in order of their creation.
+        updated_at: Unix seconds of the last change of its own data.
+        indexed_at: Unix seconds of the last change of anything that its notifications carry.
+        active_until: Unix seconds until which it is served first.
+    """
+
+    kind: EntityKind
+    id: str
+    sequence: int
+    external_id: str | None = None
+    handle: str | None = None
+    former_handles: tuple[str, ...] = ()
+    anonymous_ids: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    first_seen_at: float | None = None
+    last_seen_at: float | None = None
+    account_id: str | None = None
+    segment_ids: tuple[str, ...] = ()
+    updated_at: float = 0.0
+    indexed_at: float = 0.0
+    active_until: float = 0.0
+
+    @property
+    def mergeable(self) -> bool:
+        """``True`` when it may be merged into another one: it has no external_id."""
+        return self.external_id is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """An event and whose it is.
+
+    Args:
+        id: Its ``event_id``.
+        sequence: Order of arrival.
+        user_id: Whose it is.
+        tracked: ``False`` for the events that the platform makes itself.
+        item: The event as notifications carry it, without ``user_id``.
+    """
+
+    id: str
+    sequence: int
+    user_id: str
+    tracked: bool
+    item: Mapping[str, Any]
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return a fresh copy in the shape of ``hull_sdk.wire.notifications.Event``."""
+        return {**self.item, "user_id": self.user_id}
+
+
+class _Row(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def sequence(self) -> int: ...
+
+
+_R = TypeVar("_R", bound=_Row)
+
+
+class Table(Generic[_R]):
+    """Rows by id, with secondary indexes and one level of undo.
+
+    Args:
+        keys: The index entries of a row, as pairs of index name and value.
+        unique: Names of the indexes in which a value leads to one row at most.
+    """
+
+    def __init__(self, keys: Callable[[_R], Iterable[_Key]], unique: frozenset[str] = frozenset()) -> None:
+        self._keys = keys
+        self._unique = unique
+        self._rows: dict[str, _R] = {}
+        self._index: dict[_Key, dict[str, None]] = {}
+        self._originals: dict[str, _R | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[_R]:
+        """Walk the rows, oldest first."""
+        return iter(sorted(self._rows.values(), key=lambda row: row.sequence))
+
+    def get(self, row_id: str | None) -> _R | None:
+        """Return a row, or ``None``."""
+        return None if row_id is None else self._rows.get(row_id)
+
+    def find(self, index: str, value: str) -> list[_R]:
+        """Return the rows under a value of an index, oldest first."""
+        rows = [self._rows[row_id] for row_id in self._index.get((index, value), ())]
+        rows.sort(key=lambda row: row.sequence)
+        return rows
+
+    def holder(self, index: str, value: str) -> _R | None:
+        """Return the one row under a value of a unique index, or ``None``."""
+        for row_id in self._index.get((index, value), ()):
+            return self._rows[row_id]
+        return None
+
+    def put(self, row: _R) -> _R:
+        """Insert or replace a row and return it.
+
+        Raises:
+            RuntimeError: A unique value is on another row; the caller has planned wrongly.
+        """
+        old = self._rows.get(row.id)
+        self._originals.setdefault(row.id, old)
+        self._replace(row.id, old, row)
+        return row
+
+    def remove(self, row_id: str) -> None:
+        """Delete a row that exists."""
+        old = self._rows[row_id]
+        self._originals.setdefault(row_id, old)
+        self._replace(row_id, old, None)
+
+    @property
+    def touched(self) -> list[str]:
+        """Ids of the rows put or removed since the last commit, in the order of the first touch."""
+        return list(self._originals)
+
+    def original(self, row_id: str) -> _R | None:
+        """Return a touched row as it was at the last commit; ``None`` when it is new."""
+        return self._originals.get(row_id)
+
+    def commit(self) -> None:
+        """Make everything since the last commit final."""
+        self._originals.clear()
+
+    def rollback(self) -> None:
+        """Take back everything since the last commit."""
+        originals, self._originals = self._originals, {}
+        for row_id in originals:
+            self._replace(row_id, self._rows.get(row_id), None)
+        for row_id, row in originals.items():
+            self._replace(row_id, None, row)
+
+    def _replace(self, row_id: str, old: _R | None, new: _R | None) -> None:
+        before = set(self._keys(old)) if old is not None else set()
+        after = dict.fromkeys(self._keys(new)) if new is not None else {}
+        for key in after:
+            if key not in before and key[0] in self._unique and self._index.get(key):
+                raise RuntimeError(f"{key[0]} {key[1]!r} is already held by {next(iter(self._index[key]))}")
+        for key in before - after.keys():
+            self._index[key].pop(row_id, None)
+            if not self._index[key]:
+                del self._index[key]
+        for key in after:
+            self._index.setdefault(key, {})[row_id] = None
+        if new is None:
+            self._rows.pop(row_id, None)
+        else:
+            self._rows[row_id] = new
+
+
+class Store:
+    """The tables of one organization."""
+
+    def __init__(self) -> None:
+        unique = frozenset({"external_id", "anonymous_id"})
+        self.users: Table[Entity] = Table(_entity_keys, unique)
+        self.accounts: Table[Entity] = Table(_entity_keys, unique)
+        self.events: Table[StoredEvent] = Table(lambda event: [("user_id", event.user_id)])
+        self._sequence = 0
+
+    def table(self, kind: EntityKind) -> Table[Entity]:
+        """Return the table of a kind."""
+        return self.users if kind == "user" else self.accounts
+
+    def next_sequence(self) -> int:
+        """Return the next place in the order of creation."""
+        self._sequence += 1
+        return self._sequence
+
+    def commit(self) -> None:
+        """End a unit of work and keep what it did."""
+        for table in (self.users, self.accounts, self.events):
+            table.commit()
+
+    def rollback(self) -> None:
+        """End a unit of work and take back what it did."""
+        for table in (self.users, self.accounts, self.events):
+            table.rollback()
+
+
+def _entity_keys(entity: Entity) -> Iterator[_Key]:
+    if entity.external_id is not None:
+        yield "external_id", entity.external_id
+    if entity.handle is not None:
+        yield "handle", entity.handle
+    for handle in entity.former_handles:
+        yield "handle", handle
+    for anonymous_id in entity.anonymous_ids:
+        yield "anonymous_id", anonymous_id
+    if entity.account_id is not None:
+        yield "account_id", entity.account_id

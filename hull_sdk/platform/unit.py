@@ -1,0 +1,82 @@
+"""A unit of work: everything that one message may change, and what came of it on the way.
+
+Nothing here decides; a unit carries the doors, the source of the message, and collects new events, merges and notes
+until the organization settles it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hull_sdk.core.ids import Ids
+from hull_sdk.platform.attributes import AttributeSchema
+from hull_sdk.platform.events import Source, builtin_item
+from hull_sdk.platform.settings import OrganizationSettings
+from hull_sdk.platform.store import Entity, Store, StoredEvent, Table
+from hull_sdk.wire.entities import EntityKind
+
+__all__ = ["Unit"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Unit:
+    """One unit of work.
+
+    Args:
+        store: The tables it writes to.
+        schemas: The attribute schema of each kind.
+        settings: The organization's settings.
+        ids: Where new ids come from.
+        now: Unix seconds of domain time; the same throughout.
+        source: The connector behind it.
+        news: New events by user id.
+        absorbed: Ids merged into each entity.
+        notes: What was left aside, and why.
+        errors: Attributes that were refused, and why.
+    """
+
+    store: Store
+    schemas: Mapping[EntityKind, AttributeSchema]
+    settings: OrganizationSettings
+    ids: Ids
+    now: float
+    source: Source
+    news: dict[str, list[StoredEvent]] = field(default_factory=dict)
+    absorbed: dict[tuple[EntityKind, str], list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def table(self, kind: EntityKind) -> Table[Entity]:
+        """Return the table of a kind."""
+        return self.store.table(kind)
+
+    def entity(self, kind: EntityKind, entity_id: str) -> Entity:
+        """Return an entity that exists."""
+        entity = self.table(kind).get(entity_id)
+        if entity is None:
+            raise RuntimeError(f"the {kind} {entity_id} was planned for and is not there")
+        return entity
+
+    def emit(self, user_id: str, name: str, properties: Mapping[str, Any]) -> None:
+        """Add an event that the platform makes itself."""
+        event_id = self.ids.object_id()
+        item = builtin_item(name, properties, event_id=event_id, at=self.now, source=self.source)
+        self.add_event(user_id, event_id, item, tracked=False)
+
+    def add_event(self, user_id: str, event_id: str, item: Mapping[str, Any], *, tracked: bool) -> StoredEvent:
+        """Store an event under its id and count it as news of its user.
+
+        Args:
+            user_id: Whose it is.
+            event_id: Its id; an event that has it is overwritten and keeps its place.
+            item: The event without ``user_id``.
+            tracked: ``False`` for the platform's own events.
+        """
+        old = self.store.events.get(event_id)
+        sequence = self.store.next_sequence() if old is None else old.sequence
+        event = StoredEvent(id=event_id, sequence=sequence, user_id=user_id, tracked=tracked, item=item)
+        self.store.events.put(event)
+        self.news.setdefault(user_id, []).append(event)
+        return event
