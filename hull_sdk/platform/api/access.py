@@ -1,0 +1,167 @@
+"""Who is asking: telling organizations apart, and checking secrets and tokens.
+
+Rules: sections "Tokens" and "REST" of ``docs/protocol.md``. Tokens are checked against the runtime's clock, which test controls
+cannot move. Comparisons take the same time whatever they compare.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from flask import Request
+
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.platform.api.errors import refuse
+from hull_sdk.platform.connectors import Connector
+from hull_sdk.platform.hosting import HostedOrganization
+from hull_sdk.wire import tokens
+from hull_sdk.wire.entities import EntityKind
+from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, HEADER_APP_ID, HEADER_ORGANIZATION, HEADER_USER_ID
+
+__all__ = ["Caller", "Directory", "authenticate", "organization_of"]
+
+#: Names of credentials in a query, first wins; the header wins over all of them.
+_ID_PARAMETERS: Final = ("ship", "id", "app_id")
+_SECRET_PARAMETERS: Final = ("secret", "access_token")
+
+
+class Directory(Protocol):
+    """What access needs of the platform."""
+
+    runtime: Runtime
+
+    def find_connector(self, connector_id: str) -> tuple[HostedOrganization, Connector] | None:
+        """Return a connector of any organization."""
+
+    def organization_at(self, host: str) -> HostedOrganization | None:
+        """Return the organization of a host."""
+
+    def is_own_address(self, host: str) -> bool:
+        """Tell whether a host is the server's own address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request, checked.
+
+    Args:
+        organization: Whose data it may see.
+        connector: The connector; ``None`` for the operator.
+        claims: The claims of a user's or account's token; ``None`` for a secret, which may do everything.
+    """
+
+    organization: HostedOrganization
+    connector: Connector | None
+    claims: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def is_admin(self) -> bool:
+        """``True`` for the organization's operator."""
+        return self.connector is None
+
+    @property
+    def has_secret(self) -> bool:
+        """``True`` for a connector's secret or the operator's."""
+        return self.claims is None
+
+
+def authenticate(directory: Directory, request: Request) -> Caller:
+    """Check the credentials of a request.
+
+    Args:
+        directory: The platform.
+        request: The request; credentials stand in its headers, or in its query.
+
+    Returns:
+        The caller.
+
+    Raises:
+        Refused: 401 for missing or wrong credentials, 404 for an unknown connector or organization.
+    """
+    token = _parameter(request, HEADER_ACCESS_TOKEN, _SECRET_PARAMETERS)
+    connector_id = _parameter(request, HEADER_APP_ID, _ID_PARAMETERS)
+    if token is None:
+        refuse(401, f"no credentials; send {HEADER_APP_ID} and {HEADER_ACCESS_TOKEN}")
+    if connector_id is None and tokens.looks_like_token(token):
+        connector_id = tokens.issuer_of(token)
+    if connector_id is None:
+        return _operator(directory, request, token)
+    found = directory.find_connector(connector_id)
+    if found is None:
+        refuse(404, "App not found")
+    organization, connector = found
+    _check_same_organization(directory, request, organization)
+    claims = _check_token(directory, connector, token)
+    user_id = request.headers.get(HEADER_USER_ID)
+    if claims is None and user_id:
+        claims = _as_user(directory, connector, user_id)
+    return Caller(organization, connector, claims)
+
+
+def organization_of(directory: Directory, request: Request) -> HostedOrganization:
+    """Return the organization that a request without a connector is for.
+
+    Raises:
+        Refused: 404 when neither ``Hull-Organization`` nor ``Host`` names one.
+    """
+    named = _named_organization(request)
+    if named is not None and not directory.is_own_address(named):
+        organization = directory.organization_at(named)
+    else:
+        organization = directory.organization_at(request.host)
+    if organization is None:
+        refuse(404, f"Organization not found; name it with the header {HEADER_ORGANIZATION}")
+    return organization
+
+
+def _operator(directory: Directory, request: Request, token: str) -> Caller:
+    organization = organization_of(directory, request)
+    if not _equal(token, organization.admin_secret):
+        refuse(401, f"wrong credentials; send {HEADER_APP_ID} with a connector's secret, or the admin secret alone")
+    return Caller(organization, None)
+
+
+def _check_same_organization(directory: Directory, request: Request, organization: HostedOrganization) -> None:
+    named = _named_organization(request)
+    if named is None or directory.is_own_address(named) or directory.organization_at(named) is organization:
+        return
+    if directory.organization_at(named) is None and named.strip().lower() == request.host.lower():
+        return  # the server under another of its names
+    refuse(401, f"{HEADER_ORGANIZATION} names another organization than the connector's; send its own host, or nothing")
+
+
+def _check_token(directory: Directory, connector: Connector, token: str) -> dict[str, Any] | None:
+    """Return the claims of a token, or ``None`` for the connector's secret."""
+    if _equal(token, connector.secret):
+        return None
+    if not tokens.looks_like_token(token):
+        refuse(401, f"{HEADER_ACCESS_TOKEN} is neither the connector's secret nor a token signed with it")
+    claims = tokens.verify(token, connector.secret, directory.runtime.clock.time())
+    if claims.get("iss") != connector.id:
+        refuse(401, "the token was issued by another connector than the one that is named")
+    return claims
+
+
+def _as_user(directory: Directory, connector: Connector, user_id: str) -> dict[str, Any]:
+    kind: EntityKind = "user"
+    return tokens.build_claims(
+        issuer=connector.id, issued_at=directory.runtime.clock.time(), subject_type=kind, user={"id": user_id}
+    )
+
+
+def _named_organization(request: Request) -> str | None:
+    return _parameter(request, HEADER_ORGANIZATION, ("organization",))
+
+
+def _parameter(request: Request, header: str, names: tuple[str, ...]) -> str | None:
+    value = request.headers.get(header)
+    if value:
+        return value.strip()
+    return next((request.args[name].strip() for name in names if request.args.get(name)), None)
+
+
+def _equal(given: str, known: str) -> bool:
+    return hmac.compare_digest(given.encode(), known.encode())

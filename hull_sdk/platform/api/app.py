@@ -1,0 +1,41 @@
+"""The Flask application that holds all routes of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from flask import Flask
+
+from hull_sdk.platform.api.admin import admin_routes
+from hull_sdk.platform.api.controls import control_routes
+from hull_sdk.platform.api.errors import install_errors
+from hull_sdk.platform.api.firehose import firehose_routes
+from hull_sdk.platform.api.gate import Gate
+from hull_sdk.platform.api.keys import key_routes
+from hull_sdk.platform.api.me import me_routes
+from hull_sdk.platform.api.objects import object_routes
+from hull_sdk.wire.firehose import MAX_BODY_BYTES
+
+if TYPE_CHECKING:
+    from hull_sdk.platform.platform import Platform
+
+__all__ = ["ROUTES", "build_app"]
+
+#: The topics of the API, each a function that returns its routes.
+ROUTES = (firehose_routes, key_routes, admin_routes, me_routes, object_routes, control_routes)
+
+
+def build_app(platform: Platform) -> Callable[..., Iterable[bytes]]:
+    """Build the API of a platform as a WSGI application.
+
+    Args:
+        platform: What it shows.
+    """
+    app = Flask("hull_sdk.platform")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.strict_slashes = False
+    install_errors(app)
+    for routes in ROUTES:
+        app.register_blueprint(routes(platform))
+    return Gate(app.wsgi_app, platform.faults)

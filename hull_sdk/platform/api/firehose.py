@@ -1,0 +1,40 @@
+"""The firehose: batches of messages, each with a token of its own.
+
+Rules: section "Firehose" of ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, request
+
+from hull_sdk.platform.api.access import authenticate
+from hull_sdk.platform.api.body import read_json
+from hull_sdk.platform.api.errors import json_response, refuse
+from hull_sdk.wire.firehose import HEADER_APP_ID
+
+if TYPE_CHECKING:
+    from hull_sdk.platform.platform import Platform
+
+__all__ = ["firehose_routes"]
+
+
+def firehose_routes(platform: Platform) -> Blueprint:
+    """Return the routes of the firehose: ``POST /`` and ``POST /api/v1/firehose``."""
+    routes = Blueprint("firehose", __name__)
+
+    @routes.post("/")
+    @routes.post("/api/v1/firehose")
+    def receive() -> Response:
+        caller = authenticate(platform, request)
+        if caller.connector is None:
+            refuse(401, f"the firehose takes messages of connectors; send {HEADER_APP_ID} and its secret")
+        body = read_json(request)
+        batch = body.get("batch") if isinstance(body, dict) else None
+        if not isinstance(batch, list):
+            refuse(400, 'the body has no list of messages; send {"batch": [...]}')
+        accepted, rejections = caller.organization.receive(batch, caller.connector)
+        return json_response({"accepted": accepted, "rejected": [each.to_wire() for each in rejections]})
+
+    return routes

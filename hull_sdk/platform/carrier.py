@@ -1,0 +1,142 @@
+"""Carrying a request to a connector: signing, faults, the network, and reading what comes back.
+
+Rules: section "Signatures" of ``docs/protocol.md``. Nothing here holds a lock or keeps state, so a connector may call the
+platform from inside its handler.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from hull_sdk.core import json
+from hull_sdk.core.logs import emit
+from hull_sdk.core.net import Request, Response, WsgiNetwork, call_wsgi
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.errors import NetworkError
+from hull_sdk.platform.connectors import Connector
+from hull_sdk.platform.faults import DROP_AFTER, DROP_BEFORE, DUPLICATE, ERROR, Faults
+from hull_sdk.wire.signatures import sign_notification, signature_headers
+
+__all__ = ["ANSWER_BYTES", "Carrier", "Reply", "Signer"]
+
+_log = logging.getLogger(__name__)
+
+#: Longest wait for a connector, in seconds; its own deadline is shorter, so that it can still answer.
+TIMEOUT_S: Final = 30.0
+#: Largest answer that is read.
+ANSWER_BYTES: Final = 4 * 1024 * 1024
+
+
+class Signer(Protocol):
+    """Whoever holds the platform's signing key."""
+
+    @property
+    def signing_key(self) -> RSAPrivateKey:
+        """The key."""
+
+    def key_url(self, organization_host: str) -> str:
+        """Return where an organization's connectors find the public half."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back from a connector.
+
+    Args:
+        status: HTTP status; ``None`` when nothing came back.
+        body: The decoded JSON; ``None`` when there was none.
+        error: Why nothing came back, in words.
+        headers: Header names in lower case.
+    """
+
+    status: int | None
+    body: Any = None
+    error: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Carrier:
+    """Sends requests to connectors.
+
+    Args:
+        runtime: Clock, tasks and network.
+        signer: Whoever holds the signing key.
+        faults: What to break on the way.
+    """
+
+    def __init__(self, runtime: Runtime, signer: Signer, faults: Faults) -> None:
+        self._runtime = runtime
+        self._signer = signer
+        self._faults = faults
+
+    def notify(self, connector: Connector, url: str, notification_id: str, body: bytes, host: str) -> Reply:
+        """Send one try of a notification, signed afresh.
+
+        Args:
+            connector: Whom to.
+            url: Absolute URL on the connector's host.
+            notification_id: What the signature is bound to.
+            body: The bytes.
+            host: The organization's host, for the key's address.
+
+        Returns:
+            What came back; never raises for what happens on the way.
+        """
+        fault = self._faults.take("delivery")
+        kind = None if fault is None else fault.kind
+        if kind == DROP_BEFORE:
+            return Reply(None, error="the connection was closed before the request was read (fault)")
+        if fault is not None and kind == ERROR:
+            return Reply(fault.status, error=f"answered {fault.status} (fault)")
+        request = self._signed(url, notification_id, body, host)
+        second = None
+        if kind == DUPLICATE:
+            second = self._runtime.tasks.spawn(self.send, connector, request, name="hull-duplicate")
+        reply = self.send(connector, request)
+        if second is not None:
+            self._runtime.tasks.wait(second, TIMEOUT_S)
+        if kind == DROP_AFTER:
+            return Reply(None, error="the connection was closed within the answer (fault)")
+        return reply
+
+    def send(self, connector: Connector, request: Request) -> Reply:
+        """Send a request to a connector and decode the answer."""
+        try:
+            response = self._respond(connector, request)
+        except NetworkError as err:
+            return Reply(None, error=err.message)
+        except Exception as err:  # noqa: BLE001 - an application in this process may raise anything; it is a lost answer
+            emit(_log, logging.ERROR, "delivery.crashed", {"connector_id": connector.id}, exc_info=err)
+            return Reply(None, error=f"the connector raised {type(err).__name__}: {err}")
+        return Reply(response.status, _decoded(response.body), headers=response.headers)
+
+    def _respond(self, connector: Connector, request: Request) -> Response:
+        # An application that was handed over in person is called in this thread, whatever the network is.
+        if connector.app is None or isinstance(self._runtime.net, WsgiNetwork):
+            return self._runtime.net.send(request)
+        return call_wsgi(connector.app, request)
+
+    def _signed(self, url: str, notification_id: str, body: bytes, host: str) -> Request:
+        now = self._runtime.clock.time()
+        signature = sign_notification(self._signer.signing_key, notification_id, body, now)
+        headers = signature_headers(signature, self._signer.key_url(host))
+        return Request(
+            method="POST",
+            url=url,
+            headers={**headers, "Content-Type": "application/json"},
+            body=body,
+            timeout_s=TIMEOUT_S,
+            max_bytes=ANSWER_BYTES,
+        )
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None

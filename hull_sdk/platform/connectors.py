@@ -1,0 +1,226 @@
+"""Connectors as the platform keeps them: credentials, address, manifest, settings and status.
+
+Rules: sections "Manifest" and "REST" of ``docs/protocol.md``. A connector is called at the address that its operator
+configured and nowhere else: paths in a manifest cannot lead to another host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+from cronsim import CronSim, CronSimError
+
+from hull_sdk.core.clock import VIRTUAL_START, iso_seconds
+from hull_sdk.core.net import host_of
+from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.wire.manifest import Schedule, Subscription, is_smart, load_manifest, schedules, setting_defaults
+from hull_sdk.wire.manifest import subscriptions as subscriptions_of
+
+__all__ = ["STATUSES", "Connector", "address", "check_manifest", "interval_minutes", "path_on"]
+
+#: What a connector may report about itself.
+STATUSES: Final = ("ok", "warning", "error", "setupRequired")
+
+_MAX_INTERVAL_MINUTES: Final = 366 * 24 * 60
+
+
+@dataclass(eq=False, kw_only=True)
+class Connector:
+    """One installed connector.
+
+    Args:
+        id: 24 hexadecimal characters.
+        secret: What it signs with; never part of a ``repr``.
+        name: For people and logs, for example ``"Lead scoring"``.
+        url: Address without a trailing slash, for example ``"http://127.0.0.1:8082"``; ``None`` for a
+            connector that only writes.
+        app: A WSGI application that answers at ``url`` instead of the network, or ``None``.
+        manifest: Its checked manifest; ``None`` until it could be read.
+        settings: Values over the manifest's defaults.
+        private_settings: Likewise, for the part that browsers never see.
+        created_at: Unix seconds.
+        updated_at: Unix seconds.
+    """
+
+    id: str
+    secret: str = field(repr=False)
+    name: str
+    url: str | None = None
+    app: Callable[..., Iterable[bytes]] | None = field(default=None, repr=False)
+    manifest: dict[str, Any] | None = field(default=None, repr=False)
+    settings: dict[str, Any] = field(default_factory=dict, repr=False)
+    private_settings: dict[str, Any] = field(default_factory=dict, repr=False)
+    status: dict[str, Any] = field(default_factory=lambda: {"status": "ok", "messages": []}, repr=False)
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """``True`` once the manifest is known."""
+        return self.manifest is not None
+
+    def settings_in_force(self) -> dict[str, Any]:
+        """Return the settings with the manifest's defaults filled in."""
+        return {**setting_defaults(self.manifest or {}, "settings"), **self.settings}
+
+    def private_settings_in_force(self) -> dict[str, Any]:
+        """Return the private settings with the manifest's defaults filled in."""
+        return {**setting_defaults(self.manifest or {}, "private_settings"), **self.private_settings}
+
+    def subscription(self, channel: str) -> Subscription | None:
+        """Return where notifications of a channel go.
+
+        Args:
+            channel: For example ``"user:update"``.
+
+        Returns:
+            The first subscription that wants the channel; ``None`` when nobody does, when the manifest does
+            not ask for smart delivery, or when the connector has no address.
+        """
+        if self.url is None or self.manifest is None or not is_smart(self.manifest):
+            return None
+        return next((s for s in subscriptions_of(self.manifest) if s.wants(channel)), None)
+
+    def may_want(self, channel: str) -> bool:
+        """Tell whether news of a channel must be kept: it is subscribed to, or that is not known yet."""
+        if self.url is None:
+            return False
+        return self.manifest is None or self.subscription(channel) is not None
+
+    def schedules(self) -> list[Schedule]:
+        """Return the manifest's schedules; none while the connector has no address or manifest."""
+        return [] if self.url is None or self.manifest is None else schedules(self.manifest)
+
+    def url_of(self, path: str, query: Mapping[str, str] | None = None) -> str:
+        """Return the absolute URL of a path on this connector.
+
+        Args:
+            path: A path of the manifest, for example ``"/status"``.
+            query: Parameters to append.
+
+        Raises:
+            InvalidArgumentError: The connector has no address, or the path leads to another host.
+        """
+        if self.url is None:
+            raise InvalidArgumentError(f"the connector {self.name!r} has no url; install it with one to call {path!r}")
+        url = path_on(self.url, path)
+        if not query:
+            return url
+        return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(query)}"
+
+    def to_wire(self, *, with_secret: bool = False) -> dict[str, Any]:
+        """Return the connector as the wire shows it.
+
+        Args:
+            with_secret: ``True`` only in notifications and in the answer that creates a connector.
+        """
+        wire = {
+            "id": self.id,
+            "name": self.name,
+            "type": "ship",
+            "source_url": self.url or "",
+            "manifest_url": "" if self.url is None else f"{self.url}/manifest.json",
+            "manifest": self.manifest or {},
+            "settings": self.settings_in_force(),
+            "private_settings": self.private_settings_in_force(),
+            "status": dict(self.status),
+            "created_at": iso_seconds(self.created_at),
+            "updated_at": iso_seconds(self.updated_at),
+        }
+        return {**wire, "secret": self.secret} if with_secret else wire
+
+
+def address(url: str) -> str:
+    """Check a connector's address and return it without a trailing slash.
+
+    Args:
+        url: For example ``"http://127.0.0.1:8082/"``.
+
+    Raises:
+        InvalidArgumentError: It is no absolute http or https URL, or has a query, a fragment or a user name.
+    """
+    if not isinstance(url, str) or not host_of(url) or urlsplit(url).query or urlsplit(url).fragment:
+        raise InvalidArgumentError(
+            f"the connector url {url!r} is no address; write an absolute http or https URL without query and "
+            "user name, such as 'http://127.0.0.1:8082'"
+        )
+    return url.rstrip("/")
+
+
+def path_on(base: str, path: str) -> str:
+    """Join a manifest's path to a connector's address.
+
+    Args:
+        base: The address that the operator configured.
+        path: For example ``"/smart-notifier"``; an absolute URL must lead to the same scheme and host.
+
+    Returns:
+        An absolute URL on the connector's host.
+
+    Raises:
+        InvalidArgumentError: The path leads to another host.
+    """
+    if "://" in path.partition("?")[0]:
+        wanted, known = urlsplit(path), urlsplit(base)
+        if (wanted.scheme, host_of(path)) != (known.scheme, host_of(base)):
+            raise InvalidArgumentError(
+                f"the manifest's url {path!r} leads away from the connector; write a path on {base}, such as '/status'"
+            )
+        return path
+    return f"{base}/{path.lstrip('/')}"
+
+
+def check_manifest(value: Any, url: str | None) -> dict[str, Any]:
+    """Check a manifest with everything that the platform will do with it.
+
+    Args:
+        value: The decoded ``manifest.json``.
+        url: The connector's address, if it has one.
+
+    Returns:
+        The manifest, unknown keys included.
+
+    Raises:
+        InvalidArgumentError: A rule is broken; the message names it.
+    """
+    manifest = load_manifest(value)
+    paths = [s.url for s in subscriptions_of(manifest)] + [s.url for s in schedules(manifest)]
+    for path in paths if url is not None else []:
+        path_on(url, path)  # type: ignore[arg-type]  # the loop is empty when there is no url
+    for schedule in schedules(manifest):
+        _check_schedule(schedule)
+    return manifest
+
+
+def interval_minutes(schedule: Schedule) -> float:
+    """Return the minutes of an interval schedule.
+
+    Raises:
+        InvalidArgumentError: The value is no number of minutes between 0 and a year.
+    """
+    try:
+        minutes = float(schedule.value)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes <= _MAX_INTERVAL_MINUTES:
+        raise InvalidArgumentError(
+            f"the schedule of {schedule.url!r} has the interval {schedule.value!r}; "
+            f"write minutes above 0 and up to {_MAX_INTERVAL_MINUTES}, such as '5'"
+        )
+    return minutes
+
+
+def _check_schedule(schedule: Schedule) -> None:
+    if schedule.type == "interval":
+        interval_minutes(schedule)
+        return
+    try:
+        CronSim(schedule.value, VIRTUAL_START)
+    except CronSimError as err:
+        raise InvalidArgumentError(
+            f"the schedule of {schedule.url!r} has the cron line {schedule.value!r} ({err}); "
+            "write five fields, such as '*/5 * * * *'"
+        ) from err

@@ -1,0 +1,428 @@
+"""Delivering notifications: from what changed to a connector's answer, at least once and in order.
+
+Rules: sections "Notifications" and "Flow control" of ``docs/protocol.md``. One :class:`Dispatcher` serves one organization. State
+is touched under the organization's lock; the lock is never held while a request is under way.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Protocol
+
+from hull_sdk.core.clock import Clock, iso_millis
+from hull_sdk.core.logs import emit
+from hull_sdk.core.retry import parse_retry_after
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.core.tasks import RLock, Worker
+from hull_sdk.platform.carrier import Carrier, Reply
+from hull_sdk.platform.connectors import Connector
+from hull_sdk.platform.dead_letters import DeadLetter, DeadLetters
+from hull_sdk.platform.lanes import FAST, NORMAL, Lane, Mailbox, Outgoing
+from hull_sdk.platform.notifications import Catalog, notification_body, with_message_id
+from hull_sdk.platform.reports import EntityChange
+from hull_sdk.platform.verdicts import BACKOFF, Verdict, decide
+from hull_sdk.wire.entities import EntityKind
+from hull_sdk.wire.flow_control import Answer, parse_answer
+
+__all__ = ["Delivery", "Dispatcher", "Host"]
+
+_log = logging.getLogger(__name__)
+
+#: A pause shorter than this, in seconds, is over: clocks are no more exact.
+_TICK_S: Final = 0.001
+
+#: Channels of users and accounts; the others tell of a connector or a segment.
+_ENTITY_CHANNELS: Final = {"user": "user:update", "account": "account:update"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One try to deliver a notification, and what came of it.
+
+    Args:
+        sequence: Order on the whole platform.
+        organization: The organization's host.
+        connector_id: Whom it was for.
+        connector_name: Its name.
+        channel: For example ``"user:update"``.
+        lane: ``"fast"`` or ``"normal"``.
+        notification_id: The same id means byte-identical messages.
+        parent_notification_id: The notification that it is a part of, or ``None``.
+        attempt: From 1.
+        messages: What was sent.
+        status: HTTP status, ``None`` when nothing came back.
+        answer: The decoded answer, or ``None``.
+        error: Why nothing came back, or ``None``.
+        outcome: ``"next"``, ``"retry"``, ``"partial"``, ``"split"`` or ``"failed"``.
+        at: Domain time of the start, in Unix seconds.
+    """
+
+    sequence: int
+    organization: str
+    connector_id: str
+    connector_name: str
+    channel: str
+    lane: str
+    notification_id: str
+    parent_notification_id: str | None
+    attempt: int
+    messages: list[dict[str, Any]]
+    status: int | None
+    answer: Any
+    error: str | None
+    outcome: str
+    at: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields as JSON, times as text, without signatures."""
+        return {**asdict(self), "at": iso_millis(self.at)}
+
+
+class Host(Protocol):
+    """What the dispatcher needs of the organization that it serves."""
+
+    host: str
+    lock: RLock
+    connectors: dict[str, Any]
+
+    @property
+    def clock(self) -> Clock:
+        """Domain time."""
+
+    def catalog(self) -> Catalog:
+        """Return the segments as they are now."""
+
+    def is_active(self, kind: EntityKind, entity_id: str) -> bool:
+        """Tell whether an entity is to be served first."""
+
+    def dialled_host(self) -> str:
+        """Return the host under which connectors reach the organization."""
+
+
+@dataclass(eq=False, slots=True)
+class _Route:
+    """A lane of a connector's mailbox and the worker that empties it."""
+
+    connector: Connector
+    box: Mailbox
+    lane: Lane
+    worker: Worker | None = None
+
+
+class Dispatcher:
+    """Tells the connectors of one organization what happens.
+
+    Args:
+        organization: Whom it serves.
+        runtime: Clock, ids, tasks and network.
+        carrier: Sends what is due.
+        next_sequence: Numbers the deliveries of the whole platform.
+    """
+
+    def __init__(
+        self, organization: Host, *, runtime: Runtime, carrier: Carrier, next_sequence: Callable[[], int]
+    ) -> None:
+        self._organization = organization
+        self._runtime = runtime
+        self._carrier = carrier
+        self._next_sequence = next_sequence
+        self._boxes: dict[tuple[str, str], Mailbox] = {}
+        self._routes: dict[tuple[str, str, str], _Route] = {}
+        #: Every try, in order.
+        self.deliveries: list[Delivery] = []
+        self.dead_letters = DeadLetters()
+
+    def entity_changed(self, change: EntityChange) -> None:
+        """Take in the change of a user or account, for every connector that wants to know.
+
+        Args:
+            change: What happened, as the organization publishes it.
+        """
+        channel = _ENTITY_CHANNELS[change.kind]
+        with self._organization.lock:
+            fast = change.after is not None and self._organization.is_active(change.kind, change.entity_id)
+            for connector in self._organization.connectors.values():
+                if connector.may_want(channel):
+                    box = self._box(connector, channel)
+                    self._wake(connector, box, box.add_change(change, FAST if fast else NORMAL))
+
+    def object_changed(self, channel: str, key: str, value: dict[str, Any], only: Connector | None = None) -> None:
+        """Take in the newest state of a connector or segment.
+
+        Args:
+            channel: For example ``"ship:update"``.
+            key: Its id.
+            value: What is told.
+            only: The one connector to tell; all when ``None``.
+        """
+        with self._organization.lock:
+            for connector in self._organization.connectors.values() if only is None else (only,):
+                if connector.may_want(channel):
+                    box = self._box(connector, channel)
+                    self._wake(connector, box, box.add_object(key, value))
+
+    def manifest_changed(self, connector: Connector) -> None:
+        """Drop what a connector does not subscribe to (any more) and deliver what waited for its manifest."""
+        with self._organization.lock:
+            for (connector_id, channel), box in list(self._boxes.items()):
+                if connector_id == connector.id and not connector.may_want(channel):
+                    self._close_box(connector_id, channel)
+                elif connector_id == connector.id:
+                    for lane in box.lanes.values():
+                        self._wake(connector, box, lane)
+
+    def forget(self, connector: Connector) -> None:
+        """Drop everything that a removed connector was still to be told."""
+        with self._organization.lock:
+            for connector_id, channel in list(self._boxes):
+                if connector_id == connector.id:
+                    self._close_box(connector_id, channel)
+            self.dead_letters.drop(connector.id)
+
+    def redrive(self, connector: Connector, ids: Iterable[str] | None = None) -> int:
+        """Send dead letters again, in new notifications that name the old ones.
+
+        Args:
+            connector: Whose.
+            ids: Which; all when ``None``.
+
+        Returns:
+            How many messages were taken.
+        """
+        with self._organization.lock:
+            letters = self.dead_letters.take(connector.id, ids)
+            groups: dict[tuple[str, str, str], list[DeadLetter]] = {}
+            for letter in letters:
+                groups.setdefault((letter.channel, letter.lane, letter.notification_id), []).append(letter)
+            for (channel, lane_name, parent_id), group in groups.items():
+                self._redrive_group(connector, channel, lane_name, parent_id, group)
+        return len(letters)
+
+    def wake(self) -> None:
+        """Look at every lane again, after domain time was moved."""
+        with self._organization.lock:
+            workers = [route.worker for route in self._routes.values() if route.worker is not None]
+        for worker in workers:
+            worker.wake()
+
+    def pending(self) -> int:
+        """Return how many entities have news that their connector was not told, or are under way."""
+        with self._organization.lock:
+            return sum(len(box) for box in self._boxes.values())
+
+    def close(self) -> None:
+        """Deliver nothing any more."""
+        with self._organization.lock:
+            for connector_id, channel in list(self._boxes):
+                self._close_box(connector_id, channel)
+
+    def _box(self, connector: Connector, channel: str) -> Mailbox:
+        return self._boxes.setdefault((connector.id, channel), Mailbox(channel))
+
+    def _close_box(self, connector_id: str, channel: str) -> None:
+        box = self._boxes.pop((connector_id, channel))
+        for name in box.lanes:
+            route = self._routes.pop((connector_id, channel, name), None)
+            if route is not None and route.worker is not None:
+                route.worker.stop()
+
+    def _wake(self, connector: Connector, box: Mailbox, lane: Lane | None) -> None:
+        if lane is None:
+            return
+        key = (connector.id, box.channel, lane.name)
+        route = self._routes.get(key)
+        if route is None:
+            route = self._routes[key] = _Route(connector, box, lane)
+            name = f"hull-deliver-{connector.id}-{box.channel}-{lane.name}"
+            route.worker = self._runtime.tasks.worker(functools.partial(self._step, route), name=name)
+        if route.worker is not None:
+            route.worker.wake()
+
+    def _step(self, route: _Route) -> float | None:
+        """Deliver what is due on one lane; return the seconds until more is due."""
+        found = self._prepare(route)
+        if not isinstance(found, Outgoing):
+            return found
+        connector, now = route.connector, self._organization.clock.time()
+        subscription = connector.subscription(route.box.channel)
+        if subscription is None:
+            return None
+        url = connector.url_of(subscription.url)
+        reply = self._carrier.notify(connector, url, found.id, found.body, self._organization.dialled_host())
+        self._settle(route, found, reply, now)
+        return 0.0
+
+    def _prepare(self, route: _Route) -> Outgoing | float | None:
+        """Return the notification to send now, or how long to wait for the next one."""
+        lane, box = route.lane, route.box
+        with self._organization.lock:
+            if self._is_closed(route) or not route.connector.ready or not box.has_work(lane):
+                return None
+            now = self._organization.clock.monotonic()
+            wait = lane.due_at - now
+            if lane.current is not None:
+                wait = min(wait, lane.current.expires_in(now))
+            if wait > _TICK_S:
+                return wait
+            outgoing = box.next_outgoing(lane, self._organization.catalog(), functools.partial(self._freeze, route))
+            if outgoing is None:
+                return None
+            if outgoing.expires_in(now) <= _TICK_S:
+                self._expire(route, outgoing)
+                return 0.0
+            outgoing.first_at = now if outgoing.first_at is None else outgoing.first_at
+            outgoing.attempt += 1
+            return outgoing
+
+    def _is_closed(self, route: _Route) -> bool:
+        return self._boxes.get((route.connector.id, route.box.channel)) is not route.box
+
+    def _freeze(self, route: _Route, told: list[tuple[str, dict[str, Any]]]) -> Outgoing:
+        notification_id = self._runtime.ids.uuid()
+        messages = [with_message_id(content, notification_id) for _, content in told]
+        return self._outgoing(route, notification_id, None, messages, [key for key, _ in told])
+
+    def _part(
+        self, route: _Route, parent_id: str, messages: list[dict[str, Any]], keys: list[str], first_at: float | None
+    ) -> Outgoing:
+        part = self._outgoing(route, self._runtime.ids.uuid(), parent_id, messages, keys)
+        part.first_at = first_at
+        return part
+
+    def _outgoing(
+        self,
+        route: _Route,
+        notification_id: str,
+        parent_id: str | None,
+        messages: list[dict[str, Any]],
+        keys: list[str],
+    ) -> Outgoing:
+        connector = route.connector
+        body = notification_body(
+            notification_id=notification_id,
+            parent_id=parent_id,
+            configuration={
+                "id": connector.id,
+                "organization": self._organization.dialled_host(),
+                "secret": connector.secret,
+            },
+            connector=connector.to_wire(with_secret=True),
+            channel=route.box.channel,
+            messages=messages,
+            catalog=self._organization.catalog(),
+        )
+        return Outgoing(id=notification_id, parent_id=parent_id, messages=messages, keys=keys, body=body)
+
+    def _settle(self, route: _Route, outgoing: Outgoing, reply: Reply, at: float) -> None:
+        """Record what came of a try and do what the answer asks for."""
+        answer = Answer(None) if reply.status is None else parse_answer(reply.body)
+        outgoing.failures = outgoing.failures + 1 if answer.flow_control is None else 0
+        message_ids = [message["message_id"] for message in outgoing.messages]
+        verdict = decide(
+            message_ids,
+            reply.status,
+            answer,
+            now=self._organization.clock.time(),
+            backoff_s=lambda: BACKOFF.delay(outgoing.failures, self._runtime.ids, self._retry_after(reply)),
+        )
+        with self._organization.lock:
+            self._record(route, outgoing, reply, verdict, at)
+            if not self._is_closed(route):
+                self._apply(route, outgoing, verdict)
+        self._report(route, outgoing, reply, verdict, answer)
+
+    def _retry_after(self, reply: Reply) -> float | None:
+        return parse_retry_after(reply.headers.get("retry-after"), self._runtime.clock)
+
+    def _apply(self, route: _Route, outgoing: Outgoing, verdict: Verdict) -> None:
+        lane = route.lane
+        lane.due_at = self._organization.clock.monotonic() + verdict.delay_s
+        lane.size = lane.size if verdict.size is None else verdict.size
+        if verdict.again:
+            return
+        lane.current = None
+        by_id = {m["message_id"]: (m, key) for m, key in zip(outgoing.messages, outgoing.keys, strict=True)}
+        for message_ids in verdict.parts:
+            messages, keys = zip(*(by_id[each] for each in message_ids), strict=True)
+            route.box.hold(list(keys))
+            lane.parts.append(self._part(route, outgoing.id, list(messages), list(keys), outgoing.first_at))
+        for message_id, reason in verdict.dead:
+            self._bury(route, outgoing, *by_id[message_id], reason)
+        route.box.release(outgoing.keys)
+
+    def _expire(self, route: _Route, outgoing: Outgoing) -> None:
+        route.lane.current = None
+        for message, key in zip(outgoing.messages, outgoing.keys, strict=True):
+            self._bury(route, outgoing, message, key, "not taken within 24 hours of its first delivery")
+        route.box.release(outgoing.keys)
+
+    def _bury(self, route: _Route, outgoing: Outgoing, message: dict[str, Any], key: str, reason: str) -> None:
+        letter = DeadLetter(
+            id=self._runtime.ids.object_id(),
+            connector_id=route.connector.id,
+            channel=route.box.channel,
+            lane=route.lane.name,
+            key=key,
+            notification_id=outgoing.id,
+            message=message,
+            reason=reason,
+            at=self._organization.clock.time(),
+        )
+        self.dead_letters.add(letter)
+        fields = {"connector_id": letter.connector_id, "channel": letter.channel, "entity_id": key, "reason": reason}
+        emit(_log, logging.ERROR, "delivery.dead_letter", fields)
+
+    def _redrive_group(
+        self, connector: Connector, channel: str, lane_name: str, parent_id: str, letters: list[DeadLetter]
+    ) -> None:
+        box = self._box(connector, channel)
+        lane = box.lanes[lane_name]
+        route = _Route(connector, box, lane)
+        for start in range(0, len(letters), lane.size):
+            chunk = letters[start : start + lane.size]
+            keys = [letter.key for letter in chunk]
+            box.hold(keys)
+            lane.parts.append(self._part(route, parent_id, [letter.message for letter in chunk], keys, None))
+        self._wake(connector, box, lane)
+
+    def _record(self, route: _Route, outgoing: Outgoing, reply: Reply, verdict: Verdict, at: float) -> None:
+        self.deliveries.append(
+            Delivery(
+                sequence=self._next_sequence(),
+                organization=self._organization.host,
+                connector_id=route.connector.id,
+                connector_name=route.connector.name,
+                channel=route.box.channel,
+                lane=route.lane.name,
+                notification_id=outgoing.id,
+                parent_notification_id=outgoing.parent_id,
+                attempt=outgoing.attempt,
+                messages=outgoing.messages,
+                status=reply.status,
+                answer=reply.body,
+                error=reply.error,
+                outcome=verdict.outcome,
+                at=at,
+            )
+        )
+
+    def _report(self, route: _Route, outgoing: Outgoing, reply: Reply, verdict: Verdict, answer: Answer) -> None:
+        fields = {
+            "organization": self._organization.host,
+            "connector_id": route.connector.id,
+            "channel": route.box.channel,
+            "notification_id": outgoing.id,
+            "attempt": outgoing.attempt,
+            "messages": len(outgoing.messages),
+            "status": reply.status,
+            "outcome": verdict.outcome,
+            "errors": list(answer.errors),
+        }
+        if reply.error is not None:
+            fields["error"] = reply.error
+        emit(_log, logging.DEBUG if verdict.outcome == "next" else logging.WARNING, "delivery.answered", fields)
+        if answer.flow_control is not None and answer.flow_control.in_time is not None:
+            emit(_log, logging.DEBUG, "delivery.in_time_ignored", {"connector_id": route.connector.id})

@@ -1,0 +1,522 @@
+"""An organization with everything around it: its connectors, what they are told, and when they are called.
+
+Rules: sections "Manifest" and "Notifications" of ``docs/protocol.md``. The ingestion lives in
+:class:`~hull_sdk.platform.organization.Organization`; this class adds the side that faces connectors.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Protocol
+
+from hull_sdk.core.clock import Clock
+from hull_sdk.core.ids import Ids
+from hull_sdk.core.logs import emit
+from hull_sdk.core.net import Request, WsgiNetwork
+from hull_sdk.core.retry import RetryPolicy
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.core.tasks import Worker
+from hull_sdk.errors import InvalidArgumentError, NetworkError
+from hull_sdk.platform.carrier import Carrier
+from hull_sdk.platform.connectors import STATUSES, Connector, address, check_manifest
+from hull_sdk.platform.dead_letters import DeadLetter
+from hull_sdk.platform.delivery import Dispatcher
+from hull_sdk.platform.notifications import Catalog
+from hull_sdk.platform.organization import Organization
+from hull_sdk.platform.schedules import Schedules
+from hull_sdk.platform.segments import Segment
+from hull_sdk.platform.store import KINDS
+from hull_sdk.wire.entities import EntityKind
+from hull_sdk.wire.tokens import AS_CLAIMS, CLAIM_SUBJECT_TYPE
+
+__all__ = ["HostedOrganization", "Landlord"]
+
+_log = logging.getLogger(__name__)
+
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+#: How often a manifest that could not be read yet is tried again.
+_MANIFEST_RETRY: Final = RetryPolicy(base_s=0.25, cap_s=5.0)
+_MANIFEST_TIMEOUT_S: Final = 10.0
+_MANIFEST_BYTES: Final = 2 * 1024 * 1024
+
+#: How often segments with relative dates are decided anew, in seconds.
+EVALUATION_S: Final = 6 * 3600.0
+
+_KINDS_BY_NAME: Final[dict[str, EntityKind]] = {
+    "user": "user",
+    "account": "account",
+    "users_segment": "user",
+    "accounts_segment": "account",
+}
+
+Where = str | Callable[..., Iterable[bytes]] | None
+
+
+class Landlord(Protocol):
+    """What an organization needs of the platform that it lives on."""
+
+    runtime: Runtime
+    carrier: Carrier
+    address: str | None
+
+    def next_sequence(self) -> int:
+        """Return the next number of the platform's records."""
+
+    def find_connector(self, connector_id: str) -> tuple[HostedOrganization, Connector] | None:
+        """Return a connector of any organization."""
+
+
+class HostedOrganization(Organization):
+    """An organization on a platform; made by ``Platform.create_organization``.
+
+    Args:
+        host: For example ``"acme.hullapp.test"``.
+        landlord: The platform.
+        clock: Domain time.
+        ids: Source of ids.
+        admin_secret: Secret of the operator; a fresh one when ``None``.
+        settings: See :func:`hull_sdk.platform.settings.load_settings`.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        *,
+        landlord: Landlord,
+        clock: Clock,
+        ids: Ids,
+        admin_secret: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            host, runtime=landlord.runtime, clock=clock, ids=ids, admin_secret=admin_secret, settings=settings
+        )
+        self._landlord = landlord
+        self._manifest_workers: dict[str, Worker] = {}
+        self.dispatcher = Dispatcher(
+            self, runtime=landlord.runtime, carrier=landlord.carrier, next_sequence=landlord.next_sequence
+        )
+        self.schedules = Schedules(
+            host,
+            runtime=landlord.runtime,
+            clock=clock,
+            lock=self.lock,
+            carrier=landlord.carrier,
+            dialled_host=self.dialled_host,
+            next_sequence=landlord.next_sequence,
+        )
+        self.on_change(self.dispatcher.entity_changed)
+        self.on_segment_change(self._tell_segment_change)
+        self._evaluator = landlord.runtime.tasks.worker(
+            self._evaluate_segments, name=f"hull-segments-{host}", background=True
+        )
+        self._next_evaluation = clock.time() + EVALUATION_S
+
+    def dialled_host(self) -> str:
+        """Return the host under which connectors reach this organization."""
+        return self.host if self._landlord.address is None else self._landlord.address
+
+    def install(
+        self,
+        where: Where,
+        *,
+        name: str | None = None,
+        private_settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        manifest: Mapping[str, Any] | None = None,
+        id: str | None = None,  # noqa: A002 - the name that the wire gives it
+        secret: str | None = None,
+        wait: bool = True,
+    ) -> Connector:
+        """Install a connector.
+
+        Args:
+            where: Its address, for example ``"http://127.0.0.1:8082"``, or a WSGI application; ``None`` for
+                one that only writes.
+            name: Its name; the manifest's when ``None``.
+            private_settings: Values over the manifest's defaults.
+            settings: Likewise.
+            manifest: Its manifest; read from ``/manifest.json`` when ``None``. When that does not answer yet,
+                it is tried again until it does, and deliveries wait.
+            id: Its id, unique on the platform; a fresh one when ``None``.
+            secret: Its secret; a fresh one when ``None``.
+            wait: ``False`` returns without a first try to read the manifest.
+
+        Returns:
+            The connector, with ``id`` and ``secret``.
+
+        Raises:
+            InvalidArgumentError: The address, the id or the manifest breaks a rule.
+        """
+        ids = self._landlord.runtime.ids
+        connector_id = ids.object_id() if id is None else _checked_id(id)
+        url, app = self._place(where, connector_id)
+        now = self.clock.time()
+        connector = Connector(
+            id=connector_id,
+            secret=ids.secret() if secret is None else _checked_secret(secret),
+            name="Connector" if name is None else name,
+            url=url,
+            app=app,
+            settings=_checked_settings("settings", settings),
+            private_settings=_checked_settings("private_settings", private_settings),
+            created_at=now,
+            updated_at=now,
+        )
+        if manifest is not None:
+            self._take_manifest(connector, manifest, keep_name=name is not None)
+        elif url is not None and wait:
+            self._try_manifest(connector, keep_name=name is not None)
+        self._register(connector, keep_name=name is not None)
+        return connector
+
+    def update_manifest(self, connector: Connector) -> None:
+        """Read a connector's manifest again.
+
+        Args:
+            connector: Whose.
+
+        Raises:
+            NetworkError: It did not answer with a manifest.
+            InvalidArgumentError: The manifest breaks a rule; the old one stays in force.
+        """
+        before = (connector.settings_in_force(), connector.private_settings_in_force())
+        self._take_manifest(connector, self._fetch_manifest(connector), keep_name=True)
+        self._follow_manifest(connector)
+        if before != (connector.settings_in_force(), connector.private_settings_in_force()):
+            self._tell_connector(connector)
+
+    def update_connector(self, connector: Connector, changes: Mapping[str, Any]) -> None:
+        """Change a connector's name or settings; a change of settings is told as ``ship:update``.
+
+        Args:
+            connector: Whose.
+            changes: ``name``, ``settings``, ``private_settings``; each replaces the old value whole. Other keys
+                are ignored.
+
+        Raises:
+            InvalidArgumentError: A value has the wrong type; nothing is changed then.
+        """
+        wanted = {
+            key: _checked_settings(key, changes[key]) for key in ("settings", "private_settings") if key in changes
+        }
+        name = changes.get("name", connector.name)
+        if not isinstance(name, str) or not name:
+            raise InvalidArgumentError(f"the connector's name is {name!r}; it must be text")
+        with self.lock:
+            changed = any(getattr(connector, key) != value for key, value in wanted.items())
+            if not changed and name == connector.name:
+                return
+            for key, value in wanted.items():
+                setattr(connector, key, value)
+            connector.name = name
+            connector.updated_at = self.clock.time()
+        if changed:
+            self._tell_connector(connector)
+
+    def set_status(self, connector: Connector, value: Any) -> dict[str, Any]:
+        """Store what a connector says of itself.
+
+        Args:
+            connector: Whose.
+            value: ``{"status": "ok" | "warning" | "error" | "setupRequired", "messages": [...]}``.
+
+        Returns:
+            What was stored.
+
+        Raises:
+            InvalidArgumentError: The status is unknown, or the messages are no list of texts.
+        """
+        status = value.get("status") if isinstance(value, Mapping) else None
+        messages = value.get("messages", []) if isinstance(value, Mapping) else None
+        if status not in STATUSES:
+            raise InvalidArgumentError(f"the status is {status!r}; use one of {', '.join(STATUSES)}")
+        if not isinstance(messages, list) or not all(isinstance(each, str) for each in messages):
+            raise InvalidArgumentError(f"the status messages are {messages!r}; they must be a list of texts")
+        connector.status = {"status": status, "messages": list(messages)}
+        return connector.status
+
+    def uninstall(self, connector: Connector) -> None:
+        """Remove a connector: nothing is delivered to it any more, and its credentials are void."""
+        self.schedules.stop(connector.id)
+        self.dispatcher.forget(connector)
+        with self.lock:
+            self.connectors.pop(connector.id, None)
+            worker = self._manifest_workers.pop(connector.id, None)
+        if worker is not None:
+            worker.stop()
+
+    def catalog(self) -> Catalog:
+        """Return the segments as notifications carry them."""
+        with self.lock:
+            users, accounts = (tuple(_told(each) for each in self._book.of(kind)) for kind in KINDS)
+        return Catalog(users, accounts)
+
+    def create_segment(
+        self,
+        kind: str,
+        name: str,
+        predicate: Any = None,
+        *,
+        query: Any = None,
+        id: str | None = None,  # noqa: A002 - the name that the wire gives it
+    ) -> dict[str, Any]:
+        """Create a segment, or replace the one that has the id.
+
+        Args:
+            kind: ``"user"`` or ``"account"``, or as on the wire ``"users_segment"`` or ``"accounts_segment"``.
+            name: What connectors show.
+            predicate: A tree; see the section "Segments" of ``docs/protocol.md``.
+            query: A query, instead of a predicate.
+            id: Its id; a fresh one when ``None``.
+
+        Returns:
+            The segment as the REST API shows it.
+
+        Raises:
+            InvalidArgumentError: The kind is unknown, or the definition cannot be read; nothing is created.
+        """
+        known = _KINDS_BY_NAME.get(kind)
+        if known is None:
+            raise InvalidArgumentError(f"the kind of a segment is {kind!r}; use one of {', '.join(_KINDS_BY_NAME)}")
+        segment = super().create_segment(known, name, predicate, query=query, id=id)
+        self._evaluator.wake()
+        return segment
+
+    def update_segment(self, segment_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Change a segment's name or definition.
+
+        Args:
+            segment_id: Its id.
+            changes: ``name``, and ``predicate`` or ``query``; other keys are ignored.
+
+        Returns:
+            The segment as the REST API shows it.
+
+        Raises:
+            InvalidArgumentError: There is no such segment, or the definition cannot be read.
+        """
+        segment = self.segment(segment_id)
+        if segment is None:
+            raise InvalidArgumentError(f"there is no segment {segment_id!r}")
+        definition = {key: changes[key] for key in ("predicate", "query") if changes.get(key) is not None}
+        if len(definition) == 2 and segment.predicate is not None:
+            del definition["query"]  # a read segment is written back: its query was compiled from the predicate
+        if not definition:
+            predicate = segment.predicate
+            definition = {"query": segment.query.source} if predicate is None else {"predicate": predicate}
+        return self.create_segment(segment.kind, changes.get("name", segment.name), id=segment_id, **definition)
+
+    def write_traits(
+        self, kind: EntityKind, entity_id: str, traits: Mapping[str, Any], connector_id: str | None
+    ) -> None:
+        """Write attributes of an entity, as a message of the firehose would.
+
+        Args:
+            kind: ``"user"`` or ``"account"``.
+            entity_id: Whose.
+            traits: Values or operations by name.
+            connector_id: Who writes; ``None`` for the operator.
+
+        Raises:
+            InvalidArgumentError: The attributes cannot be written.
+        """
+        claims = {AS_CLAIMS[kind]: {"id": entity_id}, CLAIM_SUBJECT_TYPE: kind}
+        record = self.ingest({"type": "traits", "body": dict(traits)}, claims, connector_id)
+        if record.state == "failed":
+            raise InvalidArgumentError(str(record.reason))
+
+    def user_report(self, claims: Mapping[str, Any] | str) -> dict[str, Any] | None:
+        """Return the report of the user that claims lead to, or ``None``.
+
+        Args:
+            claims: For example ``{"email": "ann@acme.test"}``, or an id.
+        """
+        return self._report("user", claims)
+
+    def account_report(self, claims: Mapping[str, Any] | str) -> dict[str, Any] | None:
+        """Return the report of the account that claims lead to, or ``None``.
+
+        Args:
+            claims: For example ``{"domain": "acme.test"}``, or an id.
+        """
+        return self._report("account", claims)
+
+    def add_connector_logs(self, connector: Connector, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Keep log lines that a connector sends of itself, such as ``outgoing.user.success``.
+
+        Args:
+            connector: Who sends them.
+            entries: With ``message``, ``level``, ``data``, ``context`` and ``timestamp``.
+        """
+        now = self.clock.time()
+        with self.lock:
+            for entry in entries:
+                level = logging.getLevelNamesMapping().get(str(entry.get("level", "info")).upper(), logging.INFO)
+                fields = {key: entry.get(key) for key in ("context", "data", "timestamp")}
+                own = {"connector_id": connector.id, "connector_name": connector.name}
+                self._log_book.write(level, str(entry.get("message", "")), now, {**fields, **own})
+
+    def dead_letters(self, connector_id: str) -> list[DeadLetter]:
+        """Return the dead letters of a connector, oldest first."""
+        with self.lock:
+            return self.dispatcher.dead_letters.of(connector_id)
+
+    def redrive(self, connector_id: str, ids: Iterable[str] | None = None) -> int:
+        """Send dead letters of a connector again.
+
+        Args:
+            connector_id: Whose.
+            ids: Ids of dead letters; all when ``None``.
+
+        Returns:
+            How many messages were taken.
+        """
+        return self.dispatcher.redrive(self.connectors[connector_id], ids)
+
+    def wake(self) -> None:
+        """Look again at everything that waits for a time, after domain time was moved."""
+        self.dispatcher.wake()
+        self.schedules.wake()
+        self._evaluator.wake()
+
+    def close(self) -> None:
+        """Deliver and call nothing any more."""
+        self.dispatcher.close()
+        self.schedules.close()
+        self._evaluator.stop()
+        for worker in self._manifest_workers.values():
+            worker.stop()
+
+    def state(self) -> dict[str, Any]:
+        """Return a dump of everything, in an order that repeats."""
+        with self.lock:
+            return {
+                **super().state(),
+                "connectors": [connector.to_wire() for connector in self.connectors.values()],
+                "dead_letters": [letter.to_wire() for letter in self.dispatcher.dead_letters.all()],
+                "schedule_runs": [run.to_dict() for run in self.schedules.runs],
+            }
+
+    def _report(self, kind: EntityKind, claims: Mapping[str, Any] | str) -> dict[str, Any] | None:
+        with self.lock:
+            entity = self.find(kind, claims)
+            view = None if entity is None else self.view(kind, entity.id)
+            return None if view is None else view.report
+
+    def _tell_segment_change(self, action: str, segment: Segment) -> None:
+        wire = segment.to_wire()
+        self.dispatcher.object_changed(f"{wire['type']}:{action}", segment.id, wire)
+
+    def _evaluate_segments(self) -> float | None:
+        """Decide the segments that time alone can change; every six hours of domain time."""
+        if not any(each.query.relative for kind in KINDS for each in self._book.of(kind)):
+            return None
+        wait = self._next_evaluation - self.clock.time()
+        if wait > 0:
+            return wait
+        self._next_evaluation = self.clock.time() + EVALUATION_S
+        self.reevaluate()
+        return EVALUATION_S
+
+    def _place(self, where: Where, connector_id: str) -> tuple[str | None, Any]:
+        if where is None or isinstance(where, str):
+            return (None if where is None else address(where)), None
+        if not callable(where):
+            raise InvalidArgumentError(f"{where!r} is no connector; pass its URL or a WSGI application")
+        host = f"{connector_id.lower()}.connector.test"
+        net = self._landlord.runtime.net
+        if isinstance(net, WsgiNetwork):
+            net.mount(host, where)
+        return f"https://{host}", where
+
+    def _register(self, connector: Connector, *, keep_name: bool) -> None:
+        with self.lock:
+            if self._landlord.find_connector(connector.id) is not None:
+                raise InvalidArgumentError(
+                    f"the connector id {connector.id!r} is taken; ids are unique on a server, choose another one"
+                )
+            self.connectors[connector.id] = connector
+        self._follow_manifest(connector)
+        if connector.url is not None and not connector.ready:
+            self._await_manifest(connector, keep_name=keep_name)
+
+    def _await_manifest(self, connector: Connector, *, keep_name: bool) -> None:
+        attempts = iter(range(1, 1 << 30))
+        step = functools.partial(self._manifest_step, connector, attempts, keep_name=keep_name)
+        tasks = self._landlord.runtime.tasks
+        worker = tasks.worker(step, name=f"hull-manifest-{connector.id}", background=True)
+        self._manifest_workers[connector.id] = worker
+        worker.wake()
+
+    def _manifest_step(self, connector: Connector, attempts: Iterable[int], *, keep_name: bool) -> float | None:
+        if connector.ready or connector.id not in self.connectors:
+            return None
+        try:
+            self._try_manifest(connector, keep_name=keep_name)
+        except InvalidArgumentError as err:
+            emit(_log, logging.ERROR, "manifest.invalid", {"connector_id": connector.id, "reason": err.message})
+        if not connector.ready:
+            return _MANIFEST_RETRY.delay(next(iter(attempts)), self._landlord.runtime.ids)
+        self._follow_manifest(connector)
+        return None
+
+    def _try_manifest(self, connector: Connector, *, keep_name: bool) -> None:
+        try:
+            self._take_manifest(connector, self._fetch_manifest(connector), keep_name=keep_name)
+        except NetworkError as err:
+            emit(_log, logging.INFO, "manifest.unreachable", {"connector_id": connector.id, "reason": err.message})
+
+    def _fetch_manifest(self, connector: Connector) -> Any:
+        url = connector.url_of("/manifest.json")
+        request = Request(method="GET", url=url, timeout_s=_MANIFEST_TIMEOUT_S, max_bytes=_MANIFEST_BYTES)
+        reply = self._landlord.carrier.send(connector, request)
+        if reply.status != 200 or reply.body is None:
+            found = reply.error if reply.status is None else f"status {reply.status}"
+            raise NetworkError(f"GET {url} brought no manifest: {found}")
+        return reply.body
+
+    def _take_manifest(self, connector: Connector, value: Any, *, keep_name: bool) -> None:
+        manifest = check_manifest(value, connector.url)
+        with self.lock:
+            connector.manifest = manifest
+            if not keep_name and isinstance(manifest.get("name"), str) and manifest["name"]:
+                connector.name = manifest["name"]
+
+    def _follow_manifest(self, connector: Connector) -> None:
+        self.schedules.start(connector)
+        self.dispatcher.manifest_changed(connector)
+
+    def _tell_connector(self, connector: Connector) -> None:
+        self.dispatcher.object_changed("ship:update", connector.id, connector.to_wire(), only=connector)
+
+
+def _told(segment: Segment) -> dict[str, Any]:
+    full = segment.to_full_wire(0)
+    return {key: value for key, value in full.items() if key != "stats"}
+
+
+def _checked_id(value: Any) -> str:
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise InvalidArgumentError(
+            f"the connector id {value!r} is invalid; use 24 hexadecimal characters, or up to 64 letters and digits"
+        )
+    return value
+
+
+def _checked_secret(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise InvalidArgumentError("the connector's secret must be text of at least one character")
+    return value
+
+
+def _checked_settings(name: str, value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidArgumentError(f"{name} is {type(value).__name__}; it must be a JSON object of names and values")
+    return dict(value)

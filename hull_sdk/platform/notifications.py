@@ -1,0 +1,192 @@
+"""What a notification says: messages built from what changed, frozen with their ids.
+
+Rules: section "Notifications" of ``docs/protocol.md``. Pure functions; nothing here sends or keeps state. A change of a
+list, such as ``anonymous_ids``, is told as one pair of lists, not entry by entry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hull_sdk.core import json
+from hull_sdk.platform.attributes import same_value
+from hull_sdk.platform.reports import BOOKKEEPING_FIELDS, View
+from hull_sdk.wire.entities import EntityKind
+
+__all__ = ["Catalog", "changed_fields", "entity_message", "notification_body", "object_message", "with_message_id"]
+
+#: Fields of a report that differ without anything having happened, or that are told elsewhere in the message.
+_UNTOLD: Final = BOOKKEEPING_FIELDS | {"account", "segment_ids"}
+
+_SEGMENT_FIELDS: Final = ("id", "name", "type", "created_at", "updated_at")
+
+_NOBODY: Final = View({})
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The segments of an organization at one moment.
+
+    Args:
+        users: Segments of users, in their order.
+        accounts: Segments of accounts, in their order.
+    """
+
+    users: tuple[dict[str, Any], ...]
+    accounts: tuple[dict[str, Any], ...]
+
+    def pick(self, kind: EntityKind, ids: Iterable[str]) -> list[dict[str, Any]]:
+        """Return the short form of segments, in the catalog's order.
+
+        Args:
+            kind: Whose segments.
+            ids: Their ids; one that does not exist any more is told by its id alone.
+        """
+        wanted = list(ids)
+        segments = self.users if kind == "user" else self.accounts
+        found = [{k: s[k] for k in _SEGMENT_FIELDS if k in s} for s in segments if s["id"] in wanted]
+        known = {s["id"] for s in found}
+        return found + [{"id": each} for each in wanted if each not in known]
+
+    def changes(self, kind: EntityKind, before: Iterable[str], after: Iterable[str]) -> dict[str, Any]:
+        """Return ``entered`` and ``left``; a side without change is absent."""
+        old, new = list(before), list(after)
+        sides = {
+            "entered": self.pick(kind, [each for each in new if each not in old]),
+            "left": self.pick(kind, [each for each in old if each not in new]),
+        }
+        return {side: segments for side, segments in sides.items() if segments}
+
+
+def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return ``{field: [old, new]}`` for every field of two reports that differs."""
+    return {
+        key: [before.get(key), after.get(key)]
+        for key in dict.fromkeys([*before, *after])
+        if key not in _UNTOLD and not same_value(before.get(key), after.get(key))
+    }
+
+
+def entity_message(
+    kind: EntityKind,
+    baseline: View | None,
+    present: View,
+    *,
+    events: list[dict[str, Any]],
+    is_new: bool,
+    catalog: Catalog,
+) -> dict[str, Any] | None:
+    """Build the message about one user or account, still without its id.
+
+    Args:
+        kind: ``"user"`` or ``"account"``.
+        baseline: What the connector was told last; ``None`` when nothing.
+        present: What it is now.
+        events: What happened in between; users only.
+        is_new: Whether the entity was created in between.
+        catalog: The organization's segments.
+
+    Returns:
+        The message, or ``None`` when there is nothing to tell.
+    """
+    before = _NOBODY if baseline is None else baseline
+    build = _user_content if kind == "user" else _account_content
+    message = build(before, present, catalog)
+    told = any(value for value in message["changes"].values())
+    if not told and not events and not is_new:
+        return None
+    message["changes"] = {"is_new": is_new, **message["changes"]}
+    if kind == "user":
+        message["events"] = events
+    return message
+
+
+def _user_content(before: View, after: View, catalog: Catalog) -> dict[str, Any]:
+    user = {key: value for key, value in after.report.items() if key != "account"}
+    return {
+        "user": {**user, "segment_ids": list(after.segment_ids)},
+        "account": _account_report(after.account_report, after.account_segment_ids),
+        "segments": catalog.pick("user", after.segment_ids),
+        "segment_ids": list(after.segment_ids),
+        "account_segments": catalog.pick("account", after.account_segment_ids),
+        "account_segment_ids": list(after.account_segment_ids),
+        "events": [],
+        "changes": {
+            "user": changed_fields(before.report, after.report),
+            "account": changed_fields(before.account_report, after.account_report),
+            "segments": catalog.changes("user", before.segment_ids, after.segment_ids),
+            "account_segments": catalog.changes("account", before.account_segment_ids, after.account_segment_ids),
+        },
+    }
+
+
+def _account_content(before: View, after: View, catalog: Catalog) -> dict[str, Any]:
+    return {
+        "account": _account_report(after.report, after.segment_ids),
+        "account_segments": catalog.pick("account", after.segment_ids),
+        "account_segment_ids": list(after.segment_ids),
+        "changes": {
+            "account": changed_fields(before.report, after.report),
+            "account_segments": catalog.changes("account", before.segment_ids, after.segment_ids),
+        },
+    }
+
+
+def _account_report(report: Mapping[str, Any], segment_ids: Iterable[str]) -> dict[str, Any]:
+    return {**report, "segment_ids": list(segment_ids)} if report else {}
+
+
+def object_message(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the message about a connector or a segment, still without its id: the object itself."""
+    return dict(value)
+
+
+def with_message_id(content: dict[str, Any], notification_id: str) -> dict[str, Any]:
+    """Give a message its id: 40 hexadecimal characters made from its content and the notification.
+
+    Args:
+        content: The message.
+        notification_id: The notification that it is first part of.
+    """
+    digest = hashlib.sha1(json.dumps_sorted(content) + notification_id.encode(), usedforsecurity=False)
+    return {"message_id": digest.hexdigest(), **content}
+
+
+def notification_body(
+    *,
+    notification_id: str,
+    parent_id: str | None,
+    configuration: Mapping[str, str],
+    connector: Mapping[str, Any],
+    channel: str,
+    messages: list[dict[str, Any]],
+    catalog: Catalog,
+) -> bytes:
+    """Encode a notification: the bytes that are signed and sent, the same on every try.
+
+    Args:
+        notification_id: Its id.
+        parent_id: The notification that it is a part of, if any.
+        configuration: The connector's ``id``, ``organization`` and ``secret``.
+        connector: The connector object.
+        channel: For example ``"user:update"``.
+        messages: The messages, with their ids.
+        catalog: The organization's segments.
+    """
+    parent = {} if parent_id is None else {"parent_notification_id": parent_id}
+    return json.dumps(
+        {
+            "notification_id": notification_id,
+            **parent,
+            "configuration": configuration,
+            "connector": connector,
+            "channel": channel,
+            "messages": messages,
+            "segments": catalog.users,
+            "users_segments": catalog.users,
+            "accounts_segments": catalog.accounts,
+        }
+    )

@@ -1,0 +1,340 @@
+"""The platform: organizations on one clock, with one signing key and one API.
+
+Everything that a connector can observe of Hull, in memory. It runs on threads and sockets, or, on a virtual clock,
+in the caller's thread without either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from hull_sdk.core.clock import Clock, OffsetClock, VirtualClock
+from hull_sdk.core.ids import SeededIds, SystemIds
+from hull_sdk.core.net import HttpNetwork, WsgiNetwork, is_loopback, split_host
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.core.tasks import Lock, ThreadTasks, VirtualTasks
+from hull_sdk.errors import HullError, InvalidArgumentError
+from hull_sdk.platform.carrier import Carrier
+from hull_sdk.platform.connectors import Connector
+from hull_sdk.platform.delivery import Delivery
+from hull_sdk.platform.faults import Faults
+from hull_sdk.platform.hosting import HostedOrganization
+from hull_sdk.platform.schedules import ScheduleRun
+from hull_sdk.wire.signatures import generate_key, public_pem
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+__all__ = ["Platform"]
+
+#: How often a platform on real time looks whether it is idle, in seconds.
+_POLL_S: Final = 0.01
+
+#: Deliveries that are searched for the attribute that keeps changing.
+_LOOP_WINDOW: Final = 200
+
+
+class Platform:
+    """An in-memory Hull.
+
+    Args:
+        clock: The clock to run on; a ``VirtualClock`` gives a platform without threads, sockets and waiting.
+        seed: Seed of all ids; random ids on real time when ``None``.
+        runtime: Clock, ids, tasks and network in one, instead of ``clock`` and ``seed``.
+        signing_key: Key that signs notifications; made when it is first needed when ``None``.
+
+    Example:
+        >>> platform = Platform(clock=VirtualClock(), seed=0)
+        >>> acme = platform.create_organization("acme.hullapp.test")
+    """
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        seed: int | None = None,
+        *,
+        runtime: Runtime | None = None,
+        signing_key: RSAPrivateKey | None = None,
+    ) -> None:
+        self.runtime = _runtime(clock, seed) if runtime is None else runtime
+        #: Domain time: the runtime's clock, plus what the test control ``clock`` added.
+        self.clock = OffsetClock(self.runtime.clock)
+        #: What to break on purpose.
+        self.faults = Faults(self.runtime)
+        self.carrier = Carrier(self.runtime, self, self.faults)
+        self.organizations: dict[str, HostedOrganization] = {}
+        #: ``host:port`` when served over HTTP, else ``None``.
+        self.address: str | None = None
+        #: Whether ``/_platform`` answers.
+        self.test_controls = False
+        self._signing_key = signing_key
+        self._key_id: str | None = None
+        self._lock = Lock()
+        self._sequence = itertools.count(1)
+        self._app: Callable[..., Iterable[bytes]] | None = None
+
+    def __repr__(self) -> str:
+        return f"Platform(organizations={sorted(self.organizations)!r})"
+
+    def create_organization(
+        self, host: str, settings: Mapping[str, Any] | None = None, admin_secret: str | None = None
+    ) -> HostedOrganization:
+        """Create an organization.
+
+        Args:
+            host: For example ``"acme.hullapp.test"``; one without a port matches any port.
+            settings: External id patterns, rejected domains and limits.
+            admin_secret: Secret of its operator; a fresh one when ``None``.
+
+        Raises:
+            InvalidArgumentError: The host is malformed or taken, or a setting breaks a rule.
+        """
+        if not isinstance(host, str) or split_host(host) is None:
+            raise InvalidArgumentError(f"{host!r} is no host; write one such as 'acme.hullapp.test' without a scheme")
+        host = host.strip().lower()
+        organization = HostedOrganization(
+            host,
+            landlord=self,
+            clock=self.clock,
+            ids=self.runtime.ids,
+            admin_secret=admin_secret,
+            settings=settings,
+        )
+        with self._lock:
+            if host in self.organizations:
+                raise InvalidArgumentError(f"the organization {host!r} exists already; choose another host")
+            self.organizations[host] = organization
+        return organization
+
+    def find_connector(self, connector_id: str) -> tuple[HostedOrganization, Connector] | None:
+        """Return a connector and its organization, or ``None``."""
+        for organization in list(self.organizations.values()):
+            connector = organization.connectors.get(connector_id)
+            if connector is not None:
+                return organization, connector
+        return None
+
+    def organization_at(self, host: str) -> HostedOrganization | None:
+        """Return the organization of a host, with or without a port, or ``None``."""
+        parsed = split_host(host)
+        if parsed is None:
+            return None
+        name, port = parsed
+        exact = None if port is None else self.organizations.get(f"{name}:{port}")
+        return self.organizations.get(name) if exact is None else exact
+
+    def is_own_address(self, host: str) -> bool:
+        """Tell whether a host is the server's own address, which names no organization."""
+        if self.address is None:
+            return False
+        if host.strip().lower() == self.address:
+            return True
+        named, own = split_host(host), split_host(self.address)
+        return (
+            named is not None and own is not None and named[1] == own[1] and is_loopback(host) and is_loopback(own[0])
+        )
+
+    def wsgi_app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request: the whole API as a WSGI application.
+
+        Args:
+            environ: The WSGI environment.
+            start_response: The WSGI callback.
+        """
+        if self._app is None:
+            from hull_sdk.platform.api import build_app  # noqa: PLC0415 - Flask is loaded when somebody asks
+
+            with self._lock:
+                self._app = build_app(self) if self._app is None else self._app
+        return self._app(environ, start_response)
+
+    @property
+    def signing_key(self) -> RSAPrivateKey:
+        """The key that signs notifications."""
+        with self._lock:
+            if self._signing_key is None:
+                self._signing_key = generate_key()
+            return self._signing_key
+
+    @property
+    def key_id(self) -> str:
+        """The id of the signing key: the beginning of its public half's digest."""
+        if self._key_id is None:
+            self._key_id = hashlib.sha256(public_pem(self.signing_key).encode()).hexdigest()[:24]
+        return self._key_id
+
+    def key_url(self, organization_host: str) -> str:
+        """Return where the public key is served for an organization.
+
+        Args:
+            organization_host: The host that connectors of the organization dial.
+        """
+        scheme = "https" if self.address is None else "http"
+        return f"{scheme}://{organization_host}/api/v1/notification_keys/{self.key_id}"
+
+    def next_sequence(self) -> int:
+        """Return the next number of the platform's records."""
+        return next(self._sequence)
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Every try to deliver a notification, in order."""
+        found = [each for organization in self._all() for each in organization.dispatcher.deliveries]
+        return sorted(found, key=lambda delivery: delivery.sequence)
+
+    @property
+    def schedule_runs(self) -> list[ScheduleRun]:
+        """Every call of a schedule, in order."""
+        found = [run for organization in self._all() for run in organization.schedules.runs]
+        return sorted(found, key=lambda run: run.sequence)
+
+    @property
+    def pending(self) -> int:
+        """How many entities have news that a connector was not told yet."""
+        return sum(organization.dispatcher.pending() for organization in self._all())
+
+    def run_until_idle(self, max_deliveries: int = 10_000, timeout_s: float = 60.0) -> None:
+        """Let everything happen that is under way, without waiting for schedules.
+
+        Args:
+            max_deliveries: Tries after which the run counts as a loop.
+            timeout_s: On real time, longest wait in seconds; a virtual clock needs none.
+
+        Raises:
+            HullError: A connector and the platform keep each other busy (the message names connector, entity
+                and attribute), or something was still pending when the time ran out.
+        """
+        limit = self._count_deliveries() + max_deliveries
+        if isinstance(self.runtime.tasks, VirtualTasks):
+            self.runtime.tasks.run_until_idle(lambda: self._count_deliveries() > limit)
+        elif not self.wait_until_idle(timeout_s, limit):
+            self._check_loop(limit, max_deliveries)
+            raise HullError(f"{self.pending} entities were still to be told after {timeout_s:g} s: {self._waiting()}")
+        self._check_loop(limit, max_deliveries)
+
+    def wait_until_idle(self, timeout_s: float, limit: int | None = None) -> bool:
+        """Wait until every connector was told everything.
+
+        Args:
+            timeout_s: Longest wait in seconds.
+            limit: Total number of deliveries that ends the wait early.
+
+        Returns:
+            ``True`` when nothing is pending.
+        """
+        tasks = self.runtime.tasks
+        deadline = self.runtime.clock.monotonic() + timeout_s
+        while self.pending and self.runtime.clock.monotonic() < deadline:
+            if limit is not None and self._count_deliveries() > limit:
+                return False
+            tasks.sleep(_POLL_S)
+        return not self.pending
+
+    def advance(self, **duration: float) -> None:
+        """Let time pass; what falls due meanwhile happens.
+
+        Args:
+            **duration: As for ``datetime.timedelta``, for example ``hours=1``. On real time only domain time moves:
+                due times of deliveries, schedules and dead letters, not tokens and signatures.
+        """
+        seconds = timedelta(**duration).total_seconds()
+        if isinstance(self.runtime.tasks, VirtualTasks):
+            self.runtime.tasks.sleep(seconds)
+        else:
+            self.shift(seconds)
+
+    def shift(self, seconds: float) -> None:
+        """Move domain time forward at once and look at everything that waits for a time.
+
+        Args:
+            seconds: At least 0.
+        """
+        if seconds < 0:
+            raise InvalidArgumentError(f"time cannot be moved by {seconds:g} s; it only runs forward")
+        self.clock.shift(seconds)
+        for organization in self._all():
+            organization.wake()
+
+    def reset(self) -> None:
+        """Forget all data; organizations, connectors and segments stay, with their ids and secrets."""
+        self.faults.clear()
+        for host, old in list(self.organizations.items()):
+            old.close()
+            del self.organizations[host]
+            new = self.create_organization(host, settings=old.settings.to_wire(), admin_secret=old.admin_secret)
+            _copy_setup(old, new)
+
+    def state(self) -> dict[str, Any]:
+        """Return a dump of all organizations, in an order that repeats; without signatures and secrets."""
+        return {"organizations": {host: each.state() for host, each in sorted(self.organizations.items())}}
+
+    def close(self) -> None:
+        """Stop delivering and calling; the data stay readable."""
+        for organization in self._all():
+            organization.close()
+
+    def _all(self) -> list[HostedOrganization]:
+        return list(self.organizations.values())
+
+    def _count_deliveries(self) -> int:
+        return sum(len(organization.dispatcher.deliveries) for organization in self._all())
+
+    def _check_loop(self, limit: int, max_deliveries: int) -> None:
+        if self._count_deliveries() > limit:
+            raise HullError(
+                f"more than {max_deliveries} deliveries without coming to rest: {_describe_loop(self.deliveries)}"
+            )
+
+    def _waiting(self) -> str:
+        names = [c.name for o in self._all() for c in o.connectors.values() if c.url is not None and not c.ready]
+        return f"no manifest yet from {', '.join(names)}" if names else "see Platform.deliveries for the last answers"
+
+
+def _runtime(clock: Clock | None, seed: int | None) -> Runtime:
+    if isinstance(clock, VirtualClock):
+        tasks = VirtualTasks(clock)
+        return Runtime(tasks=tasks, ids=SeededIds(0 if seed is None else seed), net=WsgiNetwork(clock.time))
+    ids = SystemIds() if seed is None else SeededIds(seed)
+    return Runtime(tasks=ThreadTasks(clock), ids=ids, net=HttpNetwork())
+
+
+def _copy_setup(old: HostedOrganization, new: HostedOrganization) -> None:
+    for connector in old.connectors.values():
+        new.install(
+            connector.url if connector.app is None else connector.app,
+            name=connector.name,
+            private_settings=connector.private_settings,
+            settings=connector.settings,
+            manifest=connector.manifest,
+            id=connector.id,
+            secret=connector.secret,
+            wait=False,
+        )
+    for segment in [*old.users_segments(), *old.accounts_segments()]:
+        source = "predicate" if segment.get("predicate") is not None else "query"
+        new.create_segment(segment["type"], segment["name"], id=segment["id"], **{source: segment[source]})
+
+
+def _describe_loop(deliveries: list[Delivery]) -> str:
+    """Name who keeps whom busy: the connector, entity and attribute that come up most in the last deliveries."""
+    recent = deliveries[-_LOOP_WINDOW:]
+    last = Counter((d.connector_name, d.connector_id, d.outcome) for d in recent).most_common(1)[0][0]
+    changes = Counter(
+        (message.get("user", message.get("account", message)).get("id"), kind, attribute)
+        for delivery in recent
+        for message in delivery.messages
+        for kind in ("user", "account")
+        for attribute in message.get("changes", {}).get(kind, {})
+    )
+    if last[2] != "next" or not changes:
+        return f"the connector {last[0]!r} ({last[1]}) keeps answering {last[2]!r}; advance the clock in smaller steps"
+    (entity, kind, attribute), times = changes.most_common(1)[0]
+    return (
+        f"the connector {last[0]!r} ({last[1]}) writes back what it is told about; the {kind} {entity} changed "
+        f"{attribute!r} {times} times in the last {len(recent)} deliveries. Write it only when the value differs"
+    )
