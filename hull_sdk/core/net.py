@@ -358,7 +358,8 @@ def _never_connected(err: Exception) -> bool:
 
 def _reason(err: Exception) -> str:
     reason = getattr(err, "reason", None) or err
-    if isinstance(reason, urllib3.exceptions.TimeoutError):
+    refused = isinstance(reason, urllib3.exceptions.NewConnectionError)  # urllib3 counts it among the timeouts
+    if isinstance(reason, urllib3.exceptions.TimeoutError) and not refused:
         return "timed out"
     cause = reason.__cause__ or reason.__context__
     return str(cause if isinstance(cause, OSError) else reason) or type(reason).__name__
