@@ -1,0 +1,128 @@
+"""What waits in a sender, over all its lanes, and what became of the rest.
+
+One lock guards a sender's whole state. It is held for a few instructions at a time: never while waiting, sending
+or calling the user's code.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from hull_sdk.core.tasks import Future, Lock, Tasks
+from hull_sdk.errors import HullError
+
+__all__ = ["Backlog", "FlushResult", "Message"]
+
+#: So many errors are kept for the next flush; the counts stay exact.
+_MAX_ERRORS: Final = 100
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """One message that waits to be accepted.
+
+    Args:
+        data: The whole message as JSON.
+        future: Its outcome.
+        message_id: Made before the first try.
+        queued_at: Seconds on the clock's ``monotonic``.
+    """
+
+    data: bytes
+    future: Future[str]
+    message_id: str
+    queued_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FlushResult:
+    """What became of the messages since the flush before.
+
+    Args:
+        sent: Messages that the platform accepted.
+        failed: Messages that were given up or refused.
+        pending: Messages queued before this flush that still wait.
+        errors: Why messages failed, the latest hundred.
+    """
+
+    sent: int = 0
+    failed: int = 0
+    pending: int = 0
+    errors: list[HullError] = field(default_factory=list)
+
+
+class Backlog:
+    """Counts what waits and what was settled; every method but :meth:`report` expects the lock to be held.
+
+    Args:
+        max_messages: Messages that may wait.
+        max_bytes: Bytes that may wait.
+    """
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self.lock = Lock()
+        self.messages = 0
+        self._bytes = 0
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._sent = self._sent_reported = 0
+        self._failed_reported = 0
+        #: Messages given up or refused since the start.
+        self.failed = 0
+        #: Threads that are running the callbacks of Futures now.
+        self.callback_threads: list[int] = []
+        self._errors: deque[HullError] = deque(maxlen=_MAX_ERRORS)
+        self._room: Future[None] | None = None
+
+    def admit(self, message: Message, *, force: bool) -> bool:
+        """Count a message in, if there is room.
+
+        Args:
+            message: The message.
+            force: ``True`` for a caller that must not be made to wait.
+        """
+        size = self._bytes + len(message.data)
+        if not force and (self.messages >= self._max_messages or size > self._max_bytes):
+            return False
+        self.messages += 1
+        self._bytes = size
+        return True
+
+    def settle(self, messages: list[Message], errors: dict[int, HullError]) -> Future[None] | None:
+        """Count messages out.
+
+        Args:
+            messages: What was answered or given up.
+            errors: Errors of those that failed, by index.
+
+        Returns:
+            What callers that wait for room wait for; to be resolved without the lock.
+        """
+        self.messages -= len(messages)
+        self._bytes -= sum(len(message.data) for message in messages)
+        self._sent += len(messages) - len(errors)
+        self.failed += len(errors)
+        self._errors.extend(errors.values())
+        room, self._room = self._room, None
+        return room
+
+    def room(self, tasks: Tasks) -> Future[None]:
+        """Return what is resolved when messages have been counted out."""
+        if self._room is None:
+            self._room = tasks.future()
+        return self._room
+
+    def report(self, pending: int) -> FlushResult:
+        """Hand out the counts since the last report.
+
+        Args:
+            pending: Messages that the report's reader still waits for.
+        """
+        with self.lock:
+            sent, failed = self._sent - self._sent_reported, self.failed - self._failed_reported
+            self._sent_reported, self._failed_reported = self._sent, self.failed
+            errors = list(self._errors)
+            self._errors.clear()
+        return FlushResult(sent, failed, pending, errors)

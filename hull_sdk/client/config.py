@@ -1,0 +1,236 @@
+"""What a client needs to know: who it is, where it sends, and how patiently.
+
+Rules: section "Hosts and paths" of ``docs/protocol.md``. Nothing here opens a connection; the environment is
+read by :meth:`ClientConfig.from_env` alone.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from hull_sdk.core.net import host_of, is_loopback, split_host
+from hull_sdk.core.retry import RetryPolicy
+from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.wire.firehose import FIREHOSE_PATH, MAX_MESSAGE_BYTES
+
+__all__ = ["ClientConfig", "SendingOptions"]
+
+_ID = re.compile(r"[0-9a-fA-F]{24}")
+_ADDRESS = re.compile(r"\[.*\]|[\d.]+")
+_PROTOCOLS: Final = ("http", "https")
+_MAX_WORKERS: Final = 64
+_ENV_PREFIX: Final = "HULL_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendingOptions:
+    """How messages are gathered, sent and repeated.
+
+    Args:
+        flush_at: A worker sends when so many messages wait for it.
+        flush_after_ms: ... or when the oldest has waited so long, in milliseconds.
+        workers: Requests in flight at most. Messages with equal claims keep their order whatever the number;
+            1 keeps the order of all calls.
+        timeout_s: Time for one request, in seconds.
+        retry: Pauses between tries, and the time after which a batch is given up.
+        queue_size: Messages that may wait, in all.
+        queue_bytes: Bytes of JSON that may wait, in all.
+        block_s: How long a call waits while the queue is full before it raises, in seconds.
+        exit_timeout_s: How long the end of the process waits for what is queued, in seconds.
+
+    Raises:
+        InvalidArgumentError: A number is out of its range.
+    """
+
+    flush_at: int = 50
+    flush_after_ms: float = 1000
+    workers: int = 4
+    timeout_s: float = 10.0
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    queue_size: int = 10_000
+    queue_bytes: int = 50_000_000
+    block_s: float = 10.0
+    exit_timeout_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        _check_integer("flush_at", self.flush_at, 1)
+        _check_integer("workers", self.workers, 1, _MAX_WORKERS)
+        _check_integer("queue_size", self.queue_size, 1)
+        _check_integer("queue_bytes", self.queue_bytes, MAX_MESSAGE_BYTES)
+        for name in ("flush_after_ms", "block_s", "exit_timeout_s"):
+            _check_number(name, getattr(self, name), may_be_zero=True)
+        _check_number("timeout_s", self.timeout_s, may_be_zero=False)
+        if not isinstance(self.retry, RetryPolicy):
+            raise InvalidArgumentError(f"retry is {self.retry!r}; pass a RetryPolicy(base_s=, cap_s=, total_s=)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientConfig:
+    """A connector's identity and addresses.
+
+    Args:
+        id: Connector id, 24 hexadecimal characters.
+        secret: The connector's secret; in no ``repr``, log or error.
+        organization: Plain host, for example ``"acme.hullapp.io"`` or ``"localhost:3000"``.
+        protocol: ``"http"`` or ``"https"``; ``None`` means http for this machine and https for all others.
+        prefix: What stands before every path of the API.
+        firehose_url: Where messages are sent; ``None`` means the organization's own domain.
+        api_url: Base of the API with its prefix, for example ``"http://localhost:3000/api/v1"``; ``None`` means
+            the organization's host.
+        request_id: Sent along for tracing.
+        connector_name: Stands in logs.
+        sending: How messages are sent.
+
+    Raises:
+        InvalidArgumentError: A value is missing or breaks its rule.
+    """
+
+    id: str
+    secret: str = field(repr=False)
+    organization: str
+    protocol: str | None = None
+    prefix: str = "/api/v1"
+    firehose_url: str | None = None
+    api_url: str | None = None
+    request_id: str | None = None
+    connector_name: str | None = None
+    sending: SendingOptions = field(default_factory=SendingOptions)
+
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+        _check_secret(self.secret)
+        object.__setattr__(self, "organization", _checked_organization(self.organization))
+        if self.protocol is not None and self.protocol not in _PROTOCOLS:
+            raise InvalidArgumentError(f"protocol is {self.protocol!r}; pass 'http', 'https' or None")
+        _check_line("prefix", self.prefix, "/api/v1")
+        for name in ("firehose_url", "api_url"):
+            _check_url(name, getattr(self, name))
+        for name in ("request_id", "connector_name"):
+            if getattr(self, name) is not None:
+                _check_line(name, getattr(self, name), "r-1")
+
+    @cached_property
+    def scheme(self) -> str:
+        """The protocol in use, ``"http"`` or ``"https"``."""
+        if self.protocol is not None:
+            return self.protocol
+        return "http" if is_loopback(self.organization) else "https"
+
+    @cached_property
+    def namespace(self) -> str:
+        """The first label of the organization, for example ``"acme"``."""
+        return self.organization.partition(".")[0]
+
+    @cached_property
+    def domain(self) -> str:
+        """What follows the first label, for example ``"hullapp.io"``; empty when there is none."""
+        return self.organization.partition(".")[2]
+
+    @cached_property
+    def api_base(self) -> str:
+        """The URL before every path of the API, without a slash at its end."""
+        if self.api_url is not None:
+            return self.api_url.rstrip("/")
+        return f"{self.scheme}://{self.organization}/{self.prefix.strip('/')}".rstrip("/")
+
+    @cached_property
+    def firehose(self) -> str:
+        """The URL that takes batches of messages."""
+        if self.firehose_url is not None:
+            return self.firehose_url
+        host = (split_host(self.organization) or ("", None))[0]
+        if is_loopback(self.organization) or _ADDRESS.fullmatch(host) or not self.domain:
+            return f"{self.api_base}{FIREHOSE_PATH}"
+        return f"{self.scheme}://firehose.{self.domain}/"
+
+    @cached_property
+    def sender_key(self) -> tuple[str, str, str, str]:
+        """What two clients must have in common to share a sender."""
+        return self.firehose, self.organization, self.id, self.secret
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> ClientConfig:
+        """Read a configuration from environment variables.
+
+        Args:
+            environ: Variables by name, ``os.environ`` by default: ``HULL_ID``, ``HULL_SECRET`` and
+                ``HULL_ORGANIZATION``; optional are ``HULL_PROTOCOL``, ``HULL_PREFIX``, ``HULL_FIREHOSE_URL``,
+                ``HULL_API_URL`` and ``HULL_CONNECTOR_NAME``.
+
+        Raises:
+            InvalidArgumentError: A variable is missing or breaks its rule.
+        """
+        variables = os.environ if environ is None else environ
+        required = {name: variables.get(_ENV_PREFIX + name.upper(), "") for name in ("id", "secret", "organization")}
+        for name, value in required.items():
+            if not value:
+                raise InvalidArgumentError(f"the environment variable {_ENV_PREFIX}{name.upper()} is not set")
+        optional = {
+            name: variables[_ENV_PREFIX + name.upper()]
+            for name in ("protocol", "prefix", "firehose_url", "api_url", "connector_name")
+            if variables.get(_ENV_PREFIX + name.upper())
+        }
+        return cls(**required, **optional)  # type: ignore[arg-type]  # all of these fields are text
+
+
+def _check_id(value: Any) -> None:
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise InvalidArgumentError(
+            f"id is {value!r}; pass the connector's id, 24 hexadecimal characters such as '5a7962e2793d3e942a03b29a'"
+        )
+
+
+def _check_secret(value: Any) -> None:
+    # The value itself is never shown, not even a wrong one.
+    if not isinstance(value, str) or not value:
+        found = "empty" if value == "" else f"of type {type(value).__name__}"
+        raise InvalidArgumentError(f"secret is {found}; pass the connector's secret as text")
+    if not (value.isascii() and value.isprintable()) or value != value.strip():
+        raise InvalidArgumentError(
+            f"secret ({len(value)} characters) holds blanks at its ends, line feeds or characters that a header "
+            "cannot carry; copy it again"
+        )
+
+
+def _checked_organization(value: Any) -> str:
+    parsed = split_host(value) if isinstance(value, str) else None
+    if parsed is None:
+        raise InvalidArgumentError(
+            f"organization is {value!r}; pass a plain host such as 'acme.hullapp.io' or 'localhost:3000', "
+            "without https:// and without a path"
+        )
+    host, port = parsed
+    return host if port is None else f"{host}:{port}"
+
+
+def _check_url(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str) or not host_of(value) or not value.isprintable() or " " in value:
+        raise InvalidArgumentError(f"{name} is {value!r}; pass an absolute http or https URL without a user name")
+    if urlsplit(value).fragment:
+        raise InvalidArgumentError(f"{name} is {value!r}; leave out what follows the #")
+
+
+def _check_line(name: str, value: Any, example: str) -> None:
+    if not isinstance(value, str) or not value.isprintable():
+        raise InvalidArgumentError(f"{name} is {value!r}; pass one line of text such as {example!r}")
+
+
+def _check_integer(name: str, value: Any, least: int, most: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        limits = f"from {least}" + ("" if most is None else f" to {most}")
+        raise InvalidArgumentError(f"{name} is {value!r}; pass a whole number {limits}")
+
+
+def _check_number(name: str, value: Any, *, may_be_zero: bool) -> None:
+    valid = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    if not valid or value < 0 or (value == 0 and not may_be_zero):
+        raise InvalidArgumentError(f"{name} is {value!r}; pass a number {'from' if may_be_zero else 'above'} 0")

@@ -1,0 +1,128 @@
+"""What a client and its scoped copies share: configuration, transport, sender and outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hull_sdk import __version__
+from hull_sdk.client.backlog import FlushResult, Message
+from hull_sdk.client.config import ClientConfig
+from hull_sdk.client.encoding import encode
+from hull_sdk.client.outbox import Outbox
+from hull_sdk.client.pool import SenderPool
+from hull_sdk.client.scope import Scope
+from hull_sdk.client.sender import Sender, SenderClosedError
+from hull_sdk.client.transport import Transport
+from hull_sdk.core import json
+from hull_sdk.core.clock import iso_millis
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.core.tasks import Future
+from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.wire.firehose import MAX_MESSAGE_BYTES, MessageType, message_bytes, track_body
+
+__all__ = ["Connection"]
+
+
+class Connection:
+    """A connector's line to the platform.
+
+    Args:
+        config: Who speaks, and where to.
+        runtime: Clock, ids, background work and network.
+        senders: Senders shared with other clients; without them this line has a sender of its own.
+        outbox: Collects the Futures of what is sent.
+    """
+
+    def __init__(
+        self, config: ClientConfig, runtime: Runtime, *, senders: SenderPool | None, outbox: Outbox | None
+    ) -> None:
+        self.config = config
+        self.runtime = runtime
+        self.transport = Transport(config, runtime)
+        self._source = Sender(config, runtime) if senders is None else senders
+        self._outbox = outbox
+        self._request_id = None if config.request_id is None else json.dumps(config.request_id)
+
+    def send(self, scope: Scope, kind: MessageType, body: Mapping[str, Any], message_id: str) -> Future[str]:
+        """Encode one message, queue it, and return the Future of its acceptance.
+
+        Args:
+            scope: For whom.
+            kind: For example ``"traits"``.
+            body: Its body.
+            message_id: Its id, made for this call.
+
+        Returns:
+            Resolves to ``message_id`` once the platform has accepted the message.
+
+        Raises:
+            InvalidArgumentError: The body is no JSON or too large, or the client was closed.
+            QueueFullError: The queue stayed full.
+        """
+        clock = self.runtime.clock
+        now = clock.time()
+        data = message_bytes(
+            kind,
+            encode(body, kind),
+            token=scope.token(now).encode(),
+            timestamp=iso_millis(now).encode(),
+            message_id=message_id.encode(),
+            request_id=self._request_id,
+        )
+        if len(data) > MAX_MESSAGE_BYTES:
+            raise InvalidArgumentError(
+                f"this {kind} message has {len(data)} bytes of JSON; send at most {MAX_MESSAGE_BYTES} in one call"
+            )
+        future: Future[str] = Future(self.runtime.tasks)
+        sender = self._put(Message(data, future, message_id, clock.monotonic()), scope.key)
+        if self._outbox is not None:
+            self._outbox.add(future, sender)
+        return future
+
+    def track(self, scope: Scope, event: str, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Future[str]:
+        """Send an event; its id is the message's id unless the context names one."""
+        message_id = self.runtime.ids.uuid()
+        return self.send(scope, "track", track_body(event, properties, context, event_id=message_id), message_id)
+
+    def configuration(self) -> dict[str, Any]:
+        """Return the configuration as a new dict, the secret included."""
+        config = self.config
+        found = {
+            "id": config.id,
+            "secret": config.secret,
+            "organization": config.organization,
+            "protocol": config.scheme,
+            "prefix": config.prefix,
+            "namespace": config.namespace,
+            "domain": config.domain,
+            "firehose_url": config.firehose,
+            "api_url": config.api_base,
+            "version": __version__,
+            "request_id": config.request_id,
+            "connector_name": config.connector_name,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def flush(self, timeout_s: float) -> FlushResult:
+        """Send what waits now and wait for the outcome, ``timeout_s`` seconds at most."""
+        return self._sender().flush(timeout_s)
+
+    def close(self, timeout_s: float) -> FlushResult:
+        """Flush, and close the sender unless it is shared."""
+        return self._source.close(timeout_s) if isinstance(self._source, Sender) else self.flush(timeout_s)
+
+    def _sender(self) -> Sender:
+        return self._source if isinstance(self._source, Sender) else self._source.get(self.config)
+
+    def _put(self, message: Message, key: int) -> Sender:
+        sender = self._sender()
+        try:
+            sender.put(message, key)
+        except SenderClosedError:
+            if sender is self._source:
+                raise
+            # It was evicted and let go between the two calls above; the pool makes another one.
+            sender = self._sender()
+            sender.put(message, key)
+        return sender

@@ -1,0 +1,289 @@
+"""A lane: messages that keep their order, sent one batch at a time by one step.
+
+A batch is cut when enough messages wait or the oldest has waited long enough, and is repeated unchanged until it
+is accepted, refused or too old; nothing overtakes it meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from hull_sdk.client.backlog import Backlog, Message
+from hull_sdk.client.config import SendingOptions
+from hull_sdk.client.delivery import Accepted, Delivery, Refused, TooLarge, TryAgain, Verdict
+from hull_sdk.core.logs import emit
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.core.tasks import Tasks, Worker, current_thread_id, resolve
+from hull_sdk.errors import HullError, RejectedError
+from hull_sdk.wire.firehose import BATCH_BYTES, BATCH_MESSAGES
+
+__all__ = ["Lane"]
+
+_log = logging.getLogger(__name__)
+
+#: Waits shorter than this are over: rounding must not make a step wait for nothing.
+_INSTANT_S: Final = 1e-6
+#: No request gets less time than this.
+_LEAST_TIMEOUT_S: Final = 0.001
+
+
+class Lane:
+    """One ordered queue of a sender.
+
+    Args:
+        name: Of its thread.
+        backlog: Shared by all lanes of the sender; its lock guards the state of this one too.
+        delivery: Posts batches.
+        options: When to send, and how patiently.
+        runtime: Clock, ids and work.
+        on_resolved: Called without the lock after Futures were resolved.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        backlog: Backlog,
+        delivery: Delivery,
+        options: SendingOptions,
+        runtime: Runtime,
+        on_resolved: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._backlog = backlog
+        self._delivery = delivery
+        self._options = options
+        self._runtime = runtime
+        self._on_resolved = on_resolved
+        self._queue: deque[Message] = deque()
+        self._queue_bytes = 0
+        self._batch: list[Message] = []
+        self._batch_limit = BATCH_MESSAGES
+        self._attempt = 0
+        self._started_at = 0.0
+        self._retry_at = 0.0
+        self._pause_asked = False
+        self._busy = False
+        self._send_up_to = 0
+        self._worker: Worker | None = None
+        self._worker_tasks: Tasks | None = None
+        #: Messages put in, answered or given up, and resolved, each since the start.
+        self.queued = self.answered = self.resolved = 0
+        #: ``True`` when no thread could be started for it.
+        self.stranded = False
+        #: ``True`` while the process ends: nothing is logged, since the end is reported in one line.
+        self.ending = False
+
+    def add(self, message: Message) -> bool:
+        """Append a message; the lock is held.
+
+        Returns:
+            ``True`` when the lane has to be woken.
+        """
+        size = len(message.data)
+        self._queue.append(message)
+        self._queue_bytes += size
+        self.queued += 1
+        if self._busy:
+            return False
+        waiting = len(self._queue)
+        return waiting in {1, self._options.flush_at} or self._queue_bytes - size < BATCH_BYTES <= self._queue_bytes
+
+    def hurry(self) -> None:
+        """Have what waits now sent without waiting for more; the lock is held."""
+        self._send_up_to = self.queued
+
+    def cut_pause_short(self) -> None:
+        """Try a failed batch again at once, unless the platform asked for the pause; the lock is held."""
+        if not self._pause_asked:
+            self._retry_at = 0.0
+
+    def drop(self) -> int:
+        """Forget what waits; the lock is held.
+
+        Returns:
+            How many messages that were.
+        """
+        dropped = self.queued - self.answered
+        self._queue.clear()
+        self._batch = []
+        self._queue_bytes = 0
+        self.answered = self.resolved = self.queued
+        return dropped
+
+    def wake(self) -> None:
+        """Have the step called soon."""
+        tasks = self._runtime.tasks
+        if self._worker is None or self._worker_tasks is not tasks:
+            self.stop()
+            self._worker, self._worker_tasks = tasks.worker(self.step, name=self._name), tasks
+        try:
+            self._worker.wake()
+        except RuntimeError:
+            self.stranded = True
+        else:
+            self.stranded = False
+
+    def stop(self) -> None:
+        """End the thread, if there is one."""
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def step(self, deadline: float = math.inf) -> float | None:
+        """Send one batch if one is due.
+
+        Args:
+            deadline: The request ends before this point on the clock's ``monotonic``.
+
+        Returns:
+            Seconds until the next batch is due; ``None`` when nothing waits or a batch is under way.
+        """
+        clock = self._runtime.clock
+        with self._backlog.lock:
+            now = clock.monotonic()
+            wait = self._wait_s(now)
+            if wait is None or wait > 0.0:
+                return wait
+            batch = self._current_batch(now)
+            self._busy = True
+        try:
+            timeout_s = max(_LEAST_TIMEOUT_S, min(self._options.timeout_s, deadline - now))
+            verdict = self._delivery.post([message.data for message in batch], timeout_s)
+        except BaseException:  # an interrupt; the batch stays
+            self._busy = False
+            raise
+        self._follow(verdict, batch)
+        with self._backlog.lock:
+            return self._wait_s(clock.monotonic())
+
+    def _wait_s(self, now: float) -> float | None:
+        if self._busy or not (self._batch or self._queue):
+            return None
+        if self._batch:
+            wait = self._retry_at - now
+        elif self._is_full():
+            return 0.0
+        else:
+            wait = self._queue[0].queued_at + self._options.flush_after_ms / 1000 - now
+        return wait if wait > _INSTANT_S else 0.0
+
+    def _is_full(self) -> bool:
+        return (
+            len(self._queue) >= self._options.flush_at
+            or self.answered < self._send_up_to
+            or self._queue_bytes >= BATCH_BYTES
+        )
+
+    def _current_batch(self, now: float) -> list[Message]:
+        if self._batch:
+            return self._batch
+        queue, batch, size = self._queue, self._batch, 0
+        while queue and len(batch) < self._batch_limit:
+            size += len(queue[0].data) + 1
+            if batch and size > BATCH_BYTES:
+                break
+            batch.append(queue.popleft())
+        self._queue_bytes -= sum(len(message.data) for message in batch)
+        self._attempt = 0
+        self._started_at = now
+        self._retry_at = 0.0
+        return batch
+
+    def _follow(self, verdict: Verdict, batch: list[Message]) -> None:
+        if isinstance(verdict, Accepted):
+            self._accept(verdict, batch)
+        elif isinstance(verdict, TooLarge):
+            self._split(batch)
+        elif isinstance(verdict, TryAgain):
+            self._retry(verdict, batch)
+        else:
+            self._give_up(verdict, batch)
+
+    def _accept(self, verdict: Accepted, batch: list[Message]) -> None:
+        errors: dict[int, HullError] = {}
+        for rejection in verdict.rejections:
+            if 0 <= rejection.index < len(batch):
+                message_id = batch[rejection.index].message_id
+                errors[rejection.index] = RejectedError(rejection.code, rejection.reason, message_id=message_id)
+                self._warn(
+                    logging.ERROR,
+                    "firehose.rejected",
+                    {"message_id": message_id, "code": rejection.code, "reason": rejection.reason},
+                )
+        self._batch_limit = min(BATCH_MESSAGES, self._batch_limit + 1)
+        self._finish(batch, errors)
+
+    def _split(self, batch: list[Message]) -> None:
+        if len(batch) == 1:
+            reason = f"the platform answered 413 to this message of {len(batch[0].data)} bytes alone"
+            error = RejectedError("TOO_LARGE", reason, message_id=batch[0].message_id)
+            self._warn(logging.ERROR, "firehose.rejected", {"message_id": batch[0].message_id, "code": error.code})
+            self._finish(batch, {0: error})
+            return
+        half = len(batch) // 2
+        with self._backlog.lock:
+            self._queue.extendleft(reversed(batch[half:]))
+            self._queue_bytes += sum(len(message.data) for message in batch[half:])
+            self._batch = batch[:half]
+            self._batch_limit = half
+            self._attempt = 0
+            self._retry_at = 0.0
+            self._busy = False
+
+    def _retry(self, verdict: TryAgain, batch: list[Message]) -> None:
+        now = self._runtime.clock.monotonic()
+        policy, error = self._options.retry, verdict.error
+        delay = policy.delay(self._attempt + 1, self._runtime.ids, error.retry_after)
+        if now + delay - self._started_at > policy.total_s:
+            self._give_up(Refused(error), batch)
+            return
+        fields = {"messages": len(batch), "attempt": self._attempt + 1, "delay_s": round(delay, 3), "error": str(error)}
+        self._warn(logging.WARNING, "firehose.retry", fields)
+        with self._backlog.lock:
+            self._attempt += 1
+            self._retry_at = now + delay
+            self._pause_asked = error.retry_after is not None
+            self._busy = False
+
+    def _give_up(self, verdict: Refused, batch: list[Message]) -> None:
+        fields = {"messages": len(batch), "attempt": self._attempt + 1, "error": str(verdict.error)}
+        self._warn(logging.ERROR, "firehose.lost", fields)
+        self._finish(batch, dict.fromkeys(range(len(batch)), verdict.error))
+
+    def _finish(self, batch: list[Message], errors: dict[int, HullError]) -> None:
+        with self._backlog.lock:
+            if self._batch is not batch:  # dropped meanwhile
+                self._busy = False
+                return
+            self._batch = []
+            self.answered += len(batch)
+            room = self._backlog.settle(batch, errors)
+            # From here on a callback may flush: the next batch of this lane can be sent from within it.
+            self._busy = False
+        if room is not None:
+            resolve(room, None)
+        self._tell_callers(batch, errors)
+        with self._backlog.lock:
+            self.resolved += len(batch)
+        self._on_resolved()
+
+    def _tell_callers(self, batch: list[Message], errors: dict[int, HullError]) -> None:
+        thread = current_thread_id()
+        self._backlog.callback_threads.append(thread)
+        try:
+            for index, message in enumerate(batch):
+                try:
+                    resolve(message.future, message.message_id, errors.get(index))
+                except SystemExit as err:  # raised by a callback; it must not keep the others waiting
+                    self._warn(logging.ERROR, "firehose.callback_failed", {"error": repr(err)})
+        finally:
+            self._backlog.callback_threads.remove(thread)
+
+    def _warn(self, level: int, event: str, fields: dict[str, object]) -> None:
+        if not self.ending:
+            emit(_log, level, event, fields)

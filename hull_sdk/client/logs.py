@@ -1,0 +1,82 @@
+"""The logger of a connector: standard ``logging``, with the client's identity beside every line.
+
+Rules: section "Logs" of ``docs/protocol.md``. Nothing is sent to the platform from here.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from hull_sdk.client.config import ClientConfig
+from hull_sdk.client.scope import Scope
+from hull_sdk.core.logs import emit
+
+__all__ = ["LOGGER_NAME", "ConnectorLogger", "log_context"]
+
+#: Name of the standard logger that everything below goes to.
+LOGGER_NAME = "hull_sdk.client"
+
+_log = logging.getLogger(LOGGER_NAME)
+
+
+def log_context(config: ClientConfig, scope: Scope | None) -> dict[str, str]:
+    """Return what identifies a client in logs.
+
+    Args:
+        config: The client's configuration.
+        scope: For whom it acts, if for anybody.
+
+    Returns:
+        For example ``{"organization": "acme.hullapp.io", "id": "5a79...", "subject_type": "user",
+        "user_email": "ann@acme.test"}``.
+    """
+    context = {
+        "organization": config.organization,
+        "id": config.id,
+        "connector_name": config.connector_name,
+        "request_id": config.request_id,
+    }
+    if scope is not None:
+        context["subject_type"] = scope.subject_type
+        context.update({f"user_{name}": value for name, value in (scope.user or {}).items()})
+        context.update({f"account_{name}": value for name, value in (scope.account or {}).items()})
+    return {name: value for name, value in context.items() if value}
+
+
+class ConnectorLogger:
+    """Writes lines such as ``client.logger.info("incoming.user.success", {"count": 1})``.
+
+    Each record has the fields ``context`` (see :func:`log_context`) and ``data``, with secrets masked.
+
+    Args:
+        context: Stands beside every line.
+    """
+
+    def __init__(self, context: dict[str, str]) -> None:
+        self._context = context
+
+    def debug(self, message: str, data: Any = None) -> None:
+        """Log for developers."""
+        self._write(logging.DEBUG, message, data)
+
+    def info(self, message: str, data: Any = None) -> None:
+        """Log what happened; ``message`` is a stable name, ``data`` is JSON-like."""
+        self._write(logging.INFO, message, data)
+
+    def warn(self, message: str, data: Any = None) -> None:
+        """Log what somebody should look at."""
+        self._write(logging.WARNING, message, data)
+
+    def error(self, message: str, data: Any = None) -> None:
+        """Log what failed."""
+        self._write(logging.ERROR, message, data)
+
+    #: Other names of the same levels: those of the Node client, and that of ``logging``.
+    log = info
+    silly = verbose = debug
+    warning = warn
+
+    def _write(self, level: int, message: str, data: Any) -> None:
+        fields = {"context": self._context} if data is None else {"context": self._context, "data": data}
+        emit(_log, level, message, fields)
