@@ -1,1 +1,7 @@
-"""To be filled by its floor."""
+"""The connector: what turns a Flask application into one."""
+
+from __future__ import annotations
+
+from hull_sdk.connector.connector import Connector
+
+__all__ = ["Connector"]

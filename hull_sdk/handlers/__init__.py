@@ -1,1 +1,10 @@
-"""To be filled by its floor."""
+"""Flask blueprints for what the platform calls; the names here are public."""
+
+from __future__ import annotations
+
+from hull_sdk.handlers.action import action_handler
+from hull_sdk.handlers.results import for_each
+from hull_sdk.handlers.smart_notifier import smart_notifier_handler
+from hull_sdk.handlers.status import status_handler
+
+__all__ = ["action_handler", "for_each", "smart_notifier_handler", "status_handler"]

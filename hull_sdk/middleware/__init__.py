@@ -1,1 +1,31 @@
-"""To be filled by its floor."""
+"""From a request to a complete context, one step after the other; knows nothing of the web framework."""
+
+from __future__ import annotations
+
+from hull_sdk.middleware.base import Arrival, Extension, Incoming, RequestFacts, Step, trust_root
+from hull_sdk.middleware.connector import load_connector
+from hull_sdk.middleware.credentials import resolve_credentials
+from hull_sdk.middleware.deadline import log_rejected, run_within_deadline, settle
+from hull_sdk.middleware.keys import KeyRing
+from hull_sdk.middleware.notification import read_notification
+from hull_sdk.middleware.segments import load_segments
+from hull_sdk.middleware.tokens import ContextTokens, host_secrets
+
+__all__ = [
+    "DEFAULT_MIDDLEWARE",
+    "Arrival",
+    "ContextTokens",
+    "Extension",
+    "Incoming",
+    "KeyRing",
+    "RequestFacts",
+    "Step",
+    "host_secrets",
+    "log_rejected",
+    "run_within_deadline",
+    "settle",
+    "trust_root",
+]
+
+#: The steps, in the order in which they fill in a context.
+DEFAULT_MIDDLEWARE: tuple[Step, ...] = (read_notification, resolve_credentials, load_connector, load_segments)

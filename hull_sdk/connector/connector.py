@@ -1,0 +1,310 @@
+"""The connector: sets up a Flask application so that the platform can work with it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from flask import Flask
+from flask.typing import ResponseReturnValue
+
+from hull_sdk.connector.server import port_of, serve
+from hull_sdk.connector.static import read_manifest, static_responder
+from hull_sdk.connector.worker import JobRunner
+from hull_sdk.context import Context
+from hull_sdk.core.logs import emit
+from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.flask_app import app_extension, find_context, install, promise_delivery
+from hull_sdk.infra import Cache, Instrumentation, Queue
+from hull_sdk.infra.queues import DEFAULT_QUEUE, open_queue
+from hull_sdk.middleware import Extension, host_secrets, trust_root
+
+__all__ = ["Connector"]
+
+#: Deadline of handlers, in seconds: the platform gives up soon after.
+DEFAULT_TIMEOUT_S: Final = 25.0
+#: How long a stop waits for jobs and for what is queued, in seconds.
+STOP_TIMEOUT_S: Final = 30.0
+
+_WORKERS = re.compile(r"(?:^|\s)(?:-w\s*|--workers[=\s]\s*)(\d+)")
+
+_log = logging.getLogger(__name__)
+
+F = TypeVar("F", bound=Callable[[Context], Any])
+
+
+class Connector:
+    """A connector: its options, and the application that they set up.
+
+    Example::
+
+        app = Flask(__name__)
+        app.register_blueprint(smart_notifier_handler({"user:update": on_users}), url_prefix="/smart-notifier")
+        Connector(host_secret="a long random text").setup_app(app)
+
+    Nothing is read, opened or started here; ``setup_app`` does that.
+
+    Args:
+        host_secret: Encrypts context tokens; a list for rotation, the newest first. ``HULL_HOST_SECRET`` when
+            ``None``; without any there are no tokens and no jobs.
+        port: Where ``start_app`` listens; ``PORT`` when ``None``, else 8082.
+        manifest: The manifest, or the path of its file; ``manifest.json`` beside the application when ``None``.
+        connector_name: Stands in logs; the manifest's name with dashes when ``None``.
+        client_config: Further options of ``Client``, for example ``{"flush_at": 10}``.
+        cache: Where connectors, segments and finished notifications are kept; in memory when ``None``.
+        queue: Where jobs go; in memory when ``None``.
+        instrumentation: Where metrics and unexpected errors go; what the environment configures when ``None``.
+        segment_filter_setting: Private setting with the ids of the segments that the connector handles; when
+            ``None``, ``synchronized_segments`` for users and ``synchronized_account_segments`` for accounts.
+        timeout_s: Deadline of handlers, in seconds.
+        allowed_organizations: The trust root: hosts (``"acme.hullapp.io"``) and suffixes (``"*.hullapp.io"``) that
+            may be talked to. ``HULL_ALLOWED_ORGANIZATIONS`` (separated by commas) when ``None``, else
+            ``["*.hullapp.io"]``.
+        skip_signature_validation: ``True`` believes every notification; for tests only.
+        accept_unbound_signatures: ``True`` accepts signatures that do not cover the body, as the original platform
+            makes them.
+        redis_url: Address of a store that several processes share.
+
+    Raises:
+        InvalidArgumentError: An option breaks a rule.
+    """
+
+    def __init__(
+        self,
+        host_secret: str | Iterable[str] | None = None,
+        *,
+        port: int | str | None = None,
+        manifest: Mapping[str, Any] | str | Path | None = None,
+        connector_name: str | None = None,
+        client_config: Mapping[str, Any] | None = None,
+        cache: Cache | None = None,
+        queue: Queue | None = None,
+        instrumentation: Instrumentation | None = None,
+        segment_filter_setting: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        allowed_organizations: Iterable[str] | None = None,
+        skip_signature_validation: bool = False,
+        accept_unbound_signatures: bool = False,
+        redis_url: str | None = None,
+    ) -> None:
+        self._host_secret = None if host_secret is None else host_secrets(host_secret)
+        self._port = None if port is None else port_of(port)
+        self._manifest = manifest
+        self._client_options = _checked_client_config(client_config)
+        self._cache = cache
+        self._queue = queue
+        self._redis_url = redis_url
+        self._instrumentation = instrumentation
+        self._allowed = None if allowed_organizations is None else trust_root(allowed_organizations, {})
+        self._settings: dict[str, Any] = {
+            "connector_name": connector_name,
+            "segment_filter_setting": segment_filter_setting,
+            "timeout_s": _checked_timeout(timeout_s),
+            "skip_signature_validation": skip_signature_validation,
+            "accept_unbound_signatures": accept_unbound_signatures,
+        }
+        self._uses: list[Callable[[Context], Any]] = []
+        self._jobs: dict[str, Callable[..., Any]] = {}
+        self._extension: Extension | None = None
+
+    def __repr__(self) -> str:
+        return f"Connector(connector_name={self._settings['connector_name']!r})"
+
+    def use(self, function: F) -> F:
+        """Have a function called with each complete context, before the view; also usable as a decorator.
+
+        Args:
+            function: ``f(ctx)``: fills in ``ctx.service``, for example. What it returns, if anything, is the answer
+                to the request. Also called for requests without credentials and for jobs.
+
+        Returns:
+            The function.
+
+        Raises:
+            InvalidArgumentError: It is no function.
+        """
+        if not callable(function):
+            raise InvalidArgumentError(f"use() got {function!r}; pass a function f(ctx)")
+        self._uses.append(function)
+        return function
+
+    def setup_app(self, app: Flask) -> Flask:
+        """Set an application up: credentials, signatures, context, deadlines, answers to errors, manifest.
+
+        Under gunicorn nothing else has to be called.
+
+        Args:
+            app: The application. Functions that it registered with ``before_request`` earlier run earlier; its own
+                error handlers and after-request functions win.
+
+        Returns:
+            The application.
+
+        Raises:
+            InvalidArgumentError: It has been set up before, or the manifest or the environment breaks a rule.
+            MissingExtraError: An option needs a library that is not installed.
+        """
+        root = Path(app.root_path)
+        manifest = read_manifest(self._manifest, [root, Path.cwd()])
+        extension = self._open(manifest)
+        app.before_request(static_responder(manifest, root))
+        install(app, extension)
+        promise_delivery(app)
+        app.before_request(self._use_all)
+        self._extension = extension
+        if self._jobs:
+            extension.queue.work(JobRunner(extension, self._jobs).run)
+        _warn(extension, shared=self._redis_url is not None)
+        return app
+
+    def start_app(self, app: Flask, *, host: str = "0.0.0.0") -> None:  # noqa: S104 - a server is meant to be reached
+        """Serve an application until SIGTERM or an interrupt, then finish what has begun.
+
+        Args:
+            app: The application, after :meth:`setup_app`.
+            host: Address to listen on.
+
+        Raises:
+            InvalidArgumentError: The application was not set up, or ``PORT`` is no port.
+        """
+        extension = app_extension(app)
+        port = port_of(os.environ.get("PORT")) if self._port is None else self._port
+        stopped_by = serve(app, host=host, port=port, clock=extension.runtime.clock, drain_s=extension.timeout_s)
+        self.close()
+        if stopped_by is not None:
+            # With the usual handler back in place the process ends as it would have without the server.
+            signal.raise_signal(stopped_by)
+
+    def worker(self, jobs: Mapping[str, Callable[..., Any]]) -> None:
+        """Say which functions run which jobs.
+
+        Args:
+            jobs: ``f(ctx, payload)`` by the name that ``ctx.enqueue`` uses.
+
+        Raises:
+            InvalidArgumentError: A value is no function.
+        """
+        for name, function in jobs.items():
+            if not callable(function):
+                raise InvalidArgumentError(f"the job {name!r} is {function!r}; pass a function f(ctx, payload)")
+        self._jobs.update(jobs)
+        if self._extension is not None:
+            self._extension.queue.work(JobRunner(self._extension, self._jobs).run)
+
+    def start_worker(self, queue_name: str = DEFAULT_QUEUE) -> None:
+        """Run the jobs of a queue; with the queue in memory this process already does.
+
+        Args:
+            queue_name: Which queue.
+
+        Raises:
+            InvalidArgumentError: No application was set up, or no jobs were named.
+        """
+        if self._extension is None:
+            raise InvalidArgumentError("start_worker needs an application; call setup_app(app) first")
+        if not self._jobs:
+            raise InvalidArgumentError(f"no jobs for the queue {queue_name!r}; call worker({{name: function}}) first")
+        self._extension.queue.work(JobRunner(self._extension, self._jobs).run)
+
+    def close(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Finish the jobs, send what is queued, and stop.
+
+        Args:
+            timeout_s: Longest wait in seconds.
+        """
+        if self._extension is None:
+            return
+        clock = self._extension.runtime.clock
+        until = clock.monotonic() + timeout_s
+        self._extension.queue.stop(timeout_s)
+        self._extension.senders.close(max(0.0, until - clock.monotonic()))
+        self._extension.instrumentation.close()
+
+    def _open(self, manifest: dict[str, Any] | None) -> Extension:
+        settings = dict(self._settings)
+        name = settings.pop("connector_name")
+        if name is None and manifest is not None and manifest.get("name"):
+            name = re.sub(r"[^a-z0-9]+", "-", manifest["name"].lower()).strip("-")
+        return Extension.open(
+            environ=os.environ,
+            host_secret=self._host_secret,
+            allowed_organizations=self._allowed,
+            cache=self._cache,
+            queue=open_queue(self._redis_url) if self._queue is None else self._queue,
+            instrumentation=self._instrumentation,
+            connector=self,
+            uses=self._uses,
+            manifest={} if manifest is None else manifest,
+            client_options=self._client_options,
+            connector_config={**self._settings, "connector_name": name, "port": self._port},
+            **settings,
+        )
+
+    def _use_all(self) -> ResponseReturnValue | None:
+        context = find_context()
+        if context is None:
+            return None
+        context.metric.increment("connector.request")
+        for function in self._uses:
+            answer: ResponseReturnValue | None = function(context)
+            if answer is not None:
+                return answer
+        return None
+
+
+def _checked_client_config(config: Mapping[str, Any] | None) -> dict[str, Any]:
+    options = {} if config is None else dict(config)
+    own = sorted({"id", "secret", "organization", "runtime", "senders", "outbox"} & options.keys())
+    if own:
+        raise InvalidArgumentError(f"client_config holds {', '.join(own)}, which each request brings; leave it out")
+    return options
+
+
+def _checked_timeout(timeout_s: float) -> float:
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not 0 < timeout_s < float("inf"):
+        raise InvalidArgumentError(f"timeout_s is {timeout_s!r}; it must be a number of seconds above 0")
+    return timeout_s
+
+
+def _warn(extension: Extension, *, shared: bool) -> None:
+    if extension.skip_signature_validation:
+        emit(
+            _log,
+            logging.WARNING,
+            "connector.signatures.off",
+            {"reason": "skip_signature_validation is on: anybody who reaches this connector can forge notifications"},
+        )
+    workers = worker_processes(os.environ, sys.argv)
+    if workers > 1 and not shared and isinstance(extension.cache, Cache):
+        emit(
+            _log,
+            logging.WARNING,
+            "connector.cache.unshared",
+            {
+                "workers": workers,
+                "reason": "each worker process has a cache of its own, so a notification that is delivered twice may "
+                "be handled twice; run one process with several threads",
+            },
+        )
+
+
+def worker_processes(environ: Mapping[str, str], argv: list[str]) -> int:
+    """Return how many processes the server was told to start, as far as can be seen.
+
+    Args:
+        environ: ``WEB_CONCURRENCY`` and ``GUNICORN_CMD_ARGS`` are read.
+        argv: The command line; used when it is gunicorn's.
+    """
+    command = argv if argv and "gunicorn" in Path(argv[0]).name else []
+    for text in (" ".join(command), environ.get("GUNICORN_CMD_ARGS", "")):
+        found = _WORKERS.search(text)
+        if found is not None:
+            return int(found[1])
+    count = environ.get("WEB_CONCURRENCY", "")
+    return int(count) if count.isascii() and count.isdigit() else 1

@@ -1,0 +1,116 @@
+"""The bundled server: waitress, with a stop that finishes what it has begun."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from flask import Flask
+
+from hull_sdk.core.clock import Clock
+from hull_sdk.core.logs import emit
+from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES
+
+__all__ = ["DEFAULT_PORT", "port_of", "serve"]
+
+DEFAULT_PORT: Final = 8082
+
+_THREADS: Final = 8
+_MAX_PORT: Final = 65_535
+_POLL_S: Final = 1.0
+_DRAIN_POLL_S: Final = 0.05
+
+_log = logging.getLogger(__name__)
+
+
+def port_of(value: int | str | None) -> int:
+    """Read a port.
+
+    Args:
+        value: The option ``port`` or the variable ``PORT``; ``None`` or ``""`` for 8082, 0 for any free one.
+
+    Raises:
+        InvalidArgumentError: It is no port.
+    """
+    if value is None or value == "":
+        return DEFAULT_PORT
+    text = str(value).strip()
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or int(text) > _MAX_PORT:
+        raise InvalidArgumentError(f"port is {value!r}; it must be a whole number from 0 to {_MAX_PORT}")
+    return int(text)
+
+
+def serve(app: Flask, *, host: str, port: int, clock: Clock, drain_s: float) -> int | None:
+    """Serve an application until SIGTERM or an interrupt; requests that have begun are finished.
+
+    Args:
+        app: The application.
+        host: Address to listen on.
+        port: Port, 0 for any free one.
+        clock: Measures the time of the stop.
+        drain_s: How long requests that have begun may still take, in seconds.
+
+    Returns:
+        The signal that ended it.
+
+    Raises:
+        KeyboardInterrupt: The server was interrupted and has stopped.
+    """
+    import waitress.server  # noqa: PLC0415 - under another server it is never needed
+
+    server: Any = waitress.server.create_server(
+        app, host=host, port=port, threads=_THREADS, max_request_body_size=2 * MAX_NOTIFICATION_BYTES
+    )
+    emit(_log, logging.INFO, "connector.server.listen", {"host": host, "port": server.effective_port})
+    with _sigterm(server.pull_trigger) as stopping:
+        try:
+            while not stopping:
+                _poll(server, _POLL_S)
+        finally:
+            _drain(server, clock, drain_s)
+            server.task_dispatcher.shutdown()
+            server.close()
+    emit(_log, logging.INFO, "connector.server.stopped", {"port": server.effective_port})
+    return stopping[0] if stopping else None
+
+
+def _poll(server: Any, timeout_s: float) -> None:
+    server.asyncore.loop(timeout=timeout_s, map=server._map, count=1)  # noqa: SLF001 - as the server's own run() does
+
+
+def _drain(server: Any, clock: Clock, drain_s: float) -> None:
+    until = clock.monotonic() + drain_s
+    server.accepting = False
+    server.del_channel()
+    server.socket.close()
+    while _busy(server) and clock.monotonic() < until:
+        _poll(server, _DRAIN_POLL_S)
+
+
+def _busy(server: Any) -> bool:
+    channels = list(server.active_channels.values())
+    return any(channel.requests or channel.request or channel.total_outbufs_len for channel in channels)
+
+
+@contextmanager
+def _sigterm(wake: Callable[[], None]) -> Iterator[list[int]]:
+    """Collect SIGTERM in a list while the server runs; afterwards the signal takes its usual course."""
+    received: list[int] = []
+
+    def note(number: int, _frame: Any) -> None:
+        received.append(number)
+        wake()
+
+    try:
+        before = signal.signal(signal.SIGTERM, note)
+    except ValueError:  # not the main thread: signals are somebody else's business
+        yield received
+        return
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

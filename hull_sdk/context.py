@@ -1,0 +1,529 @@
+"""The context: everything that one request, notification or job may use, bound to its connector.
+
+Rules: section "Credentials of a connector's endpoint" of ``docs/protocol.md``. This module knows nothing of the
+web framework; ``hull_sdk.middleware`` fills a context in, and handlers receive it as their first argument.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, Final, Literal, TypeVar, cast
+
+from hull_sdk.client import Client, Outbox, SenderPool, Settlement
+from hull_sdk.core.masking import MASK
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.core.tasks import Future
+from hull_sdk.errors import CredentialsError, InvalidArgumentError
+from hull_sdk.infra import Cache, Instrumentation, Metric, Queue
+from hull_sdk.infra.instrumentation import connector_tags
+from hull_sdk.wire.flow_control import FlowControl
+from hull_sdk.wire.notifications import Notification, Segment
+
+__all__ = [
+    "CONNECTOR_KEY",
+    "MISSING_CREDENTIALS",
+    "Context",
+    "Credentials",
+    "Services",
+    "SmartNotifierResponse",
+    "TokenPurpose",
+    "current_context",
+]
+
+T = TypeVar("T")
+
+#: What an encrypted token may be used for.
+TokenPurpose = Literal["dashboard", "webhook", "oauth", "job"]
+
+#: Where the connector stands in ``internal_cache``, as ``{"connector": {...}}``.
+CONNECTOR_KEY: Final = "connector"
+
+#: What a request without credentials is answered, with status 403.
+MISSING_CREDENTIALS: Final = (
+    "Missing credentials: pass an encrypted token (hullToken, token or state) in the query, "
+    "or the set id (or ship), organization, secret"
+)
+
+
+class Credentials(dict[str, str]):
+    """Id, organization and secret of a connector: a dict whose text form hides the secret.
+
+    Args:
+        id: Connector id, for example ``"5a7962e2793d3e942a03b29a"``.
+        organization: Host, for example ``"acme.hullapp.io"``.
+        secret: The connector's secret.
+    """
+
+    def __init__(self, *, id: str, organization: str, secret: str) -> None:  # noqa: A002 - the wire's name
+        super().__init__(id=id, organization=organization, secret=secret)
+
+    @property
+    def id(self) -> str:
+        """The connector's id."""
+        return self["id"]
+
+    @property
+    def organization(self) -> str:
+        """The organization's host."""
+        return self["organization"]
+
+    @property
+    def secret(self) -> str:
+        """The connector's secret."""
+        return self["secret"]
+
+    @property
+    def namespace(self) -> str:
+        """A name for what belongs to this connector; without the secret nobody can arrive at it."""
+        owner = f"{self.organization}\n{self.id}".encode()
+        return hmac.digest(self.secret.encode(), owner, hashlib.sha256).hex()
+
+    def __repr__(self) -> str:
+        return f"Credentials(id={self.get('id')!r}, organization={self.get('organization')!r}, secret={MASK!r})"
+
+    __str__ = __repr__
+
+
+class SmartNotifierResponse:
+    """What a handler says about the next notification."""
+
+    def __init__(self) -> None:
+        #: ``None`` until the handler sets one.
+        self.flow_control: FlowControl | None = None
+
+    def __repr__(self) -> str:
+        return f"SmartNotifierResponse({self.flow_control!r})"
+
+    def set_flow_control(
+        self,
+        wire: Mapping[str, Any] | FlowControl | None = None,
+        *,
+        type: Literal["next", "retry"] | None = None,  # noqa: A002 - the wire's name
+        size: int | None = None,
+        in_ms: float | None = None,
+        at: float | str | None = None,
+    ) -> None:
+        """Say when and how the platform sends the next notification.
+
+        Args:
+            wire: The wire's form, for example ``{"type": "next", "size": 100, "in": 5000}``, instead of the
+                other arguments.
+            type: ``"next"``: these messages are done; ``"retry"``: send them again.
+            size: Messages in the next notification; the platform keeps its size when ``None``.
+            in_ms: Pause in milliseconds.
+            at: Unix seconds or ISO 8601, instead of a pause.
+
+        Raises:
+            InvalidArgumentError: A value breaks a rule, or neither ``in_ms`` nor ``at`` was given.
+        """
+        if wire is None:
+            given = {"type": type, "size": size, "in": in_ms, "at": at}
+            wire = {key: value for key, value in given.items() if value is not None}
+        elif (type, size, in_ms, at) != (None, None, None, None):
+            raise InvalidArgumentError("set_flow_control takes the wire's dict or keyword arguments, not both")
+        self.flow_control = wire if isinstance(wire, FlowControl) else FlowControl.parse(wire)
+
+
+def _no_token(credentials: Credentials, purpose: TokenPurpose) -> str | None:  # noqa: ARG001 - the shape of Services.seal
+    return None
+
+
+def _no_options(_notification: Any) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(kw_only=True)
+class Services:
+    """What all contexts of one application share.
+
+    Args:
+        runtime: Clock, ids, tasks and network.
+        senders: Senders of all connectors that this application serves.
+        cache: Shared cache; each context sees a part of its own.
+        instrumentation: Where metrics and unexpected errors go.
+        queue: Where jobs go.
+        seal: Encrypts credentials for a purpose; returns ``None`` when there is no host secret.
+        client_options: Further options of ``Client``, for example ``{"flush_at": 10}``.
+        connector_config: The connector's options without its secrets.
+        manifest: The connector's manifest, empty when there is none.
+        helpers: Functions whose first argument is the context, by name.
+        timeout_s: Deadline of handlers, in seconds.
+    """
+
+    runtime: Runtime
+    senders: SenderPool
+    cache: Cache
+    instrumentation: Instrumentation
+    queue: Queue
+    seal: Callable[[Credentials, TokenPurpose], str | None] = _no_token
+    client_options: Mapping[str, Any] = field(default_factory=dict)
+    connector_config: dict[str, Any] = field(default_factory=dict)
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    helpers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    timeout_s: float = 25.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sending:
+    """A client and the record of what was sent through it."""
+
+    client: Client
+    outbox: Outbox
+
+
+_current: ContextVar[Context | None] = ContextVar("hull_current_context", default=None)
+_scope: ContextVar[tuple[Context, _Sending] | None] = ContextVar("hull_sending_scope", default=None)
+
+
+class Context:
+    """What a request, a notification or a job may use, bound to one connector of one organization.
+
+    ``request_id``, ``config``, ``token``, ``client``, ``ship`` (also ``connector``), ``hostname``, ``options``,
+    ``connector_config``, ``segments``, ``users_segments``, ``accounts_segments``, ``cache``, ``enqueue``, ``metric``,
+    ``helpers``, ``service``, ``message``, ``notification``, ``smart_notifier_response``, ``submit``, ``attempt`` and
+    ``is_batch``.
+
+    Args:
+        services: What the application shares.
+        request_id: Goes into every log line and outgoing header.
+        hostname: Host of the request, without a port.
+        load_options: Returns the query merged with the decoded notification, if there is one, else with the JSON
+            body; called when ``options`` is first read.
+        attempt: Which try this is, from 1.
+        is_batch: ``True`` while a batch extract is handled.
+        timeout_s: Deadline in seconds from now; the application's when ``None``.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        request_id: str | None = None,
+        hostname: str = "",
+        load_options: Callable[[Any], dict[str, Any]] = _no_options,
+        attempt: int = 1,
+        is_batch: bool = False,
+        timeout_s: float | None = None,
+    ) -> None:
+        self._services = services
+        self._load_options = load_options
+        self._options: dict[str, Any] | None = None
+        self._sending: _Sending | None = None
+        self._helpers: SimpleNamespace | None = None
+        self._token: str | None = None
+        self._segments: Callable[[str], list[Segment]] | None = None
+        #: The handler's deadline, in seconds from the start.
+        self.timeout_s = services.timeout_s if timeout_s is None else timeout_s
+        self._deadline_at = services.runtime.clock.monotonic() + self.timeout_s
+        self.request_id = request_id
+        self.hostname = hostname
+        self.attempt = attempt
+        self.is_batch = is_batch
+        #: Whose request this is; ``None`` when it came without credentials.
+        self.config: Credentials | None = None
+        #: The connector as the platform describes it, with ``settings`` and ``private_settings``; ``None`` without
+        #: credentials.
+        self.ship: Any = None
+        #: A namespace for the connector's own objects, filled in ``Connector.use``.
+        self.service: Any = SimpleNamespace()
+        #: The raw message of a legacy notification.
+        self.message: Any = None
+        #: The decoded smart notification, or ``None``.
+        self.notification: Notification | None = None
+        self.smart_notifier_response = SmartNotifierResponse()
+
+    def __repr__(self) -> str:
+        connector = None if self.config is None else self.config.id
+        organization = None if self.config is None else self.config.organization
+        return f"Context(connector={connector!r}, organization={organization!r}, request_id={self.request_id!r})"
+
+    # -- credentials
+
+    def authorize(self, credentials: Credentials) -> None:
+        """Bind this context to a connector.
+
+        Args:
+            credentials: Whose context this is from now on.
+        """
+        self.config = credentials
+        self._token = None
+        self._sending = None
+
+    def credentials(self) -> Credentials:
+        """Return id, organization and secret.
+
+        Raises:
+            CredentialsError: The request came without them; answered with status 403.
+        """
+        if self.config is None:
+            raise CredentialsError(MISSING_CREDENTIALS, status=403)
+        return self.config
+
+    @property
+    def token(self) -> str | None:
+        """The credentials, encrypted, for dashboard links; ``None`` without credentials or host secret."""
+        if self._token is None and self.config is not None:
+            self._token = self.token_for("dashboard")
+        return self._token
+
+    def token_for(self, purpose: TokenPurpose) -> str | None:
+        """Return an encrypted token for one purpose.
+
+        Args:
+            purpose: ``"dashboard"`` for links (``hullToken`` or ``token`` in the query), ``"webhook"`` for addresses
+                given to others (``token``), ``"oauth"`` for the ``state`` of an authorization.
+
+        Returns:
+            The token, or ``None`` when the connector has no ``host_secret``.
+
+        Raises:
+            CredentialsError: The request came without credentials.
+        """
+        return self._services.seal(self.credentials(), purpose)
+
+    # -- the platform
+
+    @property
+    def client(self) -> Client:
+        """The client of this connector.
+
+        Raises:
+            CredentialsError: The request came without credentials; answered with status 403.
+        """
+        scope = _scope.get()
+        if scope is not None and scope[0] is self:
+            return scope[1].client
+        if self._sending is None:
+            self._sending = self._open()
+        return self._sending.client
+
+    @property
+    def connector(self) -> Any:
+        """The connector as the platform describes it: another name of ``ship``."""
+        return self.ship
+
+    @property
+    def connector_config(self) -> dict[str, Any]:
+        """The options of the ``Connector``, without its secrets."""
+        return self._services.connector_config
+
+    @property
+    def segments(self) -> list[Segment]:
+        """Segments of users; each has ``filtered``: whether the segment filter setting names it."""
+        return self.users_segments
+
+    @property
+    def users_segments(self) -> list[Segment]:
+        """Segments of users; fetched through the cache when a notification did not bring them."""
+        return [] if self._segments is None else self._segments("users_segments")
+
+    @property
+    def accounts_segments(self) -> list[Segment]:
+        """Segments of accounts; fetched through the cache when a notification did not bring them."""
+        return [] if self._segments is None else self._segments("accounts_segments")
+
+    def replace_connector(self, ship: dict[str, Any]) -> None:
+        """Take over a connector that has just been changed, here and in the cache.
+
+        Args:
+            ship: The connector as the platform answered it.
+        """
+        self.internal_cache.set(CONNECTOR_KEY, {"connector": copy.deepcopy(ship)})
+        self.ship = ship
+
+    def load_segments_with(self, load: Callable[[str], list[Segment]]) -> None:
+        """Say where segments come from.
+
+        Args:
+            load: Returns the segments of ``"users_segments"`` or ``"accounts_segments"``.
+        """
+        self._segments = load
+
+    # -- the request
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The query merged with the JSON body; the body wins."""
+        if self._options is None:
+            self._options = self._load_options(self.notification)
+        return self._options
+
+    # -- infrastructure
+
+    @property
+    def cache(self) -> Cache:
+        """The part of the cache that belongs to this connector."""
+        return self._services.cache.scoped("none" if self.config is None else self.config.namespace)
+
+    @property
+    def internal_cache(self) -> Cache:
+        """The part of the cache where the SDK keeps what belongs to this connector, apart from ``cache``."""
+        return self._services.cache.scoped("hull").scoped(self.credentials().namespace)
+
+    @property
+    def metric(self) -> Metric:
+        """Metrics tagged with this connector and organization."""
+        return self._services.instrumentation.metric(self.tags())
+
+    @property
+    def instrumentation(self) -> Instrumentation:
+        """Where metrics and unexpected errors go."""
+        return self._services.instrumentation
+
+    @property
+    def runtime(self) -> Runtime:
+        """Clock, ids, tasks and network of the application."""
+        return self._services.runtime
+
+    def tags(self) -> dict[str, str]:
+        """Return what tells this context apart in metrics and reports of errors."""
+        services, config = self._services, self.config
+        return connector_tags(
+            services.manifest,
+            None if config is None else config.organization,
+            None if config is None else config.id,
+            services.instrumentation.environment,
+        )
+
+    @property
+    def helpers(self) -> Any:
+        """The functions of ``hull_sdk.helpers``, bound to this context."""
+        if self._helpers is None:
+            self._helpers = SimpleNamespace(**{name: partial(f, self) for name, f in self._services.helpers.items()})
+        return self._helpers
+
+    def enqueue(self, job_name: str, payload: Any = None, **options: Any) -> str:
+        """Store a job; when this returns, the job will run.
+
+        Args:
+            job_name: Name under which ``Connector.worker`` knows the function.
+            payload: JSON-like data for it.
+            **options: ``delay_ms``, ``ttl_ms``, ``priority``, ``queue_name``.
+
+        Returns:
+            The job's id.
+
+        Raises:
+            CredentialsError: The request came without credentials.
+            InvalidArgumentError: There is no host secret, which jobs need to store credentials encrypted.
+        """
+        token = self.token_for("job")
+        if token is None:
+            raise InvalidArgumentError("jobs store encrypted credentials: pass Connector(host_secret=...)")
+        stored = {"token": token, "hostname": self.hostname, "request_id": self.request_id}
+        return self._services.queue.enqueue(job_name, payload, context=stored, **options)
+
+    def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
+        """Start a function beside the request, with this context as the current one.
+
+        Args:
+            function: What to run.
+            *args: Its arguments; the context is not added.
+
+        Returns:
+            A Future with its result.
+        """
+        with self.active():
+            return self._services.runtime.tasks.spawn(function, *args, name="hull-submit")
+
+    @contextmanager
+    def active(self) -> Iterator[Context]:
+        """Make this the current context for a ``with`` block."""
+        token = _current.set(self)
+        try:
+            yield self
+        finally:
+            _current.reset(token)
+
+    # -- delivery
+
+    def remaining_s(self) -> float:
+        """Return the seconds until the handler's deadline, 0 when it has passed."""
+        return max(0.0, self._deadline_at - self._services.runtime.clock.monotonic())
+
+    def settle(self, timeout_s: float) -> Settlement | None:
+        """Wait until the platform has answered for everything that was sent through ``client``.
+
+        Args:
+            timeout_s: Longest wait in seconds.
+
+        Returns:
+            What became of it, or ``None`` when nothing was sent.
+        """
+        return None if self._sending is None else self._sending.outbox.settle(timeout_s)
+
+    @contextmanager
+    def collect(self) -> Iterator[Outbox]:
+        """Record apart what is sent through ``client`` within a ``with`` block.
+
+        Yields:
+            The record; settle it to learn what became of the block's messages.
+        """
+        sending = self._open()
+        token = _scope.set((self, sending))
+        try:
+            yield sending.outbox
+        finally:
+            _scope.reset(token)
+
+    def _open(self) -> _Sending:
+        services, credentials = self._services, self.credentials()
+        outbox = Outbox(services.runtime)
+        client = Client(
+            **{
+                "request_id": self.request_id,
+                "connector_name": services.connector_config.get("connector_name"),
+                **services.client_options,
+                **credentials,
+            },
+            runtime=services.runtime,
+            senders=services.senders,
+            outbox=outbox,
+        )
+        return _Sending(client, outbox)
+
+
+class _CurrentContext:
+    """Stands for the context of the request, notification or job that the caller works for."""
+
+    __slots__ = ()
+
+    def _target(self) -> Context:
+        context = _current.get()
+        if context is None:
+            raise InvalidArgumentError(
+                "there is no current context: use current_context inside a request, a handler or a job, "
+                "and ctx.submit instead of a thread of your own"
+            )
+        return context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._target(), name, value)
+
+    def __bool__(self) -> bool:
+        return _current.get() is not None
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is _current.get()
+
+    def __hash__(self) -> int:
+        return hash(_current.get())
+
+    def __repr__(self) -> str:
+        context = _current.get()
+        return "<no current context>" if context is None else repr(context)
+
+
+#: The context of the request, notification or job that the calling code works for.
+current_context: Context = cast("Context", _CurrentContext())

@@ -1,0 +1,345 @@
+"""The web edge: from a Flask request to a context, and from an error to an answer.
+
+``Middleware`` builds the context alone; ``Connector.setup_app`` adds deadlines, answers to all errors and the promise
+that nothing is answered with success before the platform has accepted what was sent.
+
+What belongs to a request is kept in its WSGI environment, not on ``flask.g``: a request that runs inside another one
+of the same application shares its ``g``.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any, Final, cast
+
+from flask import Flask, Response, after_this_request, current_app, jsonify, make_response, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.local import LocalProxy
+
+from hull_sdk.context import Context
+from hull_sdk.core.net import split_host
+from hull_sdk.errors import CredentialsError, InvalidArgumentError, NotificationError, TransientError
+from hull_sdk.infra import Cache, Instrumentation
+from hull_sdk.middleware import DEFAULT_MIDDLEWARE, Arrival, Extension, Incoming, RequestFacts, settle
+from hull_sdk.outcomes import judge, notification_body, report
+from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES, too_large
+from hull_sdk.wire.signatures import HEADER_FLAG
+
+__all__ = [
+    "EXTENSION_KEY",
+    "Middleware",
+    "answer_error",
+    "app_extension",
+    "find_context",
+    "incoming",
+    "install",
+    "promise_delivery",
+    "request_context",
+]
+
+#: Where an application keeps what this package shares between its requests.
+EXTENSION_KEY: Final = "hull"
+
+#: Least time that a plain view's messages are given to be accepted, in seconds.
+MIN_SETTLE_S: Final = 5.0
+
+_ENV_INCOMING: Final = "hull.incoming"
+_ENV_CONTEXT: Final = "hull.context"
+_ENV_ACTIVE: Final = "hull.active"
+_ENV_BODY: Final = "hull.body"
+_ENV_BODY_ERROR: Final = "hull.body_error"
+_ENV_FLAG: Final = "HTTP_" + HEADER_FLAG.upper().replace("-", "_")
+
+_SUCCESS: Final = range(200, 300)
+_SERVER_ERROR: Final = 500
+_CHUNK_BYTES: Final = 65_536
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def _incoming() -> Incoming:
+    found: Incoming = request.environ.setdefault(_ENV_INCOMING, Incoming())
+    return found
+
+
+#: What the application knows about the present request; an ``@app.before_request`` function that is registered
+#: before ``setup_app`` may set its ``config``, ``token`` and ``request_id``.
+incoming: Incoming = cast("Incoming", LocalProxy(_incoming))
+
+
+class Middleware:
+    """Builds the context of each request, and nothing else; ``Connector`` does more.
+
+    Example::
+
+        app = Flask(__name__)
+        Middleware(host_secret="a long random text").init_app(app)
+
+        @app.post("/show-segments")
+        def show_segments():
+            return [segment["name"] for segment in current_context.segments]
+
+    Args:
+        host_secret: Encrypts tokens; a list for rotation, the newest first.
+        client_config: Further options of ``Client``, for example ``{"flush_at": 10}``.
+        allowed_organizations: The trust root: hosts and suffixes; the environment's
+            ``HULL_ALLOWED_ORGANIZATIONS`` when ``None``, else ``["*.hullapp.io"]``.
+        cache: Where connectors and segments are kept.
+        instrumentation: Where metrics and unexpected errors go.
+        skip_signature_validation: ``True`` believes every notification; for tests only.
+        accept_unbound_signatures: ``True`` accepts signatures that do not cover the body.
+    """
+
+    def __init__(
+        self,
+        host_secret: str | Iterable[str] | None = None,
+        *,
+        client_config: dict[str, Any] | None = None,
+        allowed_organizations: Iterable[str] | None = None,
+        cache: Cache | None = None,
+        instrumentation: Instrumentation | None = None,
+        skip_signature_validation: bool = False,
+        accept_unbound_signatures: bool = False,
+    ) -> None:
+        self._options: dict[str, Any] = {
+            "host_secret": host_secret,
+            "client_options": {} if client_config is None else dict(client_config),
+            "allowed_organizations": allowed_organizations,
+            "cache": cache,
+            "instrumentation": instrumentation,
+            "skip_signature_validation": skip_signature_validation,
+            "accept_unbound_signatures": accept_unbound_signatures,
+        }
+
+    def init_app(self, app: Flask) -> Flask:
+        """Install the middleware.
+
+        Args:
+            app: The application; its errors of credentials and notifications are answered too.
+
+        Returns:
+            The application.
+
+        Raises:
+            InvalidArgumentError: An option breaks a rule, or the application has been set up before.
+        """
+        install(app, Extension.open(environ=os.environ, **self._options))
+        for error in (CredentialsError, NotificationError):
+            _answer_unless_answered(app, error)
+        return app
+
+
+def install(app: Flask, extension: Extension) -> None:
+    """Have an application build a context for each request.
+
+    Args:
+        app: The application.
+        extension: What it shares between requests.
+
+    Raises:
+        InvalidArgumentError: It has been set up before.
+    """
+    if EXTENSION_KEY in app.extensions:
+        raise InvalidArgumentError(f"the application {app.name!r} has been set up before; call setup_app once")
+    app.extensions[EXTENSION_KEY] = extension
+    app.wsgi_app = _BodyCapture(app.wsgi_app)  # type: ignore[method-assign]  # the documented way to wrap it
+    app.before_request(_enter)
+    app.teardown_request(_leave)
+
+
+def promise_delivery(app: Flask) -> None:
+    """Have every 2xx wait until the platform has accepted what was sent through ``ctx.client``.
+
+    Args:
+        app: The application; its own after-request functions see the outcome and may change it.
+    """
+    app.before_request(_settle_first)
+    # The functions run from last to first: one at the start of the list sees what the others have sent.
+    app.after_request_funcs.setdefault(None, []).insert(0, _settled)
+    _answer_unless_answered(app, Exception)
+
+
+def app_extension(app: Flask | None = None) -> Extension:
+    """Return what an application shares between its requests.
+
+    Args:
+        app: The application; the current one when ``None``.
+
+    Raises:
+        InvalidArgumentError: It has not been set up.
+    """
+    target = current_app if app is None else app
+    extension = target.extensions.get(EXTENSION_KEY)
+    if not isinstance(extension, Extension):
+        raise InvalidArgumentError(
+            f"the application {target.name!r} has no context; call Connector(...).setup_app(app) or "
+            "Middleware(...).init_app(app)"
+        )
+    return extension
+
+
+def find_context() -> Context | None:
+    """Return the context of the present request, or ``None`` when it has none, as requests for files."""
+    context = request.environ.get(_ENV_CONTEXT)
+    return context if isinstance(context, Context) else None
+
+
+def request_context() -> Context:
+    """Return the context of the present request.
+
+    Raises:
+        InvalidArgumentError: The application has not been set up.
+    """
+    context = find_context()
+    if context is not None:
+        return context
+    app_extension()
+    raise InvalidArgumentError("this request has no context yet; use it in views and in Connector.use")
+
+
+def answer_error(error: Exception) -> Response | HTTPException:
+    """Answer an error by the table of ``hull_sdk.outcomes``.
+
+    Args:
+        error: Whatever a view, a handler or the middleware raised; HTTP exceptions pass.
+
+    Returns:
+        Flow control for smart notifications, a short text for everything else.
+    """
+    if isinstance(error, HTTPException):
+        return error
+    verdict = judge(error)
+    report(error, verdict, app_extension().instrumentation, find_context())
+    if verdict.outcome.reported and _answers_500():
+        raise error
+    if _ENV_FLAG not in request.environ:
+        return Response(verdict.text, verdict.status, mimetype="text/plain")
+    errors = [{"code": verdict.code, "reason": verdict.reason}]
+    return make_response(jsonify(notification_body(verdict.flow_control, errors=errors)), verdict.status)
+
+
+def _enter() -> None:
+    # Requests that lead nowhere and files need no context.
+    if request.endpoint is None or request.endpoint == "static":
+        return
+    extension = app_extension()
+    environ = request.environ
+    context = Context(extension, hostname=_hostname(), load_options=_option_loader())
+    environ[_ENV_CONTEXT] = context
+    environ[_ENV_ACTIVE] = active = ExitStack()
+    active.enter_context(context.active())
+    facts = RequestFacts(
+        header=request.headers.get,
+        query=request.args.to_dict(),
+        is_notification=_ENV_FLAG in environ,
+        body=environ.get(_ENV_BODY),
+        body_error=environ.get(_ENV_BODY_ERROR),
+    )
+    arrival = Arrival(facts=facts, incoming=_incoming(), extension=extension, context=context)
+    for step in DEFAULT_MIDDLEWARE:
+        step(arrival)
+    _rewind(environ)
+
+
+def _option_loader() -> Callable[[Any], dict[str, Any]]:
+    # Bound to the request itself: a context may outlive the call that made it.
+    args, get_json = request.args, request.get_json
+
+    def load(notification: Any) -> dict[str, Any]:
+        body = get_json(silent=True) if notification is None else notification
+        return {**args.to_dict(), **(body if isinstance(body, dict) else {})}
+
+    return load
+
+
+def _leave(_error: BaseException | None) -> None:
+    active = request.environ.pop(_ENV_ACTIVE, None)
+    if active is not None:
+        active.close()
+
+
+def _hostname() -> str:
+    parsed = split_host(request.host)
+    return request.host if parsed is None else parsed[0]
+
+
+def _settle_first() -> None:
+    # Functions of this kind run before the application's own after-request functions, which so have the last word.
+    after_this_request(_settled)
+
+
+def _settled(response: Response) -> Response:
+    context = find_context()
+    if context is None or response.status_code not in _SUCCESS:
+        return response
+    try:
+        settle(context, max(context.remaining_s(), MIN_SETTLE_S))
+    except TransientError as err:
+        return make_response(answer_error(err))
+    return response
+
+
+def _answer_unless_answered(app: Flask, error: type[Exception]) -> None:
+    if error not in app.error_handler_spec[None][None]:
+        app.register_error_handler(error, answer_error)
+
+
+def _answers_500() -> bool:
+    names = (*request.blueprints, None)
+    return any(current_app.error_handler_spec[name].get(_SERVER_ERROR) for name in names)
+
+
+class _BodyCapture:
+    """Keeps the raw bytes of a notification before anybody parses them; other requests pass untouched."""
+
+    def __init__(self, app: WsgiApp) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if _ENV_FLAG in environ:
+            _capture(environ)
+        return self._app(environ, start_response)
+
+
+def _capture(environ: dict[str, Any]) -> None:
+    length = _content_length(environ)
+    if length is not None and length > MAX_NOTIFICATION_BYTES:
+        environ[_ENV_BODY_ERROR] = too_large(length)
+        return
+    limit = MAX_NOTIFICATION_BYTES + 1 if length is None else length
+    body = _read(environ["wsgi.input"], limit)
+    if len(body) > MAX_NOTIFICATION_BYTES:
+        environ[_ENV_BODY_ERROR] = too_large(None)
+        return
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    environ[_ENV_BODY] = body
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["wsgi.input_terminated"] = True
+
+
+def _content_length(environ: dict[str, Any]) -> int | None:
+    """Return how much may be read: ``None`` up to the end of a chunked body, 0 when nothing is announced."""
+    if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+        return None
+    text = environ.get("CONTENT_LENGTH") or ""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    return None if environ.get("wsgi.input_terminated") else 0
+
+
+def _read(stream: Any, limit: int) -> bytes:
+    chunks = []
+    while limit > 0 and (chunk := stream.read(min(_CHUNK_BYTES, limit))):
+        chunks.append(chunk)
+        limit -= len(chunk)
+    return b"".join(chunks)
+
+
+def _rewind(environ: dict[str, Any]) -> None:
+    """Let views read a notification again that an earlier function has parsed as a form."""
+    if _ENV_BODY in environ:
+        environ["wsgi.input"].seek(0)

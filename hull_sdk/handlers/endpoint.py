@@ -1,0 +1,65 @@
+"""What all handlers share: a blueprint with one address, and calls of plain and ``async`` functions."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+
+from hull_sdk.core.ids import SystemIds
+from hull_sdk.errors import InvalidArgumentError
+
+__all__ = ["call", "check_callable", "endpoint", "positional_parameters"]
+
+_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def endpoint(kind: str, view: Callable[[], ResponseReturnValue], methods: list[str]) -> Blueprint:
+    """Return a blueprint that answers at its prefix, with and without a slash at the end.
+
+    Args:
+        kind: Beginning of its name, for example ``"hull_action"``; the rest makes it unique.
+        view: Answers the requests.
+        methods: HTTP methods, for example ``["POST"]``.
+    """
+    blueprint = Blueprint(f"{kind}_{SystemIds().object_id()}", __name__)
+    blueprint.add_url_rule("/", "handle", view, methods=methods, strict_slashes=False)
+    return blueprint
+
+
+def call(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function of the connector; what an ``async def`` function returns is waited for.
+
+    Args:
+        function: What to call.
+        *args: Its arguments.
+    """
+    result = function(*args)
+    return asyncio.run(result) if inspect.iscoroutine(result) else result
+
+
+def check_callable(function: Any, where: str) -> None:
+    """Refuse what cannot be called.
+
+    Args:
+        function: What the developer passed.
+        where: Its place, for the message.
+
+    Raises:
+        InvalidArgumentError: It is no function.
+    """
+    if not callable(function):
+        raise InvalidArgumentError(f"{where} is {function!r}; pass a function")
+
+
+def positional_parameters(function: Callable[..., Any]) -> int:
+    """Return how many positional parameters a function names, 0 when that cannot be known."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 0
+    return sum(parameter.kind in _POSITIONAL for parameter in parameters)

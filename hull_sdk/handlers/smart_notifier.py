@@ -1,0 +1,174 @@
+"""The endpoint of smart notifications.
+
+Rules: sections "Notifications", "Flow control" and "Errors and outcomes" of ``docs/protocol.md``. Batch extracts,
+which later go through the same functions, are not served yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from hull_sdk.client import group_traits as grouped
+from hull_sdk.context import Context
+from hull_sdk.errors import InvalidArgumentError, NotificationError
+from hull_sdk.flask_app import request_context
+from hull_sdk.handlers.deduplication import Runs
+from hull_sdk.handlers.endpoint import call, check_callable, endpoint, positional_parameters
+from hull_sdk.helpers import matches_filter
+from hull_sdk.middleware import run_within_deadline, settle
+from hull_sdk.outcomes import notification_body
+from hull_sdk.wire.entities import EntityKind
+from hull_sdk.wire.flow_control import DEFAULT_NEXT, DEFAULT_UNSUPPORTED, MAX_SIZE, FlowControl, MessageResult
+from hull_sdk.wire.notifications import CHANNELS
+
+__all__ = ["LEGACY_CHANNELS", "Handler", "smart_notifier_handler"]
+
+#: ``f(ctx, messages)`` or ``f(ctx, messages, batch)``; returns nothing, or a list of message results.
+Handler = Callable[..., Any]
+
+#: Older names of channels.
+LEGACY_CHANNELS: Final = {
+    "segment:update": "users_segment:update",
+    "segment:delete": "users_segment:delete",
+}
+
+_KINDS: Final[dict[str, EntityKind]] = {"user:update": "user", "account:update": "account"}
+_BATCH_PARAMETERS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    max_size: int
+    group_traits: bool
+    segment_filter_setting: str | None
+    flow_control: FlowControl
+
+
+def smart_notifier_handler(
+    handlers: Mapping[str, Handler],
+    *,
+    max_size: int = 100,
+    group_traits: bool = False,
+    segment_filter_setting: str | None = None,
+    flow_control: Mapping[str, Any] | FlowControl | None = None,
+) -> Blueprint:
+    """Return a blueprint that hands smart notifications to functions.
+
+    Example::
+
+        app.register_blueprint(smart_notifier_handler({"user:update": on_users}), url_prefix="/smart-notifier")
+
+    A function gets the context and the list of messages; messages about users and accounts have ``matches_filter``.
+    It may return ``[{"message_id", "status", "reason"}]`` with a status of ``ok``, ``skip``, ``retry`` (only this
+    message comes again) or ``error`` (it becomes a dead letter); anything that is no list means that all is done.
+    ``async def`` functions are run to their end. A function with a third parameter gets ``None`` there.
+
+    Args:
+        handlers: Functions by channel, for example ``{"user:update": on_users}``.
+        max_size: Messages in one call of a function when a batch extract is handled, 1 to 1000.
+        group_traits: ``True`` nests attributes: ``traits_salesforce/status`` becomes
+            ``traits["salesforce"]["status"]``.
+        segment_filter_setting: Private setting for ``matches_filter``; the connector's when ``None``.
+        flow_control: Answer when a function returns and has set none, for example
+            ``{"type": "next", "size": 100, "in": 10}``; ``next`` with size 1 in 1000 ms when ``None``.
+
+    Returns:
+        A blueprint; mount it with ``url_prefix``.
+
+    Raises:
+        InvalidArgumentError: A channel is unknown, a value is no function, or an option breaks a rule.
+    """
+    functions = _functions(handlers)
+    options = _Options(
+        max_size=_checked_size(max_size),
+        group_traits=group_traits,
+        segment_filter_setting=segment_filter_setting,
+        flow_control=_default_control(flow_control),
+    )
+    return endpoint("hull_smart_notifier", partial(_answer, functions, options), ["POST"])
+
+
+def _answer(functions: Mapping[str, Handler], options: _Options) -> ResponseReturnValue:
+    context = request_context()
+    notification = context.notification
+    if notification is None:
+        raise NotificationError(
+            "MISSING_NOTIFICATION", "the request is no smart notification: it lacks the header X-Hull-Smart-Notifier"
+        )
+    function = functions.get(notification["channel"])
+    if function is None:
+        return jsonify(notification_body(DEFAULT_UNSUPPORTED))
+    runs = Runs(context.internal_cache)
+    notification_id = notification["notification_id"]
+    context.attempt = runs.attempt(notification_id)
+    work = partial(runs.once, notification_id, partial(_handle, function, options, context))
+    return jsonify(run_within_deadline(context, work))
+
+
+def _handle(function: Handler, options: _Options, context: Context) -> dict[str, Any]:
+    batch = (None,) if positional_parameters(function) >= _BATCH_PARAMETERS else ()
+    responses = _responses(call(function, context, _messages(options, context), *batch))
+    # What is late is still waited for, so that a finished answer can be stored for the next delivery.
+    errors = settle(context, context.timeout_s)
+    control = context.smart_notifier_response.flow_control
+    return notification_body(options.flow_control if control is None else control, errors=errors, responses=responses)
+
+
+def _messages(options: _Options, context: Context) -> list[Any]:
+    notification: Any = context.notification
+    kind = _KINDS.get(notification["channel"])
+    if kind is None:
+        return list(notification["messages"])
+    return [_message(options, context, kind, message) for message in notification["messages"]]
+
+
+def _message(options: _Options, context: Context, kind: EntityKind, message: dict[str, Any]) -> dict[str, Any]:
+    prepared = {**message, "matches_filter": matches_filter(context, message, kind, options.segment_filter_setting)}
+    if options.group_traits:
+        for entity in ("user", "account"):
+            if isinstance(message.get(entity), dict):
+                prepared[entity] = grouped(message[entity])
+    return prepared
+
+
+def _responses(result: Any) -> list[MessageResult] | None:
+    if isinstance(result, Mapping):
+        raise InvalidArgumentError(
+            "a handler returned a dict; return nothing, or a list of {'message_id', 'status', 'reason'}"
+        )
+    if not isinstance(result, list | tuple):
+        return None
+    return [MessageResult.parse(entry) for entry in result]
+
+
+def _functions(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
+    functions: dict[str, Handler] = {}
+    for name, function in handlers.items():
+        channel = LEGACY_CHANNELS.get(name, name)
+        if channel not in CHANNELS:
+            raise InvalidArgumentError(f"{name!r} is no channel; use one of {', '.join((*CHANNELS, *LEGACY_CHANNELS))}")
+        if channel in functions:
+            raise InvalidArgumentError(
+                f"{name!r} is another name of {channel!r}, which has a handler; keep one of them"
+            )
+        check_callable(function, f"the handler of {name!r}")
+        functions[channel] = function
+    return functions
+
+
+def _checked_size(max_size: int) -> int:
+    if isinstance(max_size, bool) or not isinstance(max_size, int) or not 1 <= max_size <= MAX_SIZE:
+        raise InvalidArgumentError(f"max_size is {max_size!r}; it must be a whole number from 1 to {MAX_SIZE}")
+    return max_size
+
+
+def _default_control(value: Mapping[str, Any] | FlowControl | None) -> FlowControl:
+    if value is None:
+        return DEFAULT_NEXT
+    return value if isinstance(value, FlowControl) else FlowControl.parse(value)

@@ -1,0 +1,77 @@
+"""The connector of a request: from the notification, or from the platform through the cache."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final
+
+from hull_sdk.context import CONNECTOR_KEY, Context
+from hull_sdk.core.retry import RetryPolicy
+from hull_sdk.errors import ApiError, ConnectorNotFoundError, CredentialsError, OrganizationDisabledError
+from hull_sdk.middleware.base import Arrival
+
+__all__ = ["load_connector"]
+
+#: Longest wait for one answer of the platform, in seconds.
+FETCH_TIMEOUT_S: Final = 5.0
+#: A request waits for its connector, so the tries end early.
+FETCH_RETRY: Final = RetryPolicy(base_s=0.5, cap_s=1.0, total_s=5.0)
+#: How long a refusal is remembered, in seconds, so that a broken connector does not hammer the platform.
+REFUSAL_TTL_S: Final = 10.0
+
+_NOT_FOUND: Final = 404
+
+#: Refusals that are remembered, by the status of the answer.
+_REFUSALS: Final[dict[int, type[CredentialsError]]] = {
+    401: CredentialsError,
+    402: OrganizationDisabledError,
+    _NOT_FOUND: ConnectorNotFoundError,
+}
+
+
+def load_connector(arrival: Arrival) -> None:
+    """Put the connector on the context of a request that has credentials.
+
+    Args:
+        arrival: The request and its context.
+
+    Raises:
+        CredentialsError: The platform refuses the credentials (401), has switched the organization off (402) or
+            does not know the connector (404).
+        TransientError: The platform could not be asked.
+    """
+    context = arrival.context
+    if context.config is None:
+        return
+    notification = context.notification
+    if notification is not None:
+        if notification["channel"] == "ship:update":
+            context.internal_cache.delete(CONNECTOR_KEY)
+        found: Any = notification.get("connector")
+        if isinstance(found, dict):
+            context.ship = found
+            return
+    context.ship = _through_cache(context)
+
+
+def _through_cache(context: Context) -> dict[str, Any]:
+    cache = context.internal_cache
+    found = cache.wrap(CONNECTOR_KEY, lambda: _ask(context))
+    if "refused" in found:
+        cache.set(CONNECTOR_KEY, found, REFUSAL_TTL_S)
+        raise _REFUSALS[found["refused"]](found["reason"])
+    ship: dict[str, Any] = copy.deepcopy(found["connector"])
+    return ship
+
+
+def _ask(context: Context) -> dict[str, Any]:
+    connector_id = context.credentials().id
+    try:
+        ship = context.client.get(connector_id, timeout_s=FETCH_TIMEOUT_S, retry=FETCH_RETRY)
+    except CredentialsError as err:
+        return {"refused": err.status if err.status in _REFUSALS else 401, "reason": err.message}
+    except ApiError as err:
+        if err.status != _NOT_FOUND:
+            raise
+        return {"refused": _NOT_FOUND, "reason": f"Connector not found: {connector_id!r}"}
+    return {"connector": ship}

@@ -1,0 +1,116 @@
+"""Whose request it is: id, organization and secret, wherever they came from, checked against the trust root.
+
+Rules: section "Credentials of a connector's endpoint" of ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from hull_sdk.client import ClientConfig
+from hull_sdk.context import Credentials, TokenPurpose
+from hull_sdk.core.net import HostPatterns
+from hull_sdk.errors import CredentialsError, InvalidArgumentError
+from hull_sdk.middleware.base import Arrival
+from hull_sdk.wire.firehose import HEADER_REQUEST_ID
+
+__all__ = ["TOKEN_PARAMETERS", "check_organization", "resolve_credentials"]
+
+#: Query parameters that carry an encrypted token, in the order in which they are tried, and what each accepts.
+TOKEN_PARAMETERS: Final[dict[str, tuple[TokenPurpose, ...]]] = {
+    "hullToken": ("dashboard",),
+    "token": ("dashboard", "webhook"),
+    "state": ("oauth",),
+}
+
+#: Longest request id that is taken over from a header.
+MAX_REQUEST_ID_CHARS: Final = 200
+
+#: What a token that the application passed on itself may have been made for.
+_INCOMING_PURPOSES: Final[tuple[TokenPurpose, ...]] = ("dashboard", "webhook")
+
+
+def resolve_credentials(arrival: Arrival) -> None:
+    """Find the credentials of a request; none at all is no error.
+
+    Args:
+        arrival: The request and its context.
+
+    Raises:
+        CredentialsError: A token does not decrypt, or the organization is not allowed.
+    """
+    context = arrival.context
+    if context.request_id is None:
+        context.request_id = arrival.incoming.request_id or _given_request_id(arrival)
+    credentials = _find(arrival)
+    if credentials is not None:
+        check_organization(credentials.organization, arrival.extension.trust)
+        context.authorize(_checked(credentials))
+
+
+def check_organization(organization: str, trust: HostPatterns) -> None:
+    """Refuse an organization that is not on the trust root.
+
+    Args:
+        organization: Host as it arrived.
+        trust: The trust root.
+
+    Raises:
+        CredentialsError: It is not allowed; the message names the option.
+    """
+    if not trust.allows(organization):
+        raise CredentialsError(
+            f"the organization {organization!r} is not allowed; if it is yours, add its host to "
+            "allowed_organizations (or HULL_ALLOWED_ORGANIZATIONS)"
+        )
+
+
+def _checked(credentials: Credentials) -> Credentials:
+    """Return the credentials as the client reads them, so that one connector has one name everywhere."""
+    try:
+        config = ClientConfig(**credentials)
+    except InvalidArgumentError as err:
+        raise CredentialsError(err.message) from err
+    return Credentials(id=config.id, organization=config.organization, secret=config.secret)
+
+
+def _given_request_id(arrival: Arrival) -> str | None:
+    # It goes into logs and headers, and anybody may have written it.
+    text = (arrival.facts.header(HEADER_REQUEST_ID) or "")[:MAX_REQUEST_ID_CHARS]
+    return text if text and text.isascii() and text.isprintable() else None
+
+
+def _find(arrival: Arrival) -> Credentials | None:
+    if arrival.context.notification is not None:
+        return _complete(arrival.context.notification["configuration"])
+    if arrival.incoming.config is not None:
+        return _complete(arrival.incoming.config)
+    return _from_token(arrival) or _complete(arrival.facts.query)
+
+
+def _from_token(arrival: Arrival) -> Credentials | None:
+    tokens, query = arrival.extension.tokens, arrival.facts.query
+    if arrival.incoming.token is not None:
+        return tokens.decrypt(arrival.incoming.token, _INCOMING_PURPOSES)
+    for name, purposes in TOKEN_PARAMETERS.items():
+        token = query.get(name, "").strip()
+        if token:
+            return tokens.decrypt(token, purposes)
+    return None
+
+
+def _complete(values: Mapping[str, Any]) -> Credentials | None:
+    connector_id, organization, secret = (
+        _text(values, "ship") or _text(values, "id"),
+        _text(values, "organization"),
+        _text(values, "secret"),
+    )
+    if not (connector_id and organization and secret):
+        return None
+    return Credentials(id=connector_id, organization=organization, secret=secret)
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    value = values.get(name)
+    return value.strip() if isinstance(value, str) else ""

@@ -1,0 +1,121 @@
+"""The platform's public keys: fetched from allowed hosts only, once for many waiters, and kept.
+
+Rules: section "Signatures" of ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from hull_sdk.core.logs import emit
+from hull_sdk.core.masking import mask_url
+from hull_sdk.core.net import HostPatterns, Request, Response, host_of, is_loopback
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.errors import NetworkError, NotificationError
+from hull_sdk.infra import Cache
+from hull_sdk.wire.signatures import load_public_key
+
+__all__ = ["KeyRing"]
+
+#: How long a key is believed before it is fetched again, in seconds.
+KEY_TTL_S: Final = 3600.0
+#: How long a key may be used when its address does not answer any more, in seconds.
+STALE_TTL_S: Final = 7 * 86_400.0
+#: How long nothing is fetched after a failure that an old key bridged, in seconds.
+STALE_PAUSE_S: Final = 60.0
+MAX_KEYS: Final = 100
+MAX_KEY_BYTES: Final = 65_536
+FETCH_TIMEOUT_S: Final = 5.0
+
+_OK: Final = 200
+#: Statuses that say: ask by GET instead.
+_ASK_BY_GET: Final = frozenset({404, 405})
+
+_log = logging.getLogger(__name__)
+
+
+class KeyRing:
+    """Keeps public keys by their address.
+
+    Args:
+        runtime: Clock, tasks and network.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._fresh = Cache(KEY_TTL_S, MAX_KEYS, runtime)
+        self._stale = Cache(STALE_TTL_S, MAX_KEYS, runtime)
+
+    def key(self, url: str, signature: str, trust: HostPatterns) -> RSAPublicKey:
+        """Return the key at an address.
+
+        Args:
+            url: From the request's header, so anybody may have written it.
+            signature: Sent along when the key is fetched.
+            trust: Hosts where keys may lie.
+
+        Raises:
+            NotificationError: ``INVALID_SIGNATURE``: the address is not allowed, or gave no key.
+        """
+        check_key_url(url, trust)
+        try:
+            return self._fresh.wrap(url, lambda: self._fetch(url, signature))
+        except NotificationError as err:
+            known: RSAPublicKey | None = self._stale.get(url)
+            if known is None:
+                raise
+            self._fresh.set(url, known, STALE_PAUSE_S)
+            emit(_log, logging.WARNING, "connector.key.stale", {"url": mask_url(url), "reason": err.reason})
+            return known
+
+    def _fetch(self, url: str, signature: str) -> RSAPublicKey:
+        try:
+            response = self._ask("POST", url, signature.encode())
+            if response.status in _ASK_BY_GET:
+                response = self._ask("GET", url, None)
+        except NetworkError as err:
+            raise _refused(f"the signing key could not be fetched: {err}") from err
+        if response.status != _OK:
+            raise _refused(f"the signing key's address {mask_url(url)} answered {response.status}")
+        key = load_public_key(response.body)
+        self._stale.set(url, key)
+        return key
+
+    def _ask(self, method: str, url: str, body: bytes | None) -> Response:
+        return self._runtime.net.send(
+            Request(
+                method=method,
+                url=url,
+                headers={} if body is None else {"Content-Type": "text/plain"},
+                body=body,
+                timeout_s=FETCH_TIMEOUT_S,
+                max_bytes=MAX_KEY_BYTES,
+            )
+        )
+
+
+def check_key_url(url: str, trust: HostPatterns) -> None:
+    """Refuse a key address that the connector's own configuration does not allow.
+
+    Args:
+        url: From the request's header.
+        trust: Hosts where keys may lie.
+
+    Raises:
+        NotificationError: ``INVALID_SIGNATURE``.
+    """
+    host = host_of(url)
+    if not trust.allows(host):
+        raise _refused(
+            f"the signing key's address {mask_url(url)!r} lies on no allowed host; if it is the platform's own, "
+            "add its host to allowed_organizations (or HULL_ALLOWED_ORGANIZATIONS)"
+        )
+    if not url.lower().startswith("https://") and not is_loopback(host):
+        raise _refused(f"the signing key's address {mask_url(url)!r} must use https")
+
+
+def _refused(reason: str) -> NotificationError:
+    return NotificationError("INVALID_SIGNATURE", reason, status=401)

@@ -1,0 +1,110 @@
+"""Encrypted context tokens: credentials that may travel through links, webhooks and third parties.
+
+Rules: section "Credentials of a connector's endpoint" of ``docs/protocol.md``. A token is encrypted and signed
+with a key that is derived from the host secret and the purpose, so one made for an OAuth state opens nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Final, get_args
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from hull_sdk.context import Credentials, TokenPurpose
+from hull_sdk.core import json
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.errors import CredentialsError, InvalidArgumentError
+
+__all__ = ["ContextTokens", "host_secrets"]
+
+_PURPOSES: Final[tuple[TokenPurpose, ...]] = get_args(TokenPurpose)
+_KEY_BYTES: Final = 32
+_KEY_INFO: Final = b"hull-sdk context token v1: "
+_FIELDS: Final = ("id", "organization", "secret")
+
+
+def host_secrets(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Read the option ``host_secret``.
+
+    Args:
+        value: One secret, or several for rotation: the first encrypts, all decrypt; ``None`` for none.
+
+    Raises:
+        InvalidArgumentError: A secret is empty or no text; the message never shows it.
+    """
+    if value is None:
+        return ()
+    secrets = (value,) if isinstance(value, str) else tuple(value)
+    if not secrets or not all(isinstance(secret, str) and secret.strip() for secret in secrets):
+        raise InvalidArgumentError(
+            "host_secret is empty or holds something that is no text; pass a long random text, "
+            "or a list of them with the newest first"
+        )
+    return secrets
+
+
+class ContextTokens:
+    """Encrypts credentials and decrypts them again.
+
+    Args:
+        secrets: Host secrets, the newest first; without any, no tokens are made or read.
+        runtime: Tells the time that tokens carry.
+    """
+
+    def __init__(self, secrets: tuple[str, ...], runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._boxes = {purpose: _box(secrets, purpose) for purpose in _PURPOSES} if secrets else {}
+
+    def __repr__(self) -> str:
+        return f"ContextTokens({'set' if self._boxes else 'no host secret'})"
+
+    def encrypt(self, credentials: Mapping[str, str], purpose: TokenPurpose) -> str | None:
+        """Return a token.
+
+        Args:
+            credentials: Id, organization and secret.
+            purpose: What it may be used for.
+
+        Returns:
+            Text that is safe in a URL, or ``None`` without a host secret.
+
+        Raises:
+            InvalidArgumentError: The purpose is unknown.
+        """
+        if purpose not in _PURPOSES:
+            raise InvalidArgumentError(f"a token's purpose is {purpose!r}; use one of {', '.join(_PURPOSES)}")
+        box = self._boxes.get(purpose)
+        if box is None:
+            return None
+        plain = json.dumps({name: credentials[name] for name in _FIELDS})
+        return box.encrypt_at_time(plain, int(self._runtime.clock.time())).decode()
+
+    def decrypt(self, token: str, purposes: Iterable[TokenPurpose]) -> Credentials:
+        """Return the credentials inside a token.
+
+        Args:
+            token: As it came in.
+            purposes: What it may have been made for.
+
+        Raises:
+            CredentialsError: It is damaged, made for another purpose or with another host secret (status 401).
+        """
+        for box in (self._boxes[purpose] for purpose in purposes if purpose in self._boxes):
+            try:
+                return Credentials(**json.loads(box.decrypt(token.encode())))
+            except InvalidToken:
+                continue
+        raise CredentialsError("Invalid Token")
+
+
+def _box(secrets: tuple[str, ...], purpose: str) -> MultiFernet:
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(_derive(secret, purpose))) for secret in secrets])
+
+
+def _derive(secret: str, purpose: str) -> bytes:
+    info = _KEY_INFO + purpose.encode()
+    return HKDF(algorithm=hashes.SHA256(), length=_KEY_BYTES, salt=None, info=info).derive(secret.encode())

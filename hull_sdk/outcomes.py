@@ -1,0 +1,233 @@
+"""What an error in a handler means: one table, from the error to the answer, the metric and the report.
+
+Rules: section "Errors and outcomes" of ``docs/protocol.md``. The first row whose class fits decides; nothing else
+in the package looks at the class of an error to find an answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from hull_sdk.context import Context
+from hull_sdk.core.logs import emit
+from hull_sdk.core.masking import mask_text
+from hull_sdk.errors import CredentialsError, LogicError, NotificationError, RejectedError, TransientError
+from hull_sdk.infra import Instrumentation
+from hull_sdk.wire.flow_control import DEFAULT_RETRY, FlowControl, MessageResult
+
+__all__ = [
+    "DEADLINE_STATUS",
+    "OUTCOMES",
+    "Outcome",
+    "Verdict",
+    "deadline_passed",
+    "judge",
+    "not_accepted",
+    "notification_body",
+    "report",
+]
+
+#: Status of what did not end in time.
+DEADLINE_STATUS: Final = 503
+
+_REASON_CHARS: Final = 500
+_UNHANDLED_CODE: Final = "HULL_ERR_UNHANDLED"
+_UNHANDLED_TEXT: Final = "unhandled-error"
+_UNHANDLED_STATUS: Final = 500
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One row: what a class of errors means.
+
+    Args:
+        error: The classes, their subclasses included.
+        text: Answer of endpoints other than smart notifiers; ``None`` answers the error's own reason.
+        status: HTTP status, unless the error brings its own.
+        own: ``True`` lets the error's ``status``, ``retry_after`` and ``size`` win.
+        message: What it means for the one message that ``for_each`` was handling: ``"retry"`` or ``"error"``.
+        reported: ``True`` sends it to Sentry.
+        metric: Counter that goes up, if any.
+        level: Level of the log line.
+        event: Name of the log line.
+    """
+
+    error: tuple[type[Exception], ...]
+    text: str | None
+    status: int
+    own: bool = True
+    message: Literal["retry", "error"] = "retry"
+    reported: bool = False
+    metric: str | None = None
+    level: int = logging.WARNING
+    event: str
+
+
+#: The table, most specific rows first. A deadline that passed is a ``TransientError`` with the status 503; an
+#: uncaught ``LogicError`` is an unhandled error, except that ``for_each`` handles it.
+OUTCOMES: Final = (
+    Outcome(
+        error=(NotificationError,),
+        text=None,
+        status=400,
+        metric="connector.invalid_notification",
+        event="connector.notification.refused",
+    ),
+    Outcome(error=(CredentialsError,), text=None, status=401, event="connector.credentials.refused"),
+    Outcome(
+        error=(TransientError,),
+        text="transient-error",
+        status=400,
+        metric="connector.transient_error",
+        event="connector.transient_error",
+    ),
+    Outcome(
+        error=(LogicError, RejectedError),
+        text=_UNHANDLED_TEXT,
+        status=_UNHANDLED_STATUS,
+        own=False,
+        message="error",
+        reported=True,
+        level=logging.ERROR,
+        event="connector.unhandled_error",
+    ),
+    Outcome(
+        error=(Exception,),
+        text=_UNHANDLED_TEXT,
+        status=_UNHANDLED_STATUS,
+        own=False,
+        reported=True,
+        level=logging.ERROR,
+        event="connector.unhandled_error",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to answer to one error.
+
+    Args:
+        outcome: The row of the table.
+        status: HTTP status.
+        text: Answer of endpoints other than smart notifiers.
+        flow_control: Answer to the smart notifier.
+        code: For example ``"HULL_ERR_TRANSIENT"``.
+        reason: The error's message, secrets masked.
+    """
+
+    outcome: Outcome
+    status: int
+    text: str
+    flow_control: FlowControl
+    code: str
+    reason: str
+
+
+def judge(error: Exception) -> Verdict:
+    """Return what an error means.
+
+    Args:
+        error: Whatever was raised.
+    """
+    outcome = next(row for row in OUTCOMES if isinstance(error, row.error))
+    own = vars(error) if outcome.own else {}
+    status = own.get("status")
+    reason = mask_text(str(error))[:_REASON_CHARS] or type(error).__name__
+    return Verdict(
+        outcome=outcome,
+        status=outcome.status if status is None else status,
+        text=reason if outcome.text is None else outcome.text,
+        flow_control=_retry(own.get("retry_after"), own.get("size")),
+        code=getattr(error, "code", None) or _UNHANDLED_CODE,
+        reason=reason,
+    )
+
+
+def notification_body(
+    control: FlowControl,
+    *,
+    errors: list[dict[str, Any]] | None = None,
+    responses: list[MessageResult] | None = None,
+) -> dict[str, Any]:
+    """Return the body of an answer to the smart notifier.
+
+    Args:
+        control: When and how the next notification comes.
+        errors: ``{"code", "reason"}`` entries.
+        responses: Results of single messages, if the handler gave some.
+    """
+    body: dict[str, Any] = {
+        "flow_control": control.to_wire(),
+        "metrics": [],
+        "errors": [] if errors is None else errors,
+    }
+    if responses is not None:
+        body["responses"] = [result.to_wire() for result in responses]
+    return body
+
+
+def report(error: Exception, verdict: Verdict, instrumentation: Instrumentation, context: Context | None) -> None:
+    """Log an error, count it, and send it to Sentry where the table says so.
+
+    Args:
+        error: Whatever was raised.
+        verdict: What :func:`judge` said.
+        instrumentation: Where it goes.
+        context: Whose request it was, if that is known.
+    """
+    outcome = verdict.outcome
+    tags = {} if context is None else context.tags()
+    request_id = None if context is None else context.request_id
+    fields = {"code": verdict.code, "reason": verdict.reason, "status": verdict.status, "request_id": request_id}
+    emit(
+        _log,
+        outcome.level,
+        outcome.event,
+        {**fields, "organization": tags.get("organization"), "id": tags.get("ship")},
+        exc_info=error if outcome.reported else None,
+    )
+    if outcome.metric is not None:
+        names = {"error_name": _snake(type(error).__name__), "error_message": _snake(verdict.reason)[:100]}
+        instrumentation.metric(tags).increment(outcome.metric, 1, names)
+    if outcome.reported:
+        instrumentation.capture_exception(error, fields, tags)
+
+
+def deadline_passed(timeout_s: float) -> TransientError:
+    """Return the error for a handler that did not end in time.
+
+    Args:
+        timeout_s: The deadline in seconds.
+    """
+    return TransientError(
+        f"the handler did not finish within {timeout_s:g} s; do less at a time, or use ctx.enqueue",
+        status=DEADLINE_STATUS,
+    )
+
+
+def not_accepted(pending: int, failures: list[Exception]) -> TransientError:
+    """Return the error for messages that the platform has not accepted.
+
+    Args:
+        pending: How many were still under way when the time was up.
+        failures: Why others failed.
+    """
+    causes = sorted({str(error) for error in failures})
+    parts = [f"{len(failures)} failed: {'; '.join(causes)}"] if failures else []
+    parts += [f"{pending} were not accepted in time"] if pending else []
+    return TransientError(f"of what was sent through ctx.client, {', '.join(parts)}", status=DEADLINE_STATUS)
+
+
+def _retry(pause_s: float | None, size: int | None) -> FlowControl:
+    in_ms = DEFAULT_RETRY.in_ms if pause_s is None else round(max(0.0, pause_s) * 1000)
+    return FlowControl(type="retry", in_ms=in_ms, size=size)
+
+
+def _snake(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text).lower()).strip("_")
