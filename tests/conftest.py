@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 from running_process import RunningProcess
 
 from hull_sdk.wire.signatures import generate_key
+
+if TYPE_CHECKING:
+    from hull_sdk.platform import Platform
 
 #: How long a thread that was told to stop may take.
 THREAD_PATIENCE_S = 5.0
@@ -64,6 +67,20 @@ def no_leaked_signal_handlers() -> Iterator[None]:
         if signal.getsignal(number) is not handler:
             signal.signal(number, handler)
             pytest.fail(f"the handler of {number.name} was changed; put the old one back")
+
+
+@pytest.fixture
+def served_platform(signing_key: RSAPrivateKey) -> Iterator[Platform]:
+    """Return a platform that answers on a free loopback port; its ``address`` is ``"127.0.0.1:PORT"``."""
+    from hull_sdk.platform import Platform
+    from hull_sdk.platform.server import serve
+
+    platform = Platform(signing_key=signing_key)
+    server = serve(platform, host="127.0.0.1", port=0)
+    yield platform
+    platform.close()
+    server.close()
+    platform.runtime.net.close()
 
 
 @pytest.fixture

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import jwt
 import pytest
 
 from hull_sdk import Client
+from hull_sdk.core.net import HttpNetwork, Request
+from hull_sdk.wire.signatures import public_pem
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 
@@ -79,7 +82,7 @@ def test_its_flow_control_is_obeyed(install, send, served_platform):
     """The flow control of the Node connector's answers is what the platform goes by."""
     _, connector = install()
     send(visits=3)
-    assert {delivery.answer.type for delivery in smart(served_platform, connector)} == {"next"}
+    assert {delivery.answer["flow_control"]["type"] for delivery in smart(served_platform, connector)} == {"next"}
     assert {delivery.status for delivery in smart(served_platform, connector)} == {200}
 
 
@@ -119,10 +122,21 @@ def test_the_connector_ends_cleanly(install):
     assert node.process.stop() == 0
 
 
-def test_the_key_is_on_the_platforms_own_host(install, send, served_platform):
-    """Chosen deviation: the key's address lies on the platform's host and holds the key's id, as Node caches it by address."""
-    _, connector = install()
+def test_the_key_is_on_the_platforms_own_host(served_platform):
+    """Chosen deviation: the key's address lies on the platform's host, holds the key's id, and answers GET and POST."""
+    url = served_platform.key_url(served_platform.address)
+    assert url == f"http://{served_platform.address}/api/v1/notification_keys/{served_platform.key_id}"
+    network = HttpNetwork()
+    answers = [network.send(Request(method=method, url=url)) for method in ("GET", "POST")]
+    network.close()
+    assert {(answer.status, answer.body) for answer in answers} == {
+        (200, public_pem(served_platform.signing_key).encode())
+    }
+
+
+def test_the_signature_covers_the_body(install, send):
+    """Chosen deviation: our signatures hold the body's digest, which Node ignores and verifies no less for it."""
+    node, _ = install()
     send(visits=3)
-    urls = {delivery.key_url for delivery in smart(served_platform, connector)}
-    (url,) = urls
-    assert url.startswith(f"http://{served_platform.address}/api/v1/notification_keys/")
+    (notified, *_) = [fact for fact in node.facts("called") if fact["channel"] == "user:update"]
+    assert "body_sha256" in jwt.decode(notified["signature"], options={"verify_signature": False})

@@ -59,7 +59,7 @@ def events_of(organization):
     """Return the tracked events of an organization by name."""
     events = {}
     for event in organization.state()["events"]:
-        if event["event_source"] is not None:
+        if event["tracked"]:
             events.setdefault(event["event"], []).append(event)
     return events
 

@@ -14,6 +14,7 @@ const options = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
 let failures = options.failFirst || 0;
 
 const facts = [];
+let signature;
 
 function tell(event, fields) {
   facts.push({ event, ...fields });
@@ -25,6 +26,7 @@ function describe(ctx, messages) {
     notification_id: ctx.notification.notification_id,
     ship: ctx.ship.id,
     organization: ctx.client.configuration().organization,
+    signature,
     segments: (ctx.segments || []).map(segment => segment.name),
     messages
   };
@@ -61,6 +63,10 @@ const connector = new Hull.Connector({
 });
 
 app.get("/facts", (req, res) => res.json(facts));
+app.use((req, res, next) => {
+  signature = req.headers["x-hull-smart-notifier-signature"];
+  next();
+});
 connector.setupApp(app);
 app.use("/smart-notifier", smartNotifierHandler({
   handlers: { "user:update": userUpdate, "account:update": other, "ship:update": other }
