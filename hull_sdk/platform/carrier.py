@@ -1,7 +1,7 @@
 """Carrying a request to a connector: signing, faults, the network, and reading what comes back.
 
-Rules: section "Signatures" of ``docs/protocol.md``. Nothing here holds a lock or keeps state, so a connector may call the
-platform from inside its handler.
+Rules: section "Signatures" of ``docs/protocol.md``. Nothing here holds a lock or keeps state, so a connector may
+call the platform from inside its handler.
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ class Signer(Protocol):
     @property
     def signing_key(self) -> RSAPrivateKey:
         """The key."""
+        raise NotImplementedError
 
     def key_url(self, organization_host: str) -> str:
         """Return where an organization's connectors find the public half."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

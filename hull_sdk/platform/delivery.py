@@ -1,7 +1,7 @@
 """Delivering notifications: from what changed to a connector's answer, at least once and in order.
 
-Rules: sections "Notifications" and "Flow control" of ``docs/protocol.md``. One :class:`Dispatcher` serves one organization. State
-is touched under the organization's lock; the lock is never held while a request is under way.
+Rules: sections "Notifications" and "Flow control" of ``docs/protocol.md``. One :class:`Dispatcher` serves one
+organization. State is touched under the organization's lock; the lock is never held while a request is under way.
 """
 
 from __future__ import annotations
@@ -91,15 +91,19 @@ class Host(Protocol):
     @property
     def clock(self) -> Clock:
         """Domain time."""
+        raise NotImplementedError
 
     def catalog(self) -> Catalog:
         """Return the segments as they are now."""
+        raise NotImplementedError
 
     def is_active(self, kind: EntityKind, entity_id: str) -> bool:
         """Tell whether an entity is to be served first."""
+        raise NotImplementedError
 
     def dialled_host(self) -> str:
         """Return the host under which connectors reach the organization."""
+        raise NotImplementedError
 
 
 @dataclass(eq=False, slots=True)

@@ -1,8 +1,8 @@
 """Faults on purpose: what a test can break between the platform and those who talk to it.
 
-A fault has a kind, a target (``"firehose"``, ``"api"`` or ``"delivery"``), and an end: a number of requests, a duration,
-or neither (until :meth:`Faults.clear`). Durations run on the machine's (or the virtual) clock, which moving domain time
-leaves alone.
+A fault has a kind, a target (``"firehose"``, ``"api"`` or ``"delivery"``), and an end: a number of requests, a
+duration, or neither (until :meth:`Faults.clear`). Durations run on the machine's (or the virtual) clock, which moving
+domain time leaves alone.
 """
 
 from __future__ import annotations

@@ -7,9 +7,11 @@ Rules: sections "Manifest" and "Notifications" of ``docs/protocol.md``. The inge
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from hull_sdk.core.clock import Clock
@@ -65,9 +67,11 @@ class Landlord(Protocol):
 
     def next_sequence(self) -> int:
         """Return the next number of the platform's records."""
+        raise NotImplementedError
 
     def find_connector(self, connector_id: str) -> tuple[HostedOrganization, Connector] | None:
         """Return a connector of any organization."""
+        raise NotImplementedError
 
 
 class HostedOrganization(Organization):
@@ -330,6 +334,30 @@ class HostedOrganization(Organization):
         if record.state == "failed":
             raise InvalidArgumentError(str(record.reason))
 
+    def delete_entity(self, kind: EntityKind, entity_id: str) -> bool:
+        """Delete a user with its events, or an account, whose users stay without one.
+
+        Args:
+            kind: ``"user"`` or ``"account"``.
+            entity_id: Its id.
+
+        Returns:
+            ``False`` when there is no such entity.
+        """
+        with self.lock:
+            if self._store.table(kind).get(entity_id) is None:
+                return False
+            unit = self._unit(self.clock.time())
+            if kind == "user":
+                for event in self._store.events.find("user_id", entity_id):
+                    self._store.events.remove(event.id)
+            else:
+                for user in self._store.users.find("account_id", entity_id):
+                    self._store.users.put(replace(user, account_id=None))
+            self._store.table(kind).remove(entity_id)
+            self._commit(self._settle(unit))
+            return True
+
     def user_report(self, claims: Mapping[str, Any] | str) -> dict[str, Any] | None:
         """Return the report of the user that claims lead to, or ``None``.
 
@@ -446,14 +474,13 @@ class HostedOrganization(Organization):
             self._await_manifest(connector, keep_name=keep_name)
 
     def _await_manifest(self, connector: Connector, *, keep_name: bool) -> None:
-        attempts = iter(range(1, 1 << 30))
-        step = functools.partial(self._manifest_step, connector, attempts, keep_name=keep_name)
+        step = functools.partial(self._manifest_step, connector, itertools.count(1), keep_name=keep_name)
         tasks = self._landlord.runtime.tasks
         worker = tasks.worker(step, name=f"hull-manifest-{connector.id}", background=True)
         self._manifest_workers[connector.id] = worker
         worker.wake()
 
-    def _manifest_step(self, connector: Connector, attempts: Iterable[int], *, keep_name: bool) -> float | None:
+    def _manifest_step(self, connector: Connector, attempts: Iterator[int], *, keep_name: bool) -> float | None:
         if connector.ready or connector.id not in self.connectors:
             return None
         try:
@@ -461,7 +488,7 @@ class HostedOrganization(Organization):
         except InvalidArgumentError as err:
             emit(_log, logging.ERROR, "manifest.invalid", {"connector_id": connector.id, "reason": err.message})
         if not connector.ready:
-            return _MANIFEST_RETRY.delay(next(iter(attempts)), self._landlord.runtime.ids)
+            return _MANIFEST_RETRY.delay(next(attempts), self._landlord.runtime.ids)
         self._follow_manifest(connector)
         return None
 

@@ -1,7 +1,7 @@
 """Who is next: what each connector is still to be told, in the order in which it is told.
 
-Rules: section "Notifications" of ``docs/protocol.md``. A :class:`Mailbox` belongs to one connector and channel. It keeps an
-:class:`Entry` per entity, in one of two lanes; a lane has one notification under way. Plain state without
+Rules: section "Notifications" of ``docs/protocol.md``. A :class:`Mailbox` belongs to one connector and channel.
+It keeps an :class:`Entry` per entity, in one of two lanes; a lane has one notification under way. Plain state without
 locks, clocks or sending: the dispatcher holds the organization's lock around every call.
 """
 
@@ -31,6 +31,7 @@ class News(Protocol):
 
     def message(self, catalog: Catalog) -> dict[str, Any] | None:
         """Return the message without its id, or ``None`` when there is nothing to tell any more."""
+        raise NotImplementedError
 
 
 @dataclass(slots=True)

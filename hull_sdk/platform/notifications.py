@@ -47,7 +47,9 @@ class Catalog:
         """
         wanted = list(ids)
         segments = self.users if kind == "user" else self.accounts
-        found = [{k: s[k] for k in _SEGMENT_FIELDS if k in s} for s in segments if s["id"] in wanted]
+        found: list[dict[str, Any]] = [
+            {str(k): s[k] for k in _SEGMENT_FIELDS if k in s} for s in segments if s["id"] in wanted
+        ]
         known = {s["id"] for s in found}
         return found + [{"id": each} for each in wanted if each not in known]
 

@@ -1,7 +1,8 @@
 """Schedules: paths of a connector that the platform calls again and again.
 
-Rules: section "Manifest" of ``docs/protocol.md``. Cron lines are read in UTC, intervals count from the installation. Calls of one
-schedule never overlap; times missed while the platform slept, or while a call took too long, are made up for by one call.
+Rules: section "Manifest" of ``docs/protocol.md``. Cron lines are read in UTC, intervals count from the
+installation. Calls of one schedule never overlap; times missed while the platform slept, or while a call took too long,
+are made up for by one call.
 """
 
 from __future__ import annotations

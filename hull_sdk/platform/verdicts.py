@@ -1,7 +1,7 @@
 """What a connector's answer means for the notification that it answers: one table, as a pure function.
 
-Rules: sections "Flow control" and "Refused notifications" of ``docs/protocol.md``. The status of the answer plays no part,
-except that a 413 has the notification split into single messages, since the same bytes could never pass.
+Rules: sections "Flow control" and "Refused notifications" of ``docs/protocol.md``. The status of the answer
+plays no part, except that a 413 has the notification split into single messages, since the same bytes never pass.
 """
 
 from __future__ import annotations

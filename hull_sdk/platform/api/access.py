@@ -1,7 +1,7 @@
 """Who is asking: telling organizations apart, and checking secrets and tokens.
 
-Rules: sections "Tokens" and "REST" of ``docs/protocol.md``. Tokens are checked against the runtime's clock, which test controls
-cannot move. Comparisons take the same time whatever they compare.
+Rules: sections "Tokens" and "REST" of ``docs/protocol.md``. Tokens are checked against the runtime's clock, which test
+controls cannot move. Comparisons take the same time whatever they compare.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hull_sdk.wire import tokens
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, HEADER_APP_ID, HEADER_ORGANIZATION, HEADER_USER_ID
 
-__all__ = ["Caller", "Directory", "authenticate", "organization_of"]
+__all__ = ["Caller", "Directory", "authenticate", "operator", "organization_of", "secret_caller", "user_caller"]
 
 #: Names of credentials in a query, first wins; the header wins over all of them.
 _ID_PARAMETERS: Final = ("ship", "id", "app_id")
@@ -35,12 +35,15 @@ class Directory(Protocol):
 
     def find_connector(self, connector_id: str) -> tuple[HostedOrganization, Connector] | None:
         """Return a connector of any organization."""
+        raise NotImplementedError
 
     def organization_at(self, host: str) -> HostedOrganization | None:
         """Return the organization of a host."""
+        raise NotImplementedError
 
     def is_own_address(self, host: str) -> bool:
         """Tell whether a host is the server's own address."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,42 @@ def authenticate(directory: Directory, request: Request) -> Caller:
     if claims is None and user_id:
         claims = _as_user(directory, connector, user_id)
     return Caller(organization, connector, claims)
+
+
+def secret_caller(directory: Directory, request: Request) -> Caller:
+    """Return a caller who may see its whole organization.
+
+    Raises:
+        Refused: As :func:`authenticate`, and 401 for a user's token.
+    """
+    caller = authenticate(directory, request)
+    if not caller.has_secret:
+        refuse(401, "a user's token gives access to /me only; send the connector's secret")
+    return caller
+
+
+def user_caller(directory: Directory, request: Request) -> Caller:
+    """Return a caller who speaks for a user or account.
+
+    Raises:
+        Refused: As :func:`authenticate`, and 401 for a secret alone.
+    """
+    caller = authenticate(directory, request)
+    if caller.claims is None:
+        refuse(401, f"say for whom: send a user's token as {HEADER_ACCESS_TOKEN}, or {HEADER_USER_ID}")
+    return caller
+
+
+def operator(directory: Directory, request: Request) -> Caller:
+    """Return the organization's operator.
+
+    Raises:
+        Refused: As :func:`authenticate`, and 403 for anybody else.
+    """
+    caller = authenticate(directory, request)
+    if not caller.is_admin:
+        refuse(403, f"this is for the operator; send the admin secret, without {HEADER_APP_ID}")
+    return caller
 
 
 def organization_of(directory: Directory, request: Request) -> HostedOrganization:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, request
 
 from hull_sdk.core.clock import iso_millis
-from hull_sdk.platform.api.body import read_json, read_object
-from hull_sdk.platform.api.errors import json_response, refuse
+from hull_sdk.platform.api.body import read_object
+from hull_sdk.platform.api.errors import refuse
+from hull_sdk.platform.api.routing import Route, add_routes, created
 
 if TYPE_CHECKING:
     from hull_sdk.platform.platform import Platform
@@ -25,66 +26,61 @@ _LONGEST_IDLE_MS: Final = 600_000.0
 
 def control_routes(platform: Platform) -> Blueprint:
     """Return the routes below ``/_platform``."""
-    routes = Blueprint("controls", __name__, url_prefix="/_platform")
 
-    @routes.before_request
-    def enabled() -> None:
+    def subject() -> Platform:
         if not platform.test_controls:
             refuse(404, "test controls are off; start the platform with --test-controls")
+        return platform
 
-    @routes.post("/clock")
-    def clock() -> Response:
-        milliseconds = _number("advance_ms", read_object(request).get("advance_ms"))
-        platform.shift(milliseconds / 1000)
-        return json_response({"now": iso_millis(platform.clock.time())})
+    return add_routes(Blueprint("controls", __name__, url_prefix="/_platform"), _ROUTES, subject)
 
-    @routes.get("/clock")
-    def read_clock() -> Response:
-        return json_response({"now": iso_millis(platform.clock.time())})
 
-    @routes.get("/idle")
-    def idle() -> Response:
-        timeout_ms = _timeout(request.args.get("timeout_ms"))
-        idle = platform.wait_until_idle(timeout_ms / 1000)
-        return json_response({"idle": idle, "pending": platform.pending})
+def _clock(platform: Platform) -> dict[str, Any]:
+    return {"now": iso_millis(platform.clock.time())}
 
-    @routes.get("/deliveries")
-    def deliveries() -> Response:
-        return json_response([delivery.to_dict() for delivery in platform.deliveries])
 
-    @routes.get("/trace/<message_id>")
-    def trace(message_id: str) -> Response:
-        for organization in list(platform.organizations.values()):
-            record = organization.trace(message_id)
-            if record is not None:
-                return json_response({"organization": organization.host, **record.to_wire()})
-        return refuse(404, f"no message {message_id!r} has arrived")
+def _move_clock(platform: Platform) -> dict[str, Any]:
+    platform.shift(_milliseconds("advance_ms", read_object(request).get("advance_ms")) / 1000)
+    return _clock(platform)
 
-    @routes.get("/faults")
-    def list_faults() -> Response:
-        return json_response([fault.to_wire() for fault in platform.faults.active()])
 
-    @routes.post("/faults")
-    def add_fault() -> Response:
-        body = read_json(request)
-        faults = [platform.faults.add_wire(each) for each in (body if isinstance(body, list) else [body])]
-        return json_response([fault.to_wire() for fault in faults], 201)
+def _idle(platform: Platform) -> dict[str, Any]:
+    idle = platform.wait_until_idle(_timeout(request.args.get("timeout_ms")) / 1000)
+    return {"idle": idle, "pending": platform.pending}
 
-    @routes.delete("/faults")
-    def clear_faults() -> Response:
-        platform.faults.clear()
-        return json_response([])
 
-    @routes.post("/reset")
-    def reset() -> Response:
-        platform.reset()
-        return json_response({"ok": True})
+def _deliveries(platform: Platform) -> list[dict[str, Any]]:
+    return [delivery.to_dict() for delivery in platform.deliveries]
 
-    @routes.post("/snapshot")
-    def snapshot() -> Response:
-        return json_response(platform.state())
 
-    return routes
+def _trace(platform: Platform, message_id: str) -> dict[str, Any]:
+    for organization in list(platform.organizations.values()):
+        record = organization.trace(message_id)
+        if record is not None:
+            return {"organization": organization.host, **record.to_wire()}
+    return refuse(404, f"no message {message_id!r} has arrived")
+
+
+def _faults(platform: Platform) -> list[dict[str, Any]]:
+    return [fault.to_wire() for fault in platform.faults.active()]
+
+
+def _add_fault(platform: Platform) -> dict[str, Any]:
+    return created(platform.faults.add_wire(read_object(request)).to_wire())
+
+
+def _clear_faults(platform: Platform) -> list[dict[str, Any]]:
+    platform.faults.clear()
+    return []
+
+
+def _reset(platform: Platform) -> dict[str, Any]:
+    platform.reset()
+    return {"ok": True}
+
+
+def _snapshot(platform: Platform) -> dict[str, Any]:
+    return platform.state()
 
 
 def _timeout(text: str | None) -> float:
@@ -99,7 +95,21 @@ def _timeout(text: str | None) -> float:
     return value
 
 
-def _number(name: str, value: Any) -> float:
+def _milliseconds(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         refuse(400, f"{name} is {value!r}; it must be a number of at least 0, in milliseconds")
     return float(value)
+
+
+_ROUTES: Final[tuple[Route, ...]] = (
+    ("GET", "/clock", _clock),
+    ("POST", "/clock", _move_clock),
+    ("GET", "/idle", _idle),
+    ("GET", "/deliveries", _deliveries),
+    ("GET", "/trace/<message_id>", _trace),
+    ("GET", "/faults", _faults),
+    ("POST", "/faults", _add_fault),
+    ("DELETE", "/faults", _clear_faults),
+    ("POST", "/reset", _reset),
+    ("POST", "/snapshot", _snapshot),
+)

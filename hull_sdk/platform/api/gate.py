@@ -1,7 +1,7 @@
 """What stands before the API: faults on purpose, and a log line per request without its query.
 
-A dropped connection is an answer that announces more bytes than it has; every client, also one in the same process, sees
-that as a broken connection.
+A dropped connection is an answer that announces more bytes than it has; every client, also one in the same process,
+sees that as a broken connection.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Gate:
         self._faults = faults
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request, or break it."""
         target = _target(environ)
         fault = None if target is None else self._faults.take(target)
         _log_request(environ, fault)

@@ -1,21 +1,23 @@
 """What a token may do for the user (or account) that it names.
 
-Rules: section "REST" of ``docs/protocol.md``. Reading creates nobody: an unknown user is 404. Writes take the same way as
-messages of the firehose and are applied before the answer.
+Rules: section "REST" of ``docs/protocol.md``. Reading creates nobody: an unknown user is 404. Writes take the same
+way as messages of the firehose and are applied before the answer.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, request
 
-from hull_sdk.platform.api.access import Caller, authenticate
+from hull_sdk.platform.api.access import Caller, user_caller
 from hull_sdk.platform.api.body import read_object
-from hull_sdk.platform.api.errors import json_response, refuse
+from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.api.objects import document, segments_in
+from hull_sdk.platform.api.routing import Route, add_routes
 from hull_sdk.wire import tokens
-from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, HEADER_USER_ID
+from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN
 
 if TYPE_CHECKING:
     from hull_sdk.platform.platform import Platform
@@ -25,46 +27,43 @@ __all__ = ["me_routes"]
 
 def me_routes(platform: Platform) -> Blueprint:
     """Return the routes below ``/me``, and ``/t``."""
-    routes = Blueprint("me", __name__, url_prefix="/api/v1")
 
-    def user_caller() -> Caller:
-        caller = authenticate(platform, request)
-        if caller.claims is None:
-            refuse(401, f"say for whom: send a user's token as {HEADER_ACCESS_TOKEN}, or {HEADER_USER_ID}")
-        return caller
+    def subject() -> _Self:
+        return _Self(platform, user_caller(platform, request))
 
-    def write(kind: str, body: dict[str, Any]) -> Caller:
-        caller = user_caller()
-        _send(platform, caller, kind, body)
-        return caller
+    return add_routes(Blueprint("me", __name__, url_prefix="/api/v1"), _ROUTES, subject)
 
-    @routes.get("/me")
-    @routes.get("/me/user_report")
-    def me() -> Response:
-        caller = user_caller()
-        return json_response(document(caller, "user", _user_id(caller)))
 
-    @routes.get("/me/segments")
-    def segments() -> Response:
-        caller = user_caller()
-        return json_response(segments_in(caller, "user", _user_id(caller)))
+@dataclass(frozen=True, slots=True)
+class _Self:
+    """Who asks, and where the writes go."""
 
-    @routes.route("/me/traits", methods=["POST", "PUT"])
-    def traits() -> Response:
-        write("traits", _traits_body(read_object(request)))
-        return json_response({"ok": True})
+    platform: Platform
+    caller: Caller
 
-    @routes.post("/me/alias")
-    def alias() -> Response:
-        write("alias", read_object(request))
-        return json_response({"ok": True})
+    def write(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
+        _send(self.platform, self.caller, kind, body)
+        return {"ok": True}
 
-    @routes.post("/t")
-    def track() -> Response:
-        write("track", read_object(request))
-        return json_response({"ok": True})
 
-    return routes
+def _me(me: _Self) -> dict[str, Any]:
+    return document(me.caller, "user", _user_id(me.caller))
+
+
+def _segments(me: _Self) -> list[dict[str, Any]]:
+    return segments_in(me.caller, "user", _user_id(me.caller))
+
+
+def _traits(me: _Self) -> dict[str, Any]:
+    return me.write("traits", _traits_body(read_object(request)))
+
+
+def _alias(me: _Self) -> dict[str, Any]:
+    return me.write("alias", read_object(request))
+
+
+def _track(me: _Self) -> dict[str, Any]:
+    return me.write("track", read_object(request))
 
 
 def _user_id(caller: Caller) -> str:
@@ -99,3 +98,14 @@ def _send(platform: Platform, caller: Caller, kind: str, body: dict[str, Any]) -
     _, rejections = caller.organization.receive([message], connector)
     if rejections:
         refuse(400, f"{rejections[0].code}: {rejections[0].reason}")
+
+
+_ROUTES: Final[tuple[Route, ...]] = (
+    ("GET", "/me", _me),
+    ("GET", "/me/user_report", _me),
+    ("GET", "/me/segments", _segments),
+    ("PUT", "/me/traits", _traits),
+    ("POST", "/me/traits", _traits),
+    ("POST", "/me/alias", _alias),
+    ("POST", "/t", _track),
+)

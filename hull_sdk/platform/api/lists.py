@@ -1,4 +1,4 @@
-"""Attributes as a list and as a tree, for those who choose one.
+"""Lists to choose from: segments, and attributes as a list and as a tree.
 
 Rules: section "REST" of ``docs/protocol.md``. The tree is thin: one group for users, one for accounts, no sub-groups.
 """
@@ -6,14 +6,29 @@ Rules: section "REST" of ``docs/protocol.md``. The tree is thin: one group for u
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
+from flask import Blueprint, request
+
+from hull_sdk.platform.api.access import Caller, secret_caller
+from hull_sdk.platform.api.routing import Route, add_routes
+from hull_sdk.platform.store import KINDS
 from hull_sdk.wire.entities import EntityKind, report_key
 
-__all__ = ["Schema", "attribute_tree", "schema_list"]
+if TYPE_CHECKING:
+    from hull_sdk.platform.platform import Platform
+
+__all__ = ["Schema", "attribute_tree", "list_routes", "schema_list"]
 
 #: Attributes by name: ``{"plan": {"type": "string", "hidden": False}}``.
 Schema = Mapping[str, Mapping[str, Any]]
+
+
+def list_routes(platform: Platform) -> Blueprint:
+    """Return the routes for segments and attributes."""
+    return add_routes(
+        Blueprint("lists", __name__, url_prefix="/api/v1"), _ROUTES, lambda: secret_caller(platform, request)
+    )
 
 
 def schema_list(kind: EntityKind, schema: Schema) -> list[dict[str, Any]]:
@@ -63,3 +78,18 @@ def _group(text: str, kind: EntityKind, prefix: str, schema: Schema) -> dict[str
         if not entry["hidden"]
     ]
     return {"text": text, "children": leaves}
+
+
+def _tree(caller: Caller, kind: EntityKind) -> dict[str, Any]:
+    return attribute_tree(kind, {each: caller.organization.schema(each) for each in KINDS})
+
+
+_ROUTES: Final[tuple[Route, ...]] = (
+    ("GET", "/segments", lambda caller: caller.organization.users_segments()),
+    ("GET", "/users_segments", lambda caller: caller.organization.users_segments()),
+    ("GET", "/accounts_segments", lambda caller: caller.organization.accounts_segments()),
+    ("GET", "/users/schema", lambda caller: schema_list("user", caller.organization.schema("user"))),
+    ("GET", "/accounts/schema", lambda caller: schema_list("account", caller.organization.schema("account"))),
+    ("GET", "/search/user_reports/bootstrap", lambda caller: _tree(caller, "user")),
+    ("GET", "/search/account_reports/bootstrap", lambda caller: _tree(caller, "account")),
+)

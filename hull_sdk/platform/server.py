@@ -1,0 +1,103 @@
+"""Serving a platform over HTTP with waitress."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from waitress import wasyncore
+from waitress.server import create_server
+
+from hull_sdk.core.net import is_loopback
+from hull_sdk.core.tasks import Future, VirtualTasks
+from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.platform.platform import Platform
+
+__all__ = ["RunningServer", "serve"]
+
+_THREADS: Final = 16
+#: Longest wait for the server to end, in seconds.
+_CLOSE_S: Final = 5.0
+#: Waitress reads up to this many bytes; the API itself answers 413 far below.
+_MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+#: Addresses that listen everywhere and cannot be dialled.
+_WILDCARDS: Final = frozenset({"0.0.0.0", "::", "*", ""})  # noqa: S104 - compared with, not listened on
+
+
+class RunningServer:
+    """A platform that answers over HTTP until :meth:`close` is called.
+
+    Args:
+        platform: What is served.
+        server: The listening waitress server.
+        address: ``host:port`` under which it is dialled.
+    """
+
+    def __init__(self, platform: Platform, server: Any, address: str) -> None:
+        self.address = address
+        #: For example ``"http://127.0.0.1:3000"``.
+        self.url = f"http://{address}"
+        self._server = server
+        self._tasks = platform.runtime.tasks
+        self._ended: Future[None] = self._tasks.spawn(_run, server, name="hull-platform-server")
+
+    def close(self) -> None:
+        """Stop listening and end open connections; requests under way are cut off."""
+        if not self._ended.done():
+            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map))  # noqa: SLF001 - waitress ends no other way
+            self._tasks.wait(self._ended, _CLOSE_S)
+
+
+def serve(platform: Platform, host: str = "127.0.0.1", port: int = 0, *, address: str | None = None) -> RunningServer:
+    """Serve a platform over HTTP.
+
+    Args:
+        platform: What to serve; it must run on real time.
+        host: Where to listen, one name or number.
+        port: Port, 0 for a free one.
+        address: ``host:port`` that connectors dial, when it is another one than where the server listens.
+
+    Returns:
+        The running server, with ``url`` and ``close()``; ``platform.address`` is set.
+
+    Raises:
+        InvalidArgumentError: The platform runs on a virtual clock, or the address cannot be listened on.
+    """
+    if isinstance(platform.runtime.tasks, VirtualTasks):
+        raise InvalidArgumentError(
+            "a platform on a virtual clock cannot be served over HTTP; make it with Platform(), or call its wsgi_app"
+        )
+    logging.getLogger("waitress").setLevel(logging.ERROR)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    try:
+        server: Any = create_server(
+            platform.wsgi_app,
+            host=_one_address(host),
+            port=port,
+            threads=_THREADS,
+            ident="hull",
+            max_request_body_size=_MAX_BODY_BYTES,
+            clear_untrusted_proxy_headers=True,
+        )
+    except (OSError, ValueError) as err:
+        raise InvalidArgumentError(f"cannot listen on {host}:{port}: {err}; choose another host or port") from err
+    platform.address = f"{_dialled(host)}:{server.effective_port}" if address is None else address
+    return RunningServer(platform, server, platform.address)
+
+
+def _run(server: Any) -> None:
+    server.run()
+    server.task_dispatcher.shutdown(timeout=1)
+
+
+def _one_address(host: str) -> str:
+    """Return a host that names one address, since a name with two would listen on two free ports."""
+    return "127.0.0.1" if host == "localhost" else host
+
+
+def _dialled(host: str) -> str:
+    if host in _WILDCARDS:
+        return "127.0.0.1"
+    if ":" in host:
+        return f"[{host}]"
+    return "127.0.0.1" if is_loopback(host) and host == "localhost" else host
