@@ -6,13 +6,12 @@ Everything that asks for the time asks a :class:`Clock`. Times inside the packag
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 __all__ = [
     "VIRTUAL_START",
@@ -32,8 +31,8 @@ VIRTUAL_START: Final = datetime(2024, 1, 1, tzinfo=UTC)
 #: Numbers below this are Unix seconds, the others Unix milliseconds.
 SECONDS_LIMIT: Final = 10**11
 
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?", re.DOTALL)
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?", re.DOTALL)
 _SPACED_ZONE = re.compile(r"\s+(UTC|Z|[+-]\d{2}:?\d{2})$")
 
 
@@ -126,9 +125,7 @@ def iso_millis(moment: datetime | float) -> str:
     Returns:
         For example ``"2024-01-05T10:00:01.000Z"``.
     """
-    if not isinstance(moment, datetime):
-        moment = datetime.fromtimestamp(moment, UTC)
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return _iso(moment, "milliseconds")
 
 
 def iso_seconds(moment: datetime | float) -> str:
@@ -140,9 +137,7 @@ def iso_seconds(moment: datetime | float) -> str:
     Returns:
         For example ``"2024-01-05T10:00:01Z"``.
     """
-    if not isinstance(moment, datetime):
-        moment = datetime.fromtimestamp(moment, UTC)
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _iso(moment, "seconds")
 
 
 def parse_time(value: Any) -> datetime | None:
@@ -156,11 +151,11 @@ def parse_time(value: Any) -> datetime | None:
         An aware UTC datetime, or ``None`` when the value is no time.
     """
     if isinstance(value, datetime):
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        return _in_utc(value)
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return _from_number(float(value))
+        return _from_number(value)
     if not isinstance(value, str):
         return None
     text = value.strip()
@@ -169,10 +164,9 @@ def parse_time(value: Any) -> datetime | None:
     if not _ISO_DATE.fullmatch(text):
         return None
     try:
-        moment = datetime.fromisoformat(_SPACED_ZONE.sub(_join_zone, text))
+        return _in_utc(datetime.fromisoformat(_SPACED_ZONE.sub(_join_zone, text)))
     except ValueError:
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def parse_http_date(text: str) -> datetime | None:
@@ -188,11 +182,24 @@ def _join_zone(match: re.Match[str]) -> str:
     return "Z" if match[1] in {"UTC", "Z"} else match[1]
 
 
-def _from_number(number: float) -> datetime | None:
-    if not math.isfinite(number):
-        return None
-    seconds = number if abs(number) < SECONDS_LIMIT else number / 1000
+def _iso(moment: datetime | float, unit: Literal["seconds", "milliseconds"]) -> str:
+    if not isinstance(moment, datetime):
+        moment = datetime.fromtimestamp(moment, UTC)
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=unit) + "Z"
+
+
+def _in_utc(moment: datetime) -> datetime | None:
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
     try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # the first or last day of the calendar, in another zone
+        return None
+
+
+def _from_number(number: float) -> datetime | None:
+    try:
+        seconds = float(number) if abs(number) < SECONDS_LIMIT else number / 1000
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    except OverflowError:
+    except (OverflowError, ValueError):  # too large, infinite or NaN
         return None
