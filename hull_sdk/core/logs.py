@@ -17,6 +17,8 @@ from hull_sdk.core.masking import mask, mask_text
 
 __all__ = ["JsonFormatter", "emit", "fields_of"]
 
+_traceback = logging.Formatter()
+
 
 def emit(
     logger: logging.Logger,
@@ -35,8 +37,16 @@ def emit(
         fields: JSON-like data; secrets are masked here.
         exc_info: The error to append, if any.
     """
-    if logger.isEnabledFor(level):
-        logger.log(level, "%s", event, extra={"hull": mask(dict(fields or {}))}, exc_info=exc_info)
+    if not logger.isEnabledFor(level):
+        return
+    file, line, function, _ = logger.findCaller(stacklevel=2)
+    error = None if exc_info is None else (type(exc_info), exc_info, exc_info.__traceback__)
+    extra = {"hull": mask(dict(fields or {}))}
+    record = logger.makeRecord(logger.name, level, file, line, "%s", (event,), error, function, extra)
+    if error is not None:
+        # Formatters print this text as it is; their own would hold the secrets of the error's message.
+        record.exc_text = mask_text(_traceback.formatException(error))
+    logger.handle(record)
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
@@ -60,7 +70,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": mask_text(record.getMessage()),
         }
-        line.update(mask(fields_of(record)))
+        for name, value in mask(fields_of(record)).items():
+            line[f"{name}_" if name in line else name] = value
         if record.exc_info:
             line["error"] = mask_text(self.formatException(record.exc_info))
         return json.dumps(_plain(line)).decode()

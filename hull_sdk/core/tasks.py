@@ -23,6 +23,7 @@ from threading import Condition, Lock, RLock
 from typing import Any, TypeVar
 
 from hull_sdk.core.clock import Clock, SystemClock, VirtualClock
+from hull_sdk.core.logs import emit
 
 __all__ = [
     "Condition",
@@ -204,9 +205,9 @@ def _settle(future: Future[Any], function: Callable[..., Any], args: tuple[Any, 
     try:
         result = function(*args)
     except BaseException as err:  # noqa: BLE001 - whoever waits for the Future gets it
-        future.set_exception(err)
+        resolve(future, None, err)
     else:
-        future.set_result(result)
+        resolve(future, result)
 
 
 class ThreadTasks(Tasks):
@@ -286,8 +287,8 @@ class _ThreadWorker(Worker):
 def _guarded(step: Step, name: str) -> float | None:
     try:
         return step()
-    except Exception:  # noqa: BLE001 - a worker outlives a failed step; the failure is logged and tried again
-        _log.exception("task.failed", extra={"hull": {"task": name}})
+    except Exception as err:  # noqa: BLE001 - a worker outlives a failed step; the failure is logged and tried again
+        emit(_log, logging.ERROR, "task.failed", {"task": name}, exc_info=err)
         return FAILED_STEP_PAUSE_S
 
 
