@@ -1,0 +1,42 @@
+"""Ids: their forms, and that seeded ones repeat."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+import pytest
+
+from hull_sdk.core.ids import Ids, SeededIds, SystemIds
+
+SOURCES = [SystemIds, SeededIds]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_ids_have_the_forms_of_the_wire(source):
+    """Every source gives version 4 UUIDs, 24 and 32 hexadecimal characters, and numbers below one."""
+    ids: Ids = source()
+    assert uuid.UUID(ids.uuid()).version == 4
+    assert re.fullmatch(r"[0-9a-f]{24}", ids.object_id())
+    assert re.fullmatch(r"[0-9a-f]{32}", ids.secret())
+    assert 0.0 <= ids.random() < 1.0
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("method", ["uuid", "object_id", "secret", "random"])
+def test_ids_do_not_repeat_within_one_source(source, method):
+    """A thousand ids of one source are a thousand different ones."""
+    ids = source()
+    assert len({getattr(ids, method)() for _ in range(1000)}) == 1000
+
+
+def sequence(seed: int) -> list[object]:
+    """Return the first ids of a seeded source."""
+    ids = SeededIds(seed)
+    return [ids.uuid(), ids.object_id(), ids.secret(), ids.random(), ids.uuid()]
+
+
+def test_the_same_seed_gives_the_same_sequence():
+    """Two sources of one seed agree, also in mixed calls; another seed gives other ids."""
+    assert sequence(7) == sequence(7)
+    assert sequence(7) != sequence(8)

@@ -1,0 +1,534 @@
+"""Background work: the same steps on threads and on a virtual clock."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextvars
+import itertools
+import logging
+import os
+import threading
+
+import pytest
+
+from hull_sdk.core import tasks as tasks_module
+from hull_sdk.core.clock import VirtualClock
+from hull_sdk.core.tasks import (
+    Future,
+    ThreadTasks,
+    VirtualTasks,
+    current_thread_id,
+    current_thread_name,
+    resolve,
+)
+
+WAIT_S = 10
+label = contextvars.ContextVar("label", default="none")
+
+
+@pytest.fixture(params=[ThreadTasks, VirtualTasks])
+def tasks(request):
+    """Return each kind of tasks in turn."""
+    return request.param()
+
+
+@pytest.fixture
+def virtual():
+    """Return tasks on a virtual clock."""
+    return VirtualTasks()
+
+
+def raising(error: BaseException):
+    """Return a function that raises."""
+
+    def run(*_args):
+        raise error
+
+    return run
+
+
+# Both kinds
+
+
+def test_spawned_work_gives_its_result(tasks):
+    """A spawned function runs with its arguments, and its Future gives the result."""
+    assert tasks.spawn(lambda a, b: a + b, 1, 2).result(WAIT_S) == 3
+
+
+def test_spawned_work_gives_its_error(tasks):
+    """What a spawned function raises is raised by its Future, exits included."""
+    error = ValueError("odd")
+    assert tasks.spawn(raising(error)).exception(WAIT_S) is error
+    with pytest.raises(SystemExit):
+        tasks.spawn(raising(SystemExit(3))).result(WAIT_S)
+
+
+def test_spawned_work_sees_the_callers_context_and_keeps_its_own_changes(tasks):
+    """Context variables are copied at the call; later changes on either side stay there."""
+
+    def read_and_change() -> str:
+        seen = label.get()
+        label.set("inner")
+        return seen
+
+    token = label.set("outer")
+    future = tasks.spawn(read_and_change)
+    label.set("later")
+    assert future.result(WAIT_S) == "outer"
+    assert label.get() == "later"
+    label.reset(token)
+
+
+def test_a_result_that_does_not_come_times_out(tasks):
+    """Waiting ends with the timeout: wait says so, result and exception raise TimeoutError."""
+    future = tasks.future()
+    assert tasks.wait(future, 0.01) is False
+    with pytest.raises(TimeoutError):
+        future.result(0.01)
+    with pytest.raises(TimeoutError):
+        future.exception(0.01)
+    future.set_result(5)
+    assert tasks.wait(future, 0) is True
+    assert future.result(0) == 5
+
+
+def test_a_cancelled_piece_of_work_disturbs_nobody(tasks):
+    """Cancelling the Future of work that still runs loses its result and nothing else."""
+    gate = tasks.future()
+    future = tasks.spawn(lambda: tasks.wait(gate, WAIT_S))
+    assert future.cancel()
+    resolve(gate, None)
+    assert tasks.spawn(lambda: 1).result(WAIT_S) == 1
+    with pytest.raises(concurrent.futures.CancelledError):
+        future.result(WAIT_S)
+
+
+def test_only_the_first_outcome_counts(tasks):
+    """Resolving a Future that has an outcome changes nothing."""
+    future = tasks.future()
+    resolve(future, 1)
+    resolve(future, 2)
+    resolve(future, None, ValueError("late"))
+    assert future.result(WAIT_S) == 1
+
+
+def test_a_worker_runs_when_woken_and_again_after_its_pause(tasks):
+    """A step runs once it is woken, and again after the seconds it returned, until it returns None."""
+    runs, done = [], tasks.future()
+
+    def step():
+        runs.append(tasks.clock.monotonic())
+        if len(runs) == 3:
+            done.set_result(None)
+            return None
+        return 0.01
+
+    worker = tasks.worker(step, name="hull-test")
+    worker.wake()
+    done.result(WAIT_S)
+    worker.stop()
+    assert len(runs) == 3
+    assert all(later - earlier >= 0.009 for earlier, later in itertools.pairwise(runs))
+
+
+def test_a_worker_that_was_not_woken_does_not_run(tasks):
+    """Preparing a worker runs nothing, and a stopped one stays silent when woken."""
+    runs = []
+    worker = tasks.worker(lambda: runs.append(1), name="hull-test")
+    tasks.sleep(0.02)
+    worker.stop()
+    worker.wake()
+    tasks.sleep(0.02)
+    assert runs == []
+
+
+def test_a_failed_step_is_logged_without_its_secrets_and_tried_again(tasks, caplog, monkeypatch):
+    """An exception in a step is logged by the worker's name, and the step runs again."""
+    monkeypatch.setattr(tasks_module, "FAILED_STEP_PAUSE_S", 0.01)
+    runs, done = [], tasks.future()
+
+    def step():
+        runs.append(1)
+        if len(runs) == 1:
+            raise ValueError("refused: token=hunter2")
+        done.set_result(None)
+
+    worker = tasks.worker(step, name="hull-test")
+    worker.wake()
+    done.result(WAIT_S)
+    worker.stop()
+    assert [(record.message, record.hull) for record in caplog.records] == [("task.failed", {"task": "hull-test"})]
+    assert "ValueError" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_a_step_may_wake_its_own_worker(tasks):
+    """A wake from inside the step has it run once more, also when it returned None."""
+    runs, done = [], tasks.future()
+
+    def step():
+        runs.append(1)
+        if len(runs) < 3:
+            worker.wake()
+            worker.wake()
+        else:
+            done.set_result(None)
+
+    worker = tasks.worker(step, name="hull-test")
+    worker.wake()
+    done.result(WAIT_S)
+    tasks.sleep(0.02)
+    worker.stop()
+    assert len(runs) == 3
+
+
+def test_a_step_may_stop_its_own_worker(tasks):
+    """A step that stops its worker is not called again, whatever it returns."""
+    runs, done = [], tasks.future()
+
+    def step():
+        runs.append(1)
+        worker.stop()
+        done.set_result(None)
+        return 0.0
+
+    worker = tasks.worker(step, name="hull-test")
+    worker.wake()
+    done.result(WAIT_S)
+    tasks.sleep(0.02)
+    assert runs == [1]
+
+
+# Threads
+
+
+def test_real_work_runs_beside_the_caller():
+    """On threads work goes on while the caller does something else, under its own name."""
+    tasks = ThreadTasks()
+    started, go = threading.Event(), threading.Event()
+
+    def work():
+        started.set()
+        go.wait(WAIT_S)
+        return current_thread_name(), current_thread_id()
+
+    future = tasks.spawn(work, name="hull-test")
+    assert started.wait(WAIT_S)
+    assert not future.done()
+    go.set()
+    name, number = future.result(WAIT_S)
+    assert name == "hull-test"
+    assert number != current_thread_id()
+
+
+def test_wakes_during_a_run_are_kept_as_one():
+    """Many wakes while a step runs give one more run."""
+    tasks = ThreadTasks()
+    entered, go, runs = threading.Event(), threading.Event(), []
+
+    def step():
+        runs.append(1)
+        entered.set()
+        go.wait(WAIT_S)
+
+    worker = tasks.worker(step, name="hull-test")
+    worker.wake()
+    assert entered.wait(WAIT_S)
+    for _ in range(20):
+        worker.wake()
+    go.set()
+    tasks.sleep(0.05)
+    worker.stop()
+    assert len(runs) == 2
+
+
+def test_a_wake_ends_a_pause():
+    """A step that asked for a long pause runs at once when it is woken."""
+    tasks = ThreadTasks()
+    runs = threading.Semaphore(0)
+
+    def step():
+        runs.release()
+        return 3600
+
+    worker = tasks.worker(step, name="hull-test")
+    for _ in range(3):
+        worker.wake()
+        assert runs.acquire(timeout=WAIT_S)
+    worker.stop()
+
+
+def test_an_idle_thread_ends_and_the_next_wake_starts_another(monkeypatch):
+    """A worker with nothing to do gives its thread back and works again when woken."""
+    monkeypatch.setattr(tasks_module, "IDLE_THREAD_S", 0.01)
+    tasks = ThreadTasks()
+    ran, threads = threading.Semaphore(0), []
+
+    def step():
+        threads.append(threading.current_thread())
+        ran.release()
+
+    worker = tasks.worker(step, name="hull-test")
+    worker.wake()
+    assert ran.acquire(timeout=WAIT_S)
+    threads[0].join(WAIT_S)
+    assert not threads[0].is_alive()
+    worker.wake()
+    assert ran.acquire(timeout=WAIT_S)
+    worker.stop()
+    assert threads[1] is not threads[0]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_worker_outlives_a_step_that_exits():
+    """A step that ends its thread does not silence the worker for ever."""
+    tasks = ThreadTasks()
+    threads, ran = [], threading.Semaphore(0)
+
+    def step():
+        threads.append(threading.current_thread())
+        ran.release()
+        if len(threads) == 1:
+            raise SystemExit
+
+    worker = tasks.worker(step, name="hull-test")
+    worker.wake()
+    assert ran.acquire(timeout=WAIT_S)
+    threads[0].join(WAIT_S)
+    worker.wake()
+    assert ran.acquire(timeout=WAIT_S)
+    worker.stop()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_worker_works_in_the_child_after_a_fork():
+    """A worker that ran in the parent starts a thread of its own in the child."""
+    tasks = ThreadTasks()
+    ran = threading.Event()
+    worker = tasks.worker(ran.set, name="hull-test")
+    worker.wake()
+    assert ran.wait(WAIT_S)
+    tasks.sleep(0.05)
+    pid = os.fork()
+    if pid == 0:
+        ran.clear()
+        worker.wake()
+        os._exit(0 if ran.wait(WAIT_S) else 1)
+    worker.stop()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+# The virtual clock
+
+
+def test_virtual_work_runs_when_somebody_waits(virtual):
+    """Nothing happens until the caller waits, and then everything that is due."""
+    seen = []
+    virtual.spawn(seen.append, 1)
+    virtual.spawn(seen.append, 2)
+    assert seen == []
+    virtual.sleep(0)
+    assert seen == [1, 2]
+
+
+def test_waiting_moves_the_clock_only_as_far_as_needed(virtual):
+    """Waiting for a result stops the clock where the result came, not at the timeout."""
+    future = virtual.future()
+    virtual.call_at(5.0, lambda: future.set_result("done"))
+    virtual.call_at(7.0, lambda: pytest.fail("too far"))
+    assert future.result(60) == "done"
+    assert virtual.clock.monotonic() == 5.0
+
+
+def test_a_wait_that_times_out_moves_the_clock_by_its_timeout(virtual):
+    """A wait in vain takes exactly its timeout, and does what falls due meanwhile."""
+    seen = []
+    virtual.call_at(1.0, lambda: seen.append(virtual.clock.monotonic()))
+    assert virtual.wait(virtual.future(), 3.0) is False
+    assert (seen, virtual.clock.monotonic()) == ([1.0], 3.0)
+
+
+def test_a_wait_without_end_and_without_work_is_an_error(virtual):
+    """Waiting for ever for what nothing produces raises instead of hanging."""
+    with pytest.raises(RuntimeError, match="nothing on the virtual clock produces"):
+        virtual.wait(virtual.future())
+
+
+def test_a_wait_without_end_gives_up_on_schedules(virtual):
+    """Work that recurs for ever does not keep such a wait alive for ever."""
+    worker = virtual.worker(lambda: 3600, name="hull-test", background=True)
+    worker.wake()
+    with pytest.raises(RuntimeError, match="nothing on the virtual clock produces"):
+        virtual.wait(virtual.future())
+
+
+def test_waits_nest(virtual):
+    """Work may wait for other work, which may wait again; the clock goes on underneath."""
+    seen = []
+
+    def inner() -> str:
+        virtual.sleep(2)
+        seen.append(("inner", virtual.clock.monotonic()))
+        return "inner"
+
+    def outer() -> str:
+        virtual.sleep(1)
+        result = virtual.spawn(inner).result(WAIT_S)
+        seen.append(("outer", virtual.clock.monotonic()))
+        return result
+
+    virtual.call_at(1.5, lambda: seen.append(("other", virtual.clock.monotonic())))
+    assert virtual.spawn(outer).result(WAIT_S) == "inner"
+    assert seen == [("other", 1.5), ("inner", 3.0), ("outer", 3.0)]
+
+
+def test_a_worker_that_waits_is_not_entered_twice(virtual):
+    """While a step waits inside, its worker is not run a second time; a wake then counts afterwards."""
+    depth, deepest, runs = [0], [0], []
+
+    def step():
+        depth[0] += 1
+        deepest[0] = max(deepest[0], depth[0])
+        runs.append(1)
+        if len(runs) == 1:
+            worker.wake()
+        virtual.sleep(5)
+        depth[0] -= 1
+
+    worker = virtual.worker(step, name="hull-test")
+    worker.wake()
+    virtual.sleep(60)
+    assert (deepest[0], len(runs)) == (1, 2)
+
+
+def test_work_of_the_same_moment_runs_in_the_order_asked_for(virtual):
+    """Things that fall due together run in the order in which they were asked for; earlier ones run first."""
+    seen = []
+    for name, when in (("b", 2.0), ("a", 1.0), ("c", 2.0), ("d", 2.0)):
+        virtual.call_at(when, lambda name=name: seen.append(name))
+    virtual.sleep(3)
+    assert seen == ["a", "b", "c", "d"]
+
+
+def test_a_cancelled_call_does_not_happen(virtual):
+    """Cancelling forgets a call, and cancelling twice is no error."""
+    timer = virtual.call_at(1.0, lambda: pytest.fail("cancelled"))
+    virtual.cancel(timer)
+    virtual.cancel(timer)
+    virtual.sleep(2)
+    assert virtual.idle
+
+
+def test_running_until_idle_leaves_schedules_alone(virtual):
+    """Until idle means: nothing is left but work that recurs for ever; the clock stays with the last real work."""
+    ticks, seen = [], []
+
+    def tick():
+        ticks.append(virtual.clock.monotonic())
+        return 60
+
+    schedule = virtual.worker(tick, name="hull-schedule", background=True)
+    schedule.wake()
+    virtual.call_at(100.0, lambda: seen.append(1))
+    assert not virtual.idle
+    virtual.run_until_idle()
+    assert virtual.idle
+    assert (ticks, seen, virtual.clock.monotonic()) == ([0.0, 60.0], [1], 100.0)
+    virtual.sleep(100)
+    assert ticks == [0.0, 60.0, 120.0, 180.0]
+
+
+def test_running_until_idle_can_be_stopped(virtual):
+    """The question after every piece of work ends the run early."""
+    seen = []
+    for number in range(5):
+        virtual.spawn(seen.append, number)
+    virtual.run_until_idle(lambda: len(seen) == 2)
+    assert seen == [0, 1]
+
+
+def test_the_patience_of_a_pause_ends_with_a_wake(virtual):
+    """A wake has a sleeping step run now, and its old appointment is forgotten."""
+    runs = []
+
+    def step():
+        runs.append(virtual.clock.monotonic())
+        return 100 if len(runs) == 1 else None
+
+    worker = virtual.worker(step, name="hull-test")
+    worker.wake()
+    virtual.sleep(10)
+    worker.wake()
+    virtual.sleep(1000)
+    assert runs == [0.0, 10.0]
+
+
+def test_a_virtual_clock_refuses_other_threads(virtual):
+    """Waiting on a virtual clock from another thread is refused with the way out."""
+    errors = []
+
+    def run() -> None:
+        try:
+            virtual.sleep(1)
+        except RuntimeError as err:
+            errors.append(str(err))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(WAIT_S)
+    assert "ctx.submit" in errors[0]
+
+
+def trace(seed: int) -> list[tuple[str, float]]:
+    """Run a small tangle of workers and return what happened when."""
+    tasks = VirtualTasks(VirtualClock())
+    seen: list[tuple[str, float]] = []
+
+    def make(name: str, pause: float):
+        def step():
+            seen.append((name, tasks.clock.monotonic()))
+            if name == "a":
+                other.wake()
+            if name == "b":
+                tasks.sleep(0.3)
+            return pause
+
+        return step
+
+    other = tasks.worker(make("c", 5.0), name="c")
+    for name, pause in (("a", 0.7), ("b", 1.1)):
+        tasks.worker(make(name, pause + seed), name=name).wake()
+    tasks.sleep(20)
+    return seen
+
+
+def test_the_same_calls_give_the_same_run():
+    """A tangle of workers that wake each other and wait gives the same trace every time."""
+    assert trace(0) == trace(0)
+    assert trace(0) != trace(1)
+
+
+def test_a_future_is_an_ordinary_future_too(virtual):
+    """Callbacks, done and cancelled work as in the standard library."""
+    future: Future[int] = virtual.future()
+    seen = []
+    future.add_done_callback(lambda done: seen.append(done.result()))
+    future.set_result(3)
+    assert (seen, future.done(), future.cancelled()) == ([3], True, False)
+
+
+def test_failed_steps_on_the_virtual_clock_pause(virtual, caplog):
+    """A step that fails for ever is tried once a second, not in a loop."""
+    caplog.set_level(logging.CRITICAL)
+    runs = []
+
+    def step():
+        runs.append(virtual.clock.monotonic())
+        raise ValueError("odd")
+
+    worker = virtual.worker(step, name="hull-test")
+    worker.wake()
+    virtual.sleep(3)
+    worker.stop()
+    assert runs == [0.0, 1.0, 2.0, 3.0]
