@@ -7,6 +7,7 @@ or calling the user's code.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -90,7 +91,7 @@ class Backlog:
         self._bytes = size
         return True
 
-    def settle(self, messages: list[Message], errors: dict[int, HullError]) -> Future[None] | None:
+    def settle(self, messages: list[Message], errors: Mapping[int, HullError]) -> Future[None] | None:
         """Count messages out.
 
         Args:

@@ -108,7 +108,7 @@ class Client(ApiClient):
                 exit_timeout_s=exit_timeout_s,
             ),
         )
-        super().__init__(_connect(config, runtime, senders, outbox))
+        super().__init__(Connection(config, runtime, senders=senders, outbox=outbox))
 
     @classmethod
     def from_config(
@@ -128,7 +128,7 @@ class Client(ApiClient):
             outbox: As in the constructor.
         """
         client = cls.__new__(cls)
-        ApiClient.__init__(client, _connect(config, runtime, senders, outbox))
+        ApiClient.__init__(client, Connection(config, runtime, senders=senders, outbox=outbox))
         return client
 
     def close(self, timeout_s: float = FLUSH_TIMEOUT_S) -> FlushResult:
@@ -149,9 +149,3 @@ class Client(ApiClient):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _connect(
-    config: ClientConfig, runtime: Runtime | None, senders: SenderPool | None, outbox: Outbox | None
-) -> Connection:
-    return Connection(config, Runtime.system() if runtime is None else runtime, senders=senders, outbox=outbox)

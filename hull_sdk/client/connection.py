@@ -29,18 +29,19 @@ class Connection:
 
     Args:
         config: Who speaks, and where to.
-        runtime: Clock, ids, background work and network.
+        runtime: Clock, ids, background work and network; the machine's own when ``None``.
         senders: Senders shared with other clients; without them this line has a sender of its own.
         outbox: Collects the Futures of what is sent.
     """
 
     def __init__(
-        self, config: ClientConfig, runtime: Runtime, *, senders: SenderPool | None, outbox: Outbox | None
+        self, config: ClientConfig, runtime: Runtime | None, *, senders: SenderPool | None, outbox: Outbox | None
     ) -> None:
         self.config = config
-        self.runtime = runtime
-        self.transport = Transport(config, runtime)
-        self._source = Sender(config, runtime) if senders is None else senders
+        self.runtime = Runtime.system() if runtime is None else runtime
+        self.transport = Transport(config, self.runtime)
+        self._owns_runtime = runtime is None
+        self._source = Sender(config, self.runtime) if senders is None else senders
         self._outbox = outbox
         self._request_id = None if config.request_id is None else json.dumps(config.request_id)
 
@@ -109,8 +110,11 @@ class Connection:
         return self._sender().flush(timeout_s)
 
     def close(self, timeout_s: float) -> FlushResult:
-        """Flush, and close the sender unless it is shared."""
-        return self._source.close(timeout_s) if isinstance(self._source, Sender) else self.flush(timeout_s)
+        """Flush, and close the sender and the connections unless they are shared."""
+        result = self._source.close(timeout_s) if isinstance(self._source, Sender) else self.flush(timeout_s)
+        if self._owns_runtime:
+            self.runtime.net.close()
+        return result
 
     def _sender(self) -> Sender:
         return self._source if isinstance(self._source, Sender) else self._source.get(self.config)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 from weakref import WeakSet
 
-from hull_sdk.core.process import EndHook, after_fork_in_child, write_error_line
+from hull_sdk.core.process import EndHook, after_fork_in_child, in_main_thread, write_error_line
 
 __all__ = ["Exits", "ForkAware", "OpenSender", "exits"]
 
@@ -47,8 +47,7 @@ class Exits:
         self._hook = EndHook(self.flush)
         #: ``True`` once nothing is left to install.
         self.armed = False
-        #: ``True`` once the flush at exit has begun: what is sent from then on is sent at once.
-        self.ending = False
+        self._flushed = False
 
     def join(self, sender: OpenSender) -> None:
         """Have a sender flushed at the end, and told of forks."""
@@ -71,7 +70,6 @@ class Exits:
 
     def flush(self) -> None:
         """Send what is queued, in the calling thread, and write one line if not all could be sent."""
-        self.ending = True
         lost = 0
         with self._hook.holding():
             senders = list(self._senders)
@@ -79,13 +77,19 @@ class Exits:
                 sender.begin_exit()
             for sender in senders:
                 lost += sender.finish_exit()
-        if lost:
-            messages = "1 message was" if lost == 1 else f"{lost} messages were"
-            write_error_line(f"hull_sdk: {messages} not sent before the process ended")
+            self._flushed = True
+            if lost:
+                messages = "1 message was" if lost == 1 else f"{lost} messages were"
+                write_error_line(f"hull_sdk: {messages} not sent before the process ended")
+
+    def flush_late(self) -> None:
+        """Send what was queued after the flush at exit, by the exit functions that run after it."""
+        if self._flushed and in_main_thread():
+            self.flush()
 
     def after_fork(self) -> None:
         """Start afresh in a child process: the parent sends what the parent queued."""
-        self.armed = self.ending = False
+        self.armed = self._flushed = False
         self._hook.forget_parent()
         for member in (*self._senders, *self._others):
             member.after_fork()

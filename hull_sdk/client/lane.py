@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from hull_sdk.client.backlog import Backlog, Message
@@ -19,7 +19,7 @@ from hull_sdk.core.logs import emit
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Tasks, Worker, current_thread_id, resolve
 from hull_sdk.errors import HullError, RejectedError
-from hull_sdk.wire.firehose import BATCH_BYTES, BATCH_MESSAGES
+from hull_sdk.wire.firehose import BATCH_BYTES, BATCH_MESSAGES, Rejection
 
 __all__ = ["Lane"]
 
@@ -205,16 +205,10 @@ class Lane:
             self._give_up(verdict, batch)
 
     def _accept(self, verdict: Accepted, batch: list[Message]) -> None:
-        errors: dict[int, HullError] = {}
-        for rejection in verdict.rejections:
-            if 0 <= rejection.index < len(batch):
-                message_id = batch[rejection.index].message_id
-                errors[rejection.index] = RejectedError(rejection.code, rejection.reason, message_id=message_id)
-                self._warn(
-                    logging.ERROR,
-                    "firehose.rejected",
-                    {"message_id": message_id, "code": rejection.code, "reason": rejection.reason},
-                )
+        errors = _rejected(batch, verdict.rejections) if verdict.rejections else {}
+        for error in errors.values():
+            fields = {"message_id": error.message_id, "code": error.code, "reason": error.reason}
+            self._warn(logging.ERROR, "firehose.rejected", fields)
         self._batch_limit = min(BATCH_MESSAGES, self._batch_limit + 1)
         self._finish(batch, errors)
 
@@ -222,7 +216,8 @@ class Lane:
         if len(batch) == 1:
             reason = f"the platform answered 413 to this message of {len(batch[0].data)} bytes alone"
             error = RejectedError("TOO_LARGE", reason, message_id=batch[0].message_id)
-            self._warn(logging.ERROR, "firehose.rejected", {"message_id": batch[0].message_id, "code": error.code})
+            fields = {"message_id": error.message_id, "code": error.code, "reason": error.reason}
+            self._warn(logging.ERROR, "firehose.rejected", fields)
             self._finish(batch, {0: error})
             return
         half = len(batch) // 2
@@ -255,7 +250,7 @@ class Lane:
         self._warn(logging.ERROR, "firehose.lost", fields)
         self._finish(batch, dict.fromkeys(range(len(batch)), verdict.error))
 
-    def _finish(self, batch: list[Message], errors: dict[int, HullError]) -> None:
+    def _finish(self, batch: list[Message], errors: Mapping[int, HullError]) -> None:
         with self._backlog.lock:
             if self._batch is not batch:  # dropped meanwhile
                 self._busy = False
@@ -272,7 +267,7 @@ class Lane:
             self.resolved += len(batch)
         self._on_resolved()
 
-    def _tell_callers(self, batch: list[Message], errors: dict[int, HullError]) -> None:
+    def _tell_callers(self, batch: list[Message], errors: Mapping[int, HullError]) -> None:
         thread = current_thread_id()
         self._backlog.callback_threads.append(thread)
         try:
@@ -287,3 +282,15 @@ class Lane:
     def _warn(self, level: int, event: str, fields: dict[str, object]) -> None:
         if not self.ending:
             emit(_log, level, event, fields)
+
+
+def _rejected(batch: list[Message], rejections: list[Rejection]) -> dict[int, RejectedError]:
+    """Find the refused messages: by their ids, or by their places when the platform names no id."""
+    places = {message.message_id: index for index, message in enumerate(batch)}
+    errors = {}
+    for rejection in rejections:
+        index = rejection.index if rejection.message_id is None else places.get(rejection.message_id, -1)
+        if 0 <= index < len(batch):
+            message_id = batch[index].message_id
+            errors[index] = RejectedError(rejection.code, rejection.reason, message_id=message_id)
+    return errors

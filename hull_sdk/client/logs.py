@@ -1,6 +1,6 @@
 """The logger of a connector: standard ``logging``, with the client's identity beside every line.
 
-Rules: section "Logs" of ``docs/protocol.md``. Nothing is sent to the platform from here.
+Nothing is sent to the platform from here.
 """
 
 from __future__ import annotations

@@ -87,8 +87,7 @@ class Sender:
             due = self._enqueue_when_there_is_room(message, lane)
         if due:
             lane.wake()
-        if exits.ending and self._is_real():
-            exits.flush()
+        exits.flush_late()
 
     def hurry(self) -> None:
         """Have everything that waits sent now, without waiting for it."""

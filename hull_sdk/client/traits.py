@@ -15,6 +15,7 @@ __all__ = ["Traits", "checked_attributes", "group_traits", "normalize_traits"]
 
 _PREFIX: Final = "traits_"
 _GROUP: Final = "traits"
+_SCALARS: Final = frozenset({str, int, float, bool, type(None), list})
 
 
 def group_traits(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def checked_attributes(attributes: Any) -> Mapping[str, Any]:
     for name, value in attributes.items():
         if not isinstance(name, str) or not name.strip():
             raise InvalidArgumentError(f"the attribute name {name!r} is no text or empty")
-        if isinstance(value, Mapping) and "operation" in value:
+        if type(value) not in _SCALARS and isinstance(value, Mapping) and "operation" in value:
             try:
                 operation_of(value)
             except InvalidArgumentError as err:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
-__all__ = ["EndHook", "after_fork_in_child", "write_error_line"]
+__all__ = ["EndHook", "after_fork_in_child", "in_main_thread", "write_error_line"]
 
 #: Code that takes locks which a callback may need; it never keeps one for longer than microseconds.
 _LOCKING_CODE: Final = (
@@ -43,6 +43,11 @@ def after_fork_in_child(callback: Callable[[], None]) -> None:
         callback: Must take no lock that another thread of the parent may have held.
     """
     os.register_at_fork(after_in_child=callback)
+
+
+def in_main_thread() -> bool:
+    """Tell whether the caller is the thread that the interpreter started with."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def write_error_line(text: str) -> None:
@@ -90,7 +95,7 @@ class EndHook:
         if self._exit_pid != os.getpid():
             self._exit_pid = os.getpid()
             _at_exit(self._callback)
-        if threading.current_thread() is not threading.main_thread():
+        if not in_main_thread():
             return False
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             try:
@@ -102,7 +107,7 @@ class EndHook:
     def uninstall(self) -> None:
         """Give SIGTERM back, when it is still ours and the caller is the main thread."""
         ours = signal.getsignal(signal.SIGTERM) == self._on_signal
-        if ours and threading.current_thread() is threading.main_thread():
+        if ours and in_main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def forget_parent(self) -> None:
