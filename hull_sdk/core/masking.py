@@ -12,52 +12,74 @@ __all__ = ["MASK", "is_secret_name", "mask", "mask_text", "mask_url"]
 #: What stands where a secret was.
 MASK: Final = "***"
 
-_SECRET_NAMES = re.compile(
-    r"(^|[_\-.])(secret|password|passwd|token|api_?key|apikey|access_?key|write_?key|private_?key|authorization"
-    r"|credentials?|signature|cookie|hulltoken|state|conf)$",
-    re.IGNORECASE,
-)
-_JWT = re.compile(r"\beyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*")
-_FERNET = re.compile(r"\bgAAAA[\w-]{20,}={0,2}")
+_KEY_NAMES = r"(?:secret|api|access|write|private|signing|encryption|session|auth)[_-]?key"
+_WORDS = rf"secret|passwd|password|passphrase|token|credentials?|{_KEY_NAMES}"
+
+_SECRET_NAMES = re.compile(rf"(?:^|_)(?:{_WORDS}|auth|authorization|signature|cookie|hulltoken)s?$")
+#: Secret only in addresses: the state of an OAuth round trip and the encrypted configuration.
+_SECRET_PARAMETERS: Final = frozenset({"state", "conf", "code", "sig"})
+_CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_NOT_WORD = re.compile(r"[^A-Za-z0-9]+")
+
+_JWT = re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]{4,}\.[\w-]{4,}(?:\.[\w-]*)?")
+_FERNET = re.compile(r"(?<![A-Za-z0-9])gAAAA[\w-]{20,}={0,2}")
+_PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
+_USERINFO = re.compile(r"(?<=://)[^/?#\s\"'<>]*@")
+_HEADER = re.compile(r"(?i)((?:authorization|cookie2?)[ \t]*:[ \t]*)(?![\"'\\])[^\r\n\"']+")
+#: A name, how it is set apart from its value, and the value: quoted, quoted within a quoted text, or bare.
 _PAIR = re.compile(
-    r"(?i)\b((?:hull-access-token|[\w-]*(?:secret|password|token|api_?key|authorization))"
-    r"[\"']?\s*[=:]\s*[\"']?)(?:(?:bearer|basic)\s+)?([^\s\"'&,;}\]]+)"
+    rf"""(?ix)
+    ( (?:{_WORDS}|authorization) (?:\\*["']|%22)? \s{{0,8}} (?:[=:]|%3[ad]) \s{{0,8}} )
+    (?: (?P<quote>["']) (?: \\. | (?!(?P=quote)) [^\\] )*+
+      | (?P<escaped>\\+["']) (?: (?!(?P=escaped)) . )*+
+      | (?: %22 | (?:bearer|basic|digest|token) \s+ )? [^\s"'&,;}})\]\\%]+ (?: %(?!26|22) [^\s"'&,;}})\]\\%]* )*
+    )
+    """,
+    re.DOTALL,
 )
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 _MAX_DEPTH: Final = 12
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a key or parameter of this name holds a secret, for example ``"api_key"``."""
-    return _SECRET_NAMES.search(name) is not None
+    """Tell whether a key, header or parameter of this name holds a secret.
+
+    Args:
+        name: In any spelling: ``"api_key"``, ``"X-Api-Key"``, ``"clientSecret"``, ``"settings[token]"``.
+    """
+    snake = _NOT_WORD.sub("_", _CAMEL_HUMP.sub("_", name)).strip("_").lower()
+    return _SECRET_NAMES.search(snake) is not None
 
 
 def mask_text(text: str) -> str:
     """Replace what looks like a secret inside a text.
 
     Args:
-        text: Any text: tokens, ``secret=...`` pairs, header lines and user names in URLs are found.
+        text: Any text: tokens, private keys, ``secret=...`` pairs in any notation, header lines and user names
+            in URLs are found.
 
     Returns:
         The text with ``***`` in their place.
     """
     text = _JWT.sub(MASK, text)
     text = _FERNET.sub(MASK, text)
+    text = _PEM.sub(MASK, text)
     text = _USERINFO.sub(f"{MASK}@", text)
-    return _PAIR.sub(rf"\1{MASK}", text)
+    text = _HEADER.sub(rf"\1{MASK}", text)
+    return _PAIR.sub(_mask_pair, text)
 
 
 def mask_url(url: str) -> str:
-    """Return a URL whose secret query parameters and user names are masked; the rest stays readable."""
+    """Return a URL whose secret parameters, user names and tokens are masked; the rest stays readable."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return mask_text(url)
     query = urlencode(
-        [(k, MASK if is_secret_name(k) else mask_text(v)) for k, v in parse_qsl(parts.query, keep_blank_values=True)],
+        [(name, _mask_parameter(name, value)) for name, value in parse_qsl(parts.query, keep_blank_values=True)],
         safe="*",
     )
-    return _USERINFO.sub(f"{MASK}@", urlunsplit(parts._replace(query=query)))
+    masked = parts._replace(path=mask_text(parts.path), query=query, fragment=mask_text(parts.fragment))
+    return _USERINFO.sub(f"{MASK}@", urlunsplit(masked))
 
 
 def mask(value: Any, depth: int = 0) -> Any:
@@ -65,23 +87,39 @@ def mask(value: Any, depth: int = 0) -> Any:
 
     Args:
         value: Dicts, lists and scalars. Values under a secret name are replaced whole, other strings are
-            searched by :func:`mask_text`.
+            searched by :func:`mask_text`; objects of other types become their masked text.
         depth: How deep the value sits; below twelve levels everything is replaced.
 
     Returns:
         The masked copy.
     """
+    if value is None or isinstance(value, bool | int | float):
+        return value
     if isinstance(value, str):
         return mask_text(value)
     if depth >= _MAX_DEPTH:
         return MASK
     if isinstance(value, Mapping):
-        return {
-            key: MASK if isinstance(key, str) and item is not None and is_secret_name(key) else mask(item, depth + 1)
-            for key, item in value.items()
-        }
+        return {_mask_key(key): _mask_item(key, item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [mask(item, depth + 1) for item in value]
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
-    return value
+    return mask_text(str(value))
+
+
+def _mask_key(key: Any) -> Any:
+    return mask_text(key) if isinstance(key, str) else key
+
+
+def _mask_item(key: Any, item: Any, depth: int) -> Any:
+    return MASK if isinstance(key, str) and item is not None and is_secret_name(key) else mask(item, depth)
+
+
+def _mask_parameter(name: str, value: str) -> str:
+    return MASK if is_secret_name(name) or name.lower() in _SECRET_PARAMETERS else mask_text(value)
+
+
+def _mask_pair(match: re.Match[str]) -> str:
+    quote = match["quote"] or match["escaped"] or ""
+    return f"{match[1]}{quote}{MASK}"
