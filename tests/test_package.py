@@ -15,7 +15,7 @@ import hull_sdk
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "hull_sdk").rglob("*.py"))
-LONGEST_FILE = 500
+LONGEST_FILE = 600
 
 #: What connectors rely on; a name leaves this list only with a major version.
 PUBLIC = {
