@@ -19,9 +19,7 @@ def misread(ctx: Context, message: UserMessage) -> None:
 
 def misuse(client: Client) -> None:
     """Misuse a client."""
-    Client(
-        id="5a7962e2793d3e942a03b29a", secret="secret", organization="acme.example", flush_at="ten"
-    )  # WRONG: a number
+    Client("5a7962e2793d3e942a03b29a", flush_at="ten")  # WRONG: a number
     client.traits({"plan": "pro"})  # WRONG: only on as_user and as_account
     client.as_user(42)  # WRONG: an identifier is text
     client.as_account({"domain": "acme.example"}).track(5)  # WRONG: an event has a name
