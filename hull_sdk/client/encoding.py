@@ -36,13 +36,7 @@ def encode(value: Any, what: str) -> bytes:
     try:
         return json.dumps(value)
     except (TypeError, ValueError, RecursionError):
-        pass
-    try:
         return json.dumps(plain(value, what))
-    except UnicodeEncodeError as err:
-        raise InvalidArgumentError(f"{what} holds text that is not valid Unicode: {err.reason}") from err
-    except (TypeError, ValueError, RecursionError) as err:
-        raise InvalidArgumentError(f"{what} cannot be sent as JSON: {err}") from err
 
 
 def plain(value: Any, path: str, depth: int = 0) -> Any:

@@ -279,7 +279,7 @@ class Lane:
         finally:
             self._backlog.callback_threads.remove(thread)
 
-    def _warn(self, level: int, event: str, fields: dict[str, object]) -> None:
+    def _warn(self, level: int, event: str, fields: Mapping[str, object]) -> None:
         if not self.ending:
             emit(_log, level, event, fields)
 
