@@ -192,7 +192,9 @@ class MemoryQueue:
     def work(self, handler: JobHandler) -> None:
         """Run jobs with a handler from now on, those that wait already included."""
         self._handler = handler
-        self._wake()
+        # Without jobs no thread begins: an application may be set up before its server forks.
+        if len(self):
+            self._wake()
 
     def stop(self, timeout_s: float = 10.0) -> int:
         """Take no more jobs, finish those that fall due in time, and log the others by name and id.
