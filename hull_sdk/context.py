@@ -219,6 +219,7 @@ class Context:
         self._sending: _Sending | None = None
         self._helpers: SimpleNamespace | None = None
         self._token: str | None = None
+        self._metric: Metric | None = None
         self._segments: Callable[[str], list[Segment]] | None = None
         #: The handler's deadline, in seconds from the start.
         self.timeout_s = services.timeout_s if timeout_s is None else timeout_s
@@ -255,6 +256,7 @@ class Context:
         """
         self.config = credentials
         self._token = None
+        self._metric = None
         self._sending = None
 
     def credentials(self) -> Credentials:
@@ -371,7 +373,9 @@ class Context:
     @property
     def metric(self) -> Metric:
         """Metrics tagged with this connector and organization."""
-        return self._services.instrumentation.metric(self.tags())
+        if self._metric is None:
+            self._metric = self._services.instrumentation.metric(self.tags())
+        return self._metric
 
     @property
     def instrumentation(self) -> Instrumentation:

@@ -42,6 +42,14 @@ _KINDS: Final[dict[str, EntityKind]] = {"user:update": "user", "account:update":
 _BATCH_PARAMETERS: Final = 3
 
 
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    """A function and whether it has a third parameter, for batch extracts."""
+
+    function: Handler
+    takes_batch: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Options:
     max_size: int
@@ -94,26 +102,26 @@ def smart_notifier_handler(
     return endpoint("hull_smart_notifier", partial(_answer, functions, options), ["POST"])
 
 
-def _answer(functions: Mapping[str, Handler], options: _Options) -> ResponseReturnValue:
+def _answer(functions: Mapping[str, _Registered], options: _Options) -> ResponseReturnValue:
     context = request_context()
     notification = context.notification
     if notification is None:
         raise NotificationError(
             "MISSING_NOTIFICATION", "the request is no smart notification: it lacks the header X-Hull-Smart-Notifier"
         )
-    function = functions.get(notification["channel"])
-    if function is None:
+    registered = functions.get(notification["channel"])
+    if registered is None:
         return jsonify(notification_body(DEFAULT_UNSUPPORTED))
     runs = Runs(context.internal_cache)
     notification_id = notification["notification_id"]
     context.attempt = runs.attempt(notification_id)
-    work = partial(runs.once, notification_id, partial(_handle, function, options, context))
+    work = partial(runs.once, notification_id, partial(_handle, registered, options, context))
     return jsonify(run_within_deadline(context, work))
 
 
-def _handle(function: Handler, options: _Options, context: Context) -> dict[str, Any]:
-    batch = (None,) if positional_parameters(function) >= _BATCH_PARAMETERS else ()
-    responses = _responses(call(function, context, _messages(options, context), *batch))
+def _handle(registered: _Registered, options: _Options, context: Context) -> dict[str, Any]:
+    batch = (None,) if registered.takes_batch else ()
+    responses = _responses(call(registered.function, context, _messages(options, context), *batch))
     # What is late is still waited for, so that a finished answer can be stored for the next delivery.
     errors = settle(context, context.timeout_s)
     control = context.smart_notifier_response.flow_control
@@ -147,8 +155,8 @@ def _responses(result: Any) -> list[MessageResult] | None:
     return [MessageResult.parse(entry) for entry in result]
 
 
-def _functions(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
-    functions: dict[str, Handler] = {}
+def _functions(handlers: Mapping[str, Handler]) -> dict[str, _Registered]:
+    functions: dict[str, _Registered] = {}
     for name, function in handlers.items():
         channel = LEGACY_CHANNELS.get(name, name)
         if channel not in CHANNELS:
@@ -158,7 +166,7 @@ def _functions(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
                 f"{name!r} is another name of {channel!r}, which has a handler; keep one of them"
             )
         check_callable(function, f"the handler of {name!r}")
-        functions[channel] = function
+        functions[channel] = _Registered(function, positional_parameters(function) >= _BATCH_PARAMETERS)
     return functions
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self
 
 from hull_sdk.client import SenderPool
 from hull_sdk.context import Context, Services
@@ -29,8 +29,6 @@ DEFAULT_ORGANIZATIONS: Final = ("*.hullapp.io",)
 TRUST_VARIABLE: Final = "HULL_ALLOWED_ORGANIZATIONS"
 #: Environment variable with the host secret.
 SECRET_VARIABLE: Final = "HULL_HOST_SECRET"  # noqa: S105 - a variable's name
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -150,13 +148,14 @@ class Extension(Services):
             Call it to have the originals back.
         """
         doors = Runtime(tasks=self.runtime.tasks, ids=self.runtime.ids, net=self.runtime.net)
-        before = (self.trust, self.instrumentation)
+        before = (self.trust, self.instrumentation, self.senders)
         self.runtime.become(runtime)
-        self.trust, self.instrumentation = trust, instrumentation
+        self.trust, self.instrumentation, self.senders = trust, instrumentation, SenderPool(self.runtime)
 
         def restore() -> None:
+            self.senders.close()
             self.runtime.become(doors)
-            self.trust, self.instrumentation = before
+            self.trust, self.instrumentation, self.senders = before
 
         return restore
 
@@ -192,7 +191,7 @@ class Step(Protocol):
         """
 
 
-def _adopt(component: T, runtime: Runtime) -> T:
+def _adopt(component: Any, runtime: Runtime) -> Any:
     """Let a component follow the application's clock and threads, if it has any use for them."""
     if hasattr(component, "runtime"):
         component.runtime = runtime

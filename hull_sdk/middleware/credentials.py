@@ -69,7 +69,7 @@ def check_organization(organization: str, trust: HostPatterns) -> None:
 def _checked(credentials: Credentials) -> Credentials:
     """Return the credentials as the client reads them, so that one connector has one name everywhere."""
     try:
-        config = ClientConfig(**credentials)
+        config = ClientConfig(id=credentials.id, secret=credentials.secret, organization=credentials.organization)
     except InvalidArgumentError as err:
         raise CredentialsError(err.message) from err
     return Credentials(id=config.id, organization=config.organization, secret=config.secret)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from hull_sdk.context import Context
 from hull_sdk.helpers import is_selected, segment_selection
@@ -62,7 +62,9 @@ def _fetch(context: Context, name: str) -> list[Any]:
 
 def _marked(context: Context, name: str, segments: list[Any], setting: str | None) -> list[Segment]:
     selection = segment_selection(context, _KINDS[name], setting)
-    return [
-        {**segment, "filtered": selection is not None and is_selected(selection, [segment["id"]])}
-        for segment in segments
-    ]
+    return [_mark(segment, selection) for segment in segments]
+
+
+def _mark(segment: dict[str, Any], selection: frozenset[str] | None) -> Segment:
+    filtered = selection is not None and is_selected(selection, [segment.get("id")])
+    return cast("Segment", {**segment, "filtered": filtered})
