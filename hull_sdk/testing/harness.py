@@ -121,8 +121,8 @@ class Harness:
     def close(self) -> None:
         """End the run and give the application its own clock, network and instrumentation back."""
         self.client.close()
-        self.platform.close()
         self._restore()
+        self.platform.close()
         self._capture.stop()
 
     def advance(self, **duration: float) -> None:
