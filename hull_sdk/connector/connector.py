@@ -159,7 +159,7 @@ class Connector:
         app.before_request(self._use_all)
         self._extension = extension
         if self._jobs:
-            extension.queue.work(JobRunner(extension, self._jobs).run)
+            extension.work_on(JobRunner(extension, self._jobs).run)
         _warn(extension, shared=self._redis_url is not None)
         return app
 
@@ -195,7 +195,7 @@ class Connector:
                 raise InvalidArgumentError(f"the job {name!r} is {function!r}; pass a function f(ctx, payload)")
         self._jobs.update(jobs)
         if self._extension is not None:
-            self._extension.queue.work(JobRunner(self._extension, self._jobs).run)
+            self._extension.work_on(JobRunner(self._extension, self._jobs).run)
 
     def start_worker(self, queue_name: str = DEFAULT_QUEUE) -> None:
         """Run the jobs of a queue; with the queue in memory this process already does.
@@ -210,7 +210,7 @@ class Connector:
             raise InvalidArgumentError("start_worker needs an application; call setup_app(app) first")
         if not self._jobs:
             raise InvalidArgumentError(f"no jobs for the queue {queue_name!r}; call worker({{name: function}}) first")
-        self._extension.queue.work(JobRunner(self._extension, self._jobs).run)
+        self._extension.work_on(JobRunner(self._extension, self._jobs).run)
 
     def close(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Finish the jobs, send what is queued, and stop.

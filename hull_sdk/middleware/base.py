@@ -17,6 +17,7 @@ from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import InvalidArgumentError, NotificationError
 from hull_sdk.helpers import BOUND_HELPERS
 from hull_sdk.infra import Cache, Instrumentation, MemoryQueue, Queue
+from hull_sdk.infra.queues import JobHandler
 from hull_sdk.middleware.keys import KeyRing
 from hull_sdk.middleware.tokens import ContextTokens, host_secrets
 
@@ -78,6 +79,7 @@ class Extension(Services):
         accept_unbound_signatures: ``True`` accepts signatures that do not cover the body.
         segment_filter_setting: Private setting with the ids of the segments that the connector handles.
         uses: Functions of ``Connector.use``.
+        run_job: Runs the jobs of the queue in memory; ``None`` until ``Connector.worker`` was called.
     """
 
     tokens: ContextTokens
@@ -88,6 +90,7 @@ class Extension(Services):
     accept_unbound_signatures: bool = False
     segment_filter_setting: str | None = None
     uses: list[Callable[[Context], Any]] = field(default_factory=list)
+    run_job: JobHandler | None = None
 
     @classmethod
     def open(
@@ -148,16 +151,31 @@ class Extension(Services):
             Call it to have the originals back.
         """
         doors = Runtime(tasks=self.runtime.tasks, ids=self.runtime.ids, net=self.runtime.net)
-        before = (self.trust, self.instrumentation, self.senders)
+        before = (self.trust, self.instrumentation, self.senders, self.queue)
         self.runtime.become(runtime)
-        self.trust, self.instrumentation, self.senders = trust, instrumentation, SenderPool(self.runtime)
+        self.trust, self.instrumentation = trust, instrumentation
+        # These hold on to background work, which must neither come from real threads nor outlive the test.
+        self.senders = SenderPool(self.runtime)
+        if isinstance(self.queue, MemoryQueue):
+            self.queue = MemoryQueue(self.runtime)
+            self.work_on(self.run_job)
 
         def restore() -> None:
             self.senders.close()
             self.runtime.become(doors)
-            self.trust, self.instrumentation, self.senders = before
+            self.trust, self.instrumentation, self.senders, self.queue = before
 
         return restore
+
+    def work_on(self, run_job: JobHandler | None) -> None:
+        """Have the jobs of the queue run in this process.
+
+        Args:
+            run_job: Runs one job; ``None`` changes nothing.
+        """
+        self.run_job = run_job
+        if run_job is not None:
+            self.queue.work(run_job)
 
 
 @dataclass(kw_only=True)

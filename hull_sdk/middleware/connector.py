@@ -56,9 +56,12 @@ def load_connector(arrival: Arrival) -> None:
 
 def _through_cache(context: Context) -> dict[str, Any]:
     cache = context.internal_cache
-    found = cache.wrap(CONNECTOR_KEY, lambda: _ask(context))
+    found = cache.get(CONNECTOR_KEY)
+    if found is None:
+        found = cache.wrap(CONNECTOR_KEY, lambda: _ask(context))
+        if "refused" in found:
+            cache.set(CONNECTOR_KEY, found, REFUSAL_TTL_S)
     if "refused" in found:
-        cache.set(CONNECTOR_KEY, found, REFUSAL_TTL_S)
         raise _REFUSALS[found["refused"]](found["reason"])
     ship: dict[str, Any] = copy.deepcopy(found["connector"])
     return ship
