@@ -1,19 +1,20 @@
-"""Serving a platform over HTTP with waitress."""
+"""Serving a platform, or any WSGI application beside it, over HTTP with waitress."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from waitress import wasyncore
 from waitress.server import create_server
 
 from hull_sdk.core.net import is_loopback
-from hull_sdk.core.tasks import Future, VirtualTasks
+from hull_sdk.core.tasks import Future, Tasks, VirtualTasks
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.platform import Platform
 
-__all__ = ["RunningServer", "serve"]
+__all__ = ["RunningServer", "serve", "serve_app"]
 
 _THREADS: Final = 16
 #: Longest wait for the server to end, in seconds.
@@ -25,20 +26,20 @@ _WILDCARDS: Final = frozenset({"0.0.0.0", "::", "*", ""})  # noqa: S104 - compar
 
 
 class RunningServer:
-    """A platform that answers over HTTP until :meth:`close` is called.
+    """An application that answers over HTTP until :meth:`close` is called.
 
     Args:
-        platform: What is served.
         server: The listening waitress server.
+        tasks: Runs it.
         address: ``host:port`` under which it is dialled.
     """
 
-    def __init__(self, platform: Platform, server: Any, address: str) -> None:
+    def __init__(self, server: Any, tasks: Tasks, address: str) -> None:
         self.address = address
         #: For example ``"http://127.0.0.1:3000"``.
         self.url = f"http://{address}"
         self._server = server
-        self._tasks = platform.runtime.tasks
+        self._tasks = tasks
         self._ended: Future[None] = self._tasks.spawn(_run, server, name="hull-platform-server")
 
     def close(self) -> None:
@@ -67,11 +68,39 @@ def serve(platform: Platform, host: str = "127.0.0.1", port: int = 0, *, address
         raise InvalidArgumentError(
             "a platform on a virtual clock cannot be served over HTTP; make it with Platform(), or call its wsgi_app"
         )
+    server = serve_app(platform.wsgi_app, platform.runtime.tasks, host, port, address=address)
+    platform.address = server.address
+    return server
+
+
+def serve_app(
+    app: Callable[..., Iterable[bytes]],
+    tasks: Tasks,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    address: str | None = None,
+) -> RunningServer:
+    """Serve a WSGI application in the background.
+
+    Args:
+        app: The application.
+        tasks: Threads to run it on.
+        host: Where to listen, one name or number.
+        port: Port, 0 for a free one.
+        address: ``host:port`` under which it is dialled, when that is another one.
+
+    Returns:
+        The running server, with ``url`` and ``close()``.
+
+    Raises:
+        InvalidArgumentError: The address cannot be listened on.
+    """
     logging.getLogger("waitress").setLevel(logging.ERROR)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     try:
         server: Any = create_server(
-            platform.wsgi_app,
+            app,
             host=_one_address(host),
             port=port,
             threads=_THREADS,
@@ -81,8 +110,7 @@ def serve(platform: Platform, host: str = "127.0.0.1", port: int = 0, *, address
         )
     except (OSError, ValueError) as err:
         raise InvalidArgumentError(f"cannot listen on {host}:{port}: {err}; choose another host or port") from err
-    platform.address = f"{_dialled(host)}:{server.effective_port}" if address is None else address
-    return RunningServer(platform, server, platform.address)
+    return RunningServer(server, tasks, f"{_dialled(host)}:{server.effective_port}" if address is None else address)
 
 
 def _run(server: Any) -> None:

@@ -63,7 +63,7 @@ def _target(environ: dict[str, Any]) -> str | None:
 
 
 def _broken(start_response: Callable[..., Any]) -> Iterable[bytes]:
-    start_response("200 OK", [_JSON, ("Content-Length", "1000"), ("Connection", "close")])
+    start_response("200 OK", [_JSON, ("Content-Length", "1000")])
     return [b"{"]
 
 
