@@ -1,174 +1,38 @@
 """The context: everything that one request, notification or job may use, bound to its connector.
 
-Rules: section "Credentials of a connector's endpoint" of ``docs/protocol.md``. This module knows nothing of the
-web framework; ``hull_sdk.middleware`` fills a context in, and handlers receive it as their first argument.
+Rules: section "Credentials of a connector's endpoint" of ``docs/protocol.md``. Nothing here knows the web framework;
+``hull_sdk.middleware`` fills a context in, and handlers receive it as their first argument.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
-import hmac
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, TypeVar
 
-from hull_sdk.client import Client, Outbox, SenderPool, Settlement
-from hull_sdk.core.masking import MASK
+from hull_sdk.client import Client, Outbox, Settlement
+from hull_sdk.context.credentials import MISSING_CREDENTIALS, Credentials, TokenPurpose
+from hull_sdk.context.current import current
+from hull_sdk.context.response import SmartNotifierResponse
+from hull_sdk.context.services import Services
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future
 from hull_sdk.errors import CredentialsError, InvalidArgumentError
-from hull_sdk.infra import Cache, Instrumentation, Metric, Queue
+from hull_sdk.infra import Cache, Instrumentation, Metric
 from hull_sdk.infra.instrumentation import connector_tags
-from hull_sdk.wire.flow_control import FlowControl
 from hull_sdk.wire.notifications import Notification, Segment
 
-__all__ = [
-    "CONNECTOR_KEY",
-    "MISSING_CREDENTIALS",
-    "Context",
-    "Credentials",
-    "Services",
-    "SmartNotifierResponse",
-    "TokenPurpose",
-    "current_context",
-]
+__all__ = ["CONNECTOR_KEY", "Context"]
 
 T = TypeVar("T")
 
-#: What an encrypted token may be used for.
-TokenPurpose = Literal["dashboard", "webhook", "oauth", "job"]
-
 #: Where the connector stands in ``internal_cache``, as ``{"connector": {...}}``.
 CONNECTOR_KEY: Final = "connector"
-
-#: What a request without credentials is answered, with status 403.
-MISSING_CREDENTIALS: Final = (
-    "Missing credentials: pass an encrypted token (hullToken, token or state) in the query, "
-    "or the set id (or ship), organization, secret"
-)
-
-
-class Credentials(dict[str, str]):
-    """Id, organization and secret of a connector: a dict whose text form hides the secret.
-
-    Args:
-        id: Connector id, for example ``"5a7962e2793d3e942a03b29a"``.
-        organization: Host, for example ``"acme.hullapp.io"``.
-        secret: The connector's secret.
-    """
-
-    def __init__(self, *, id: str, organization: str, secret: str) -> None:  # noqa: A002 - the wire's name
-        super().__init__(id=id, organization=organization, secret=secret)
-
-    @property
-    def id(self) -> str:
-        """The connector's id."""
-        return self["id"]
-
-    @property
-    def organization(self) -> str:
-        """The organization's host."""
-        return self["organization"]
-
-    @property
-    def secret(self) -> str:
-        """The connector's secret."""
-        return self["secret"]
-
-    @property
-    def namespace(self) -> str:
-        """A name for what belongs to this connector; without the secret nobody can arrive at it."""
-        owner = f"{self.organization}\n{self.id}".encode()
-        return hmac.digest(self.secret.encode(), owner, hashlib.sha256).hex()
-
-    def __repr__(self) -> str:
-        return f"Credentials(id={self.get('id')!r}, organization={self.get('organization')!r}, secret={MASK!r})"
-
-    __str__ = __repr__
-
-
-class SmartNotifierResponse:
-    """What a handler says about the next notification."""
-
-    def __init__(self) -> None:
-        #: ``None`` until the handler sets one.
-        self.flow_control: FlowControl | None = None
-
-    def __repr__(self) -> str:
-        return f"SmartNotifierResponse({self.flow_control!r})"
-
-    def set_flow_control(
-        self,
-        wire: Mapping[str, Any] | FlowControl | None = None,
-        *,
-        type: Literal["next", "retry"] | None = None,  # noqa: A002 - the wire's name
-        size: int | None = None,
-        in_ms: float | None = None,
-        at: float | str | None = None,
-    ) -> None:
-        """Say when and how the platform sends the next notification.
-
-        Args:
-            wire: The wire's form, for example ``{"type": "next", "size": 100, "in": 5000}``, instead of the
-                other arguments.
-            type: ``"next"``: these messages are done; ``"retry"``: send them again.
-            size: Messages in the next notification; the platform keeps its size when ``None``.
-            in_ms: Pause in milliseconds.
-            at: Unix seconds or ISO 8601, instead of a pause.
-
-        Raises:
-            InvalidArgumentError: A value breaks a rule, or neither ``in_ms`` nor ``at`` was given.
-        """
-        if wire is None:
-            given = {"type": type, "size": size, "in": in_ms, "at": at}
-            wire = {key: value for key, value in given.items() if value is not None}
-        elif (type, size, in_ms, at) != (None, None, None, None):
-            raise InvalidArgumentError("set_flow_control takes the wire's dict or keyword arguments, not both")
-        self.flow_control = wire if isinstance(wire, FlowControl) else FlowControl.parse(wire)
-
-
-def _no_token(credentials: Credentials, purpose: TokenPurpose) -> str | None:  # noqa: ARG001 - the shape of Services.seal
-    return None
-
-
-def _no_options(_notification: Any) -> dict[str, Any]:
-    return {}
-
-
-@dataclass(kw_only=True)
-class Services:
-    """What all contexts of one application share.
-
-    Args:
-        runtime: Clock, ids, tasks and network.
-        senders: Senders of all connectors that this application serves.
-        cache: Shared cache; each context sees a part of its own.
-        instrumentation: Where metrics and unexpected errors go.
-        queue: Where jobs go.
-        seal: Encrypts credentials for a purpose; returns ``None`` when there is no host secret.
-        client_options: Further options of ``Client``, for example ``{"flush_at": 10}``.
-        connector_config: The connector's options without its secrets.
-        manifest: The connector's manifest, empty when there is none.
-        helpers: Functions whose first argument is the context, by name.
-        timeout_s: Deadline of handlers, in seconds.
-    """
-
-    runtime: Runtime
-    senders: SenderPool
-    cache: Cache
-    instrumentation: Instrumentation
-    queue: Queue
-    seal: Callable[[Credentials, TokenPurpose], str | None] = _no_token
-    client_options: Mapping[str, Any] = field(default_factory=dict)
-    connector_config: dict[str, Any] = field(default_factory=dict)
-    manifest: Mapping[str, Any] = field(default_factory=dict)
-    helpers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-    timeout_s: float = 25.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,8 +43,11 @@ class _Sending:
     outbox: Outbox
 
 
-_current: ContextVar[Context | None] = ContextVar("hull_current_context", default=None)
 _scope: ContextVar[tuple[Context, _Sending] | None] = ContextVar("hull_sending_scope", default=None)
+
+
+def _no_options(_notification: Any) -> dict[str, Any]:
+    return {}
 
 
 class Context:
@@ -441,11 +308,11 @@ class Context:
     @contextmanager
     def active(self) -> Iterator[Context]:
         """Make this the current context for a ``with`` block."""
-        token = _current.set(self)
+        token = current.set(self)
         try:
             yield self
         finally:
-            _current.reset(token)
+            current.reset(token)
 
     # -- delivery
 
@@ -493,41 +360,3 @@ class Context:
             outbox=outbox,
         )
         return _Sending(client, outbox)
-
-
-class _CurrentContext:
-    """Stands for the context of the request, notification or job that the caller works for."""
-
-    __slots__ = ()
-
-    def _target(self) -> Context:
-        context = _current.get()
-        if context is None:
-            raise InvalidArgumentError(
-                "there is no current context: use current_context inside a request, a handler or a job, "
-                "and ctx.submit instead of a thread of your own"
-            )
-        return context
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._target(), name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._target(), name, value)
-
-    def __bool__(self) -> bool:
-        return _current.get() is not None
-
-    def __eq__(self, other: object) -> bool:
-        return other is self or other is _current.get()
-
-    def __hash__(self) -> int:
-        return hash(_current.get())
-
-    def __repr__(self) -> str:
-        context = _current.get()
-        return "<no current context>" if context is None else repr(context)
-
-
-#: The context of the request, notification or job that the calling code works for.
-current_context: Context = cast("Context", _CurrentContext())

@@ -1,0 +1,49 @@
+"""What all contexts of one application share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hull_sdk.client import SenderPool
+from hull_sdk.context.credentials import Credentials, TokenPurpose
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.infra import Cache, Instrumentation, Queue
+
+__all__ = ["Services"]
+
+
+def _no_token(credentials: Credentials, purpose: TokenPurpose) -> str | None:  # noqa: ARG001 - the shape of Services.seal
+    return None
+
+
+@dataclass(kw_only=True)
+class Services:
+    """What all contexts of one application share.
+
+    Args:
+        runtime: Clock, ids, tasks and network.
+        senders: Senders of all connectors that this application serves.
+        cache: Shared cache; each context sees a part of its own.
+        instrumentation: Where metrics and unexpected errors go.
+        queue: Where jobs go.
+        seal: Encrypts credentials for a purpose; returns ``None`` when there is no host secret.
+        client_options: Further options of ``Client``, for example ``{"flush_at": 10}``.
+        connector_config: The connector's options without its secrets.
+        manifest: The connector's manifest, empty when there is none.
+        helpers: Functions whose first argument is the context, by name.
+        timeout_s: Deadline of handlers, in seconds.
+    """
+
+    runtime: Runtime
+    senders: SenderPool
+    cache: Cache
+    instrumentation: Instrumentation
+    queue: Queue
+    seal: Callable[[Credentials, TokenPurpose], str | None] = _no_token
+    client_options: Mapping[str, Any] = field(default_factory=dict)
+    connector_config: dict[str, Any] = field(default_factory=dict)
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    helpers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    timeout_s: float = 25.0
