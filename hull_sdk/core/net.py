@@ -7,7 +7,6 @@ caller's thread instead. Redirects are never followed, bodies are bounded, and r
 from __future__ import annotations
 
 import io
-import ipaddress
 import os
 import re
 import socket
@@ -19,15 +18,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import urllib3
 import urllib3.connection
 import urllib3.connectionpool
 from urllib3.util import connection as urllib3_connection
 
-from hull_sdk.core.masking import mask_url
-from hull_sdk.errors import InvalidArgumentError, NetworkError
+from hull_sdk.core.hosts import AMBIGUOUS, HostPatterns, host_of, is_loopback, is_public_address, split_host
+from hull_sdk.core.masking import mask_text, mask_url
+from hull_sdk.errors import NetworkError
 
 __all__ = [
     "Exchange",
@@ -46,8 +46,7 @@ __all__ = [
 #: Largest response body that is read, in bytes, unless the request says otherwise.
 MAX_RESPONSE_BYTES: Final = 32 * 1024 * 1024
 
-_HOST = re.compile(r"(?P<host>[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])\.?(?::(?P<port>\d{1,5}))?")
-_LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
+_LINE_BREAK = re.compile(r"[\r\n\x00]")
 _CHUNK_BYTES = 65_536
 
 WsgiApp = Callable[..., Iterable[bytes]]
@@ -75,6 +74,9 @@ class Request:
     max_bytes: int = MAX_RESPONSE_BYTES
     public_only: bool = False
 
+    def __repr__(self) -> str:
+        return f"Request({self.method} {mask_url(self.url)}, {len(self.body or b'')} bytes)"
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -90,6 +92,9 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {len(self.body)} bytes)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,109 +129,6 @@ class Network(ABC):
         """Close idle connections."""
 
 
-def split_host(text: str) -> tuple[str, int | None] | None:
-    """Read ``host`` or ``host:port``.
-
-    Args:
-        text: For example ``"acme.hullapp.io"``, ``"localhost:3000"`` or ``"[::1]:80"``.
-
-    Returns:
-        Host in lower case without a trailing dot, and the port or ``None``; ``None`` when the text is
-        anything else, such as a URL.
-    """
-    match = _HOST.fullmatch(text.strip().lower())
-    if match is None:
-        return None
-    port = None if match["port"] is None else int(match["port"])
-    if port is not None and not 0 < port < 65_536:
-        return None
-    return match["host"], port
-
-
-def host_of(url: str) -> str:
-    """Return host and, when it is written, port of a URL, for example ``"localhost:3000"``; ``""`` if none."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return ""
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-        return ""
-    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return name if port is None else f"{name}:{port}"
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host, with or without a port, is this machine by name or number."""
-    parsed = split_host(host)
-    if parsed is None:
-        return False
-    name = parsed[0].strip("[]")
-    if name in _LOOPBACK_NAMES:
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def is_public_address(address: str) -> bool:
-    """Tell whether an IP address is reachable by everybody: not private, loopback, link-local or reserved."""
-    try:
-        parsed = ipaddress.ip_address(address.split("%", maxsplit=1)[0])
-    except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return parsed.is_global and not parsed.is_multicast
-
-
-class HostPatterns:
-    """A list of allowed hosts: the trust root.
-
-    Args:
-        patterns: Hosts (``"acme.hullapp.io"``, ``"localhost:3000"``) or suffixes (``"*.hullapp.io"``, which
-            does not match ``hullapp.io`` itself). An entry without a port matches any port.
-
-    Raises:
-        InvalidArgumentError: An entry is neither of the two.
-    """
-
-    def __init__(self, patterns: Iterable[str]) -> None:
-        self.patterns = tuple(pattern.strip().lower() for pattern in patterns)
-        self._exact: set[tuple[str, int | None]] = set()
-        self._suffixes: set[tuple[str, int | None]] = set()
-        for pattern in self.patterns:
-            parsed = split_host(pattern.removeprefix("*."))
-            if parsed is None:
-                raise InvalidArgumentError(
-                    f"{pattern!r} is no host pattern; write a host such as 'acme.hullapp.io' or 'localhost:3000', "
-                    "or a suffix such as '*.hullapp.io'"
-                )
-            (self._suffixes if pattern.startswith("*.") else self._exact).add(parsed)
-
-    def __repr__(self) -> str:
-        return f"HostPatterns({list(self.patterns)!r})"
-
-    def allows(self, host: str) -> bool:
-        """Tell whether a host, with or without a port, is on the list.
-
-        Args:
-            host: For example ``"acme.hullapp.io"``; anything that is not a plain host is refused.
-        """
-        parsed = split_host(host)
-        if parsed is None:
-            return False
-        name, port = parsed
-        if (name, None) in self._exact or (name, port) in self._exact:
-            return True
-        labels = name.split(".")
-        return any(
-            (suffix, None) in self._suffixes or (suffix, port) in self._suffixes
-            for suffix in (".".join(labels[cut:]) for cut in range(1, len(labels)))
-        )
-
-
 class _PublicHTTPConnection(urllib3.connection.HTTPConnection):
     def _new_conn(self) -> socket.socket:
         return _connect_public(self)
@@ -240,12 +142,21 @@ class _PublicHTTPSConnection(urllib3.connection.HTTPSConnection):
 def _connect_public(connection: urllib3.connection.HTTPConnection) -> socket.socket:
     # The name is looked up once and the address that was checked is the one connected to, so a name
     # that changes its answer in between gains nothing.
-    found = socket.getaddrinfo(connection.host.strip("[]"), connection.port, type=socket.SOCK_STREAM)
-    addresses = [str(entry[4][0]) for entry in found]
-    if not addresses or not all(is_public_address(address) for address in addresses):
-        raise OSError(f"{connection.host} is not a public address")
+    error: Exception = OSError("it has no address")
+    try:
+        found = socket.getaddrinfo(connection.host.strip("[]"), connection.port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        if not all(is_public_address(address) for address in addresses):
+            raise OSError(f"{connection.host} is not a public address")
+    except OSError as err:
+        raise urllib3.exceptions.NewConnectionError(connection, str(err)) from err
     timeout: Any = connection.timeout
-    return urllib3_connection.create_connection((addresses[0], connection.port), timeout)
+    for address in addresses:
+        try:
+            return urllib3_connection.create_connection((address, connection.port), timeout)
+        except OSError as err:
+            error = err
+    raise urllib3.exceptions.NewConnectionError(connection, str(error)) from error
 
 
 class _PublicHTTPPool(urllib3.connectionpool.HTTPConnectionPool):
@@ -271,6 +182,7 @@ class HttpNetwork(Network):
     def send(self, request: Request) -> Response:
         """Send one request over a pooled connection."""
         deadline = time.monotonic() + request.timeout_s
+        _check(request)
         try:
             answer = self._manager(request).urlopen(
                 request.method,
@@ -301,9 +213,7 @@ class HttpNetwork(Network):
             self._pid = os.getpid()
             self._managers = {}
         parts = urlsplit(request.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("not an absolute http or https URL")
-        proxy = "" if request.public_only else _proxy_for(parts.scheme, parts.hostname)
+        proxy = "" if request.public_only else _proxy_for(parts.scheme, parts.hostname or "")
         key = "public" if request.public_only else proxy
         manager = self._managers.get(key)
         if manager is None:
@@ -312,7 +222,7 @@ class HttpNetwork(Network):
                 "maxsize": self._connections_per_host,
                 "ssl_context": ssl.create_default_context(),
             }
-            manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+            manager = _proxied(proxy, options) if proxy else urllib3.PoolManager(**options)
             if request.public_only:
                 manager.pool_classes_by_scheme = {"http": _PublicHTTPPool, "https": _PublicHTTPSPool}
             manager = self._managers.setdefault(key, manager)
@@ -328,6 +238,35 @@ def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     return joined
 
 
+def _check(request: Request) -> None:
+    problem = _url_problem(request.url)
+    for name, value in request.headers.items():
+        if _LINE_BREAK.search(name) or _LINE_BREAK.search(value):
+            problem = f"the header {name!r} holds a line break"
+    if problem is not None:
+        raise NetworkError(f"{request.method} {mask_url(request.url)}: {problem}", {"sent": False})
+
+
+def _url_problem(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as err:
+        return str(err)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or AMBIGUOUS.search(url):
+        return "not an absolute http or https URL"
+    return None
+
+
+def _proxied(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
+    parts = urlsplit(proxy)
+    headers = None
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers = urllib3.make_headers(proxy_basic_auth=user)
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+
+
 def _proxy_for(scheme: str, host: str) -> str:
     if is_loopback(host) or urllib.request.proxy_bypass(host):
         return ""
@@ -338,13 +277,18 @@ def _read(answer: urllib3.BaseHTTPResponse, request: Request, deadline: float) -
     chunks = []
     size = 0
     try:
-        while chunk := answer.read(_CHUNK_BYTES):
+        # One system call per read: a body that drips in is measured against the deadline, not against a chunk.
+        while chunk := answer.read1(_CHUNK_BYTES):
             chunks.append(chunk)
             size += len(chunk)
             if size > request.max_bytes:
                 raise OSError(f"the answer is larger than {request.max_bytes} bytes")
-            if time.monotonic() > deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise OSError(f"the answer was not complete within {request.timeout_s:g} s")
+            sock = getattr(answer.connection, "sock", None)
+            if sock is not None:
+                sock.settimeout(left)
     except BaseException:
         answer.close()
         raise
@@ -362,7 +306,7 @@ def _reason(err: Exception) -> str:
     if isinstance(reason, urllib3.exceptions.TimeoutError) and not refused:
         return "timed out"
     cause = reason.__cause__ or reason.__context__
-    return str(cause if isinstance(cause, OSError) else reason) or type(reason).__name__
+    return mask_text(str(cause if isinstance(cause, OSError) else reason)) or type(reason).__name__
 
 
 class WsgiNetwork(Network):

@@ -1,0 +1,135 @@
+"""Hosts and addresses: how they are read, which are this machine, and which are allowed.
+
+Nothing here opens a socket or looks up a name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from hull_sdk.errors import InvalidArgumentError
+
+__all__ = ["AMBIGUOUS", "HostPatterns", "host_of", "is_loopback", "is_public_address", "split_host"]
+
+_HOST = re.compile(
+    r"(?P<host>[a-z0-9_](?:[a-z0-9_-]|\.(?=[a-z0-9_]))*(?<=[a-z0-9_])|\[[0-9a-f:.]+\])\.?(?::(?P<port>[0-9]{1,5}))?"
+)
+#: Readers of URLs disagree about these, so that one may see another host than the other.
+AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
+#: IPv6 networks whose last 32 bits are the IPv4 address that is meant.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
+
+
+def split_host(text: str) -> tuple[str, int | None] | None:
+    """Read ``host`` or ``host:port``.
+
+    Args:
+        text: For example ``"acme.hullapp.io"``, ``"localhost:3000"`` or ``"[::1]:80"``.
+
+    Returns:
+        Host in lower case without a trailing dot, and the port or ``None``; ``None`` when the text is
+        anything else, such as a URL.
+    """
+    match = _HOST.fullmatch(text.strip(" ").lower()) if text.isascii() else None
+    if match is None:
+        return None
+    port = None if match["port"] is None else int(match["port"])
+    if port is not None and not 0 < port < 65_536:
+        return None
+    return match["host"], port
+
+
+def host_of(url: str) -> str:
+    """Return host and, when it is written, port of a URL, for example ``"localhost:3000"``; ``""`` if none."""
+    if AMBIGUOUS.search(url):
+        return ""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        return ""
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return name if port is None else f"{name}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, with or without a port, is this machine by name or number."""
+    parsed = split_host(host)
+    name = host if parsed is None else parsed[0].strip("[]")
+    if name in _LOOPBACK_NAMES:
+        return True
+    address = _ip_address(name)
+    return address is not None and address.is_loopback
+
+
+def is_public_address(address: str) -> bool:
+    """Tell whether an IP address is reachable by everybody: not private, loopback, link-local or reserved."""
+    parsed = _ip_address(address.split("%", maxsplit=1)[0])
+    return parsed is not None and parsed.is_global and not parsed.is_multicast
+
+
+def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return an address; one that only wraps an IPv4 address becomes that one."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+class HostPatterns:
+    """A list of allowed hosts: the trust root.
+
+    Args:
+        patterns: Hosts (``"acme.hullapp.io"``, ``"localhost:3000"``) or suffixes (``"*.hullapp.io"``, which
+            does not match ``hullapp.io`` itself). An entry without a port matches any port.
+
+    Raises:
+        InvalidArgumentError: An entry is neither of the two.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        if isinstance(patterns, str):
+            raise InvalidArgumentError(f"host patterns are {patterns!r}; pass a list of texts, not one text")
+        self.patterns = tuple(pattern.strip().lower() for pattern in patterns)
+        self._exact: set[tuple[str, int | None]] = set()
+        self._suffixes: set[tuple[str, int | None]] = set()
+        for pattern in self.patterns:
+            parsed = split_host(pattern.removeprefix("*."))
+            if parsed is None:
+                raise InvalidArgumentError(
+                    f"{pattern!r} is no host pattern; write a host such as 'acme.hullapp.io' or 'localhost:3000', "
+                    "or a suffix such as '*.hullapp.io'"
+                )
+            (self._suffixes if pattern.startswith("*.") else self._exact).add(parsed)
+
+    def __repr__(self) -> str:
+        return f"HostPatterns({list(self.patterns)!r})"
+
+    def allows(self, host: str) -> bool:
+        """Tell whether a host, with or without a port, is on the list.
+
+        Args:
+            host: For example ``"acme.hullapp.io"``; anything that is not a plain host is refused.
+        """
+        parsed = split_host(host)
+        if parsed is None:
+            return False
+        name, port = parsed
+        if (name, None) in self._exact or (name, port) in self._exact:
+            return True
+        labels = name.split(".")
+        return any(
+            (suffix, None) in self._suffixes or (suffix, port) in self._suffixes
+            for suffix in (".".join(labels[cut:]) for cut in range(1, len(labels)))
+        )
