@@ -46,6 +46,7 @@ class SenderPool:
         self._senders: OrderedDict[_Key, Sender] = OrderedDict()
         # Evicted, but not empty yet: if such a connector comes back, it gets its sender back and keeps its order.
         self._leaving: dict[_Key, Sender] = {}
+        self._gone = FlushResult()
         exits.watch_forks(self)
 
     def __len__(self) -> int:
@@ -87,7 +88,11 @@ class SenderPool:
         Returns:
             The sum of all senders' results.
         """
-        return self._flush_all(timeout_s)
+        senders = self._all()
+        for sender in senders:
+            sender.hurry()
+        deadline = self._runtime.clock.monotonic() + timeout_s
+        return self._with_gone(sender.flush(deadline - self._runtime.clock.monotonic()) for sender in senders)
 
     def close(self, timeout_s: float = FLUSH_TIMEOUT_S) -> FlushResult:
         """Take no more messages and send what waits.
@@ -96,7 +101,7 @@ class SenderPool:
             timeout_s: Longest wait in seconds, for all together.
 
         Returns:
-            The sum of all senders' results.
+            The sum of all senders' results, of those let go since the last flush too.
         """
         with self._lock:
             self._closed = True
@@ -104,7 +109,7 @@ class SenderPool:
         for sender in senders:
             sender.hurry()
         deadline = self._runtime.clock.monotonic() + timeout_s
-        result = _sum(sender.close(deadline - self._runtime.clock.monotonic()) for sender in senders)
+        result = self._with_gone(sender.close(deadline - self._runtime.clock.monotonic()) for sender in senders)
         with self._lock:
             self._senders.clear()
             self._leaving.clear()
@@ -118,12 +123,11 @@ class SenderPool:
         with self._lock:
             return [*self._senders.values(), *self._leaving.values()]
 
-    def _flush_all(self, timeout_s: float) -> FlushResult:
-        senders = self._all()
-        for sender in senders:
-            sender.hurry()
-        deadline = self._runtime.clock.monotonic() + timeout_s
-        return _sum(sender.flush(deadline - self._runtime.clock.monotonic()) for sender in senders)
+    def _with_gone(self, results: Iterable[FlushResult]) -> FlushResult:
+        result = _sum(results)
+        with self._lock:
+            gone, self._gone = self._gone, FlushResult()
+        return _sum((gone, result))
 
     def _evict(self) -> list[Sender]:
         evicted = []
@@ -138,8 +142,10 @@ class SenderPool:
             leaving = list(self._leaving.items())
         for key, sender in leaving:
             if sender.close_if_idle():
+                result = sender.flush(0.0)
                 with self._lock:
                     self._leaving.pop(key, None)
+                    self._gone = _sum((self._gone, result))
 
 
 def _sum(results: Iterable[FlushResult]) -> FlushResult:

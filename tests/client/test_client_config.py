@@ -11,6 +11,7 @@ from hull_sdk.errors import InvalidArgumentError
 
 
 def config(**options) -> ClientConfig:
+    """Return a configuration that is complete but for the options."""
     return ClientConfig(**{"id": ID, "secret": SECRET, "organization": "acme.hullapp.io", **options})
 
 

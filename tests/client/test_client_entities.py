@@ -12,6 +12,7 @@ ANN = {"email": "ann@acme.test"}
 
 
 def sent(client, sink):
+    """Flush, and return what the sink accepted."""
     client.flush()
     return sink.accepted
 
