@@ -59,6 +59,14 @@ class HullError(Exception):
         super().__init__(message)
         self.message = message
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors cross process borders, and most constructors ask for more than the message.
+        return _restore, (type(self), self.args), self.__dict__
+
+
+def _restore(kind: type[HullError], args: tuple[Any, ...]) -> HullError:
+    return kind.__new__(kind, *args)
+
 
 class TransientError(HullError):
     """Raised when a later try may succeed; a notification is then delivered again.
