@@ -54,7 +54,8 @@ class ServiceSession(requests.Session):
     :class:`RateLimitError` with its ``retry_after``, 408, 425 and 5xx :class:`TransientError`, others
     :class:`ApiError`. A service that cannot be reached raises :class:`NetworkError`, a
     :class:`TransientError`; before that GET, HEAD, OPTIONS, PUT and DELETE are tried again, and so is every
-    request with an ``Idempotency-Key`` header. Statuses are never retried here: the notification is.
+    request with an ``Idempotency-Key`` header and every one that cannot have been seen, because no connection
+    was made. Statuses are never retried here: the notification is.
 
     User names from ``.netrc`` and proxies of the session are not used; the environment's proxies are.
 
@@ -159,8 +160,8 @@ class _ServiceAdapter(NetworkAdapter):
         while True:
             try:
                 return self._measured(request, *args, **kwargs)
-            except NetworkError:
-                if attempt > self._session.retries or not _is_repeatable(request):
+            except NetworkError as err:
+                if attempt > self._session.retries or not _is_repeatable(request, err):
                     raise
             runtime = self._session.runtime
             runtime.tasks.sleep(self._policy.delay(attempt, runtime.ids))
@@ -203,8 +204,9 @@ def _call_tags(request: requests.PreparedRequest, status: int) -> dict[str, str]
     }
 
 
-def _is_repeatable(request: requests.PreparedRequest) -> bool:
-    return request.method in _IDEMPOTENT or _IDEMPOTENCY_KEY in request.headers
+def _is_repeatable(request: requests.PreparedRequest, err: NetworkError) -> bool:
+    harmless = request.method in _IDEMPOTENT or _IDEMPOTENCY_KEY in request.headers
+    return harmless or err.extra.get("sent") is False
 
 
 def _decoded(response: requests.Response) -> Any:

@@ -205,6 +205,13 @@ def test_a_post_is_not_sent_twice_behind_the_developers_back():
     assert session.post("/contacts", headers={"Idempotency-Key": "1"}).status_code == 200
 
 
+def test_a_post_that_was_never_sent_is_tried_again():
+    """A POST is repeated when no connection was made, so that the service cannot have seen it."""
+    session, network = session_with(NetworkError("connection refused", {"sent": False}), OK)
+    assert session.post("/contacts").status_code == 200
+    assert len(network.requests) == 2
+
+
 def test_retries_end():
     """After the last try the failure is raised; zero retries means one try."""
     for retries in (0, 1, 2):

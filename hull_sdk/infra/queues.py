@@ -209,9 +209,10 @@ class MemoryQueue:
         with self._lock:
             self._stopped = True
             self._drain = (self.runtime.clock.monotonic() + timeout_s, done)
-        self._wake()
         if self._worker is not None:
-            self.runtime.tasks.wait(done, timeout_s)
+            if len(self):
+                self._wake()
+                self.runtime.tasks.wait(done, timeout_s)
             self._worker.stop()
         return self._log_unfinished()
 
