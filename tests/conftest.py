@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,8 @@ from running_process import RunningProcess
 from hull_sdk.wire.signatures import generate_key
 
 if TYPE_CHECKING:
+    from connector_world import World
+
     from hull_sdk.platform import Platform
 
 #: How long a thread that was told to stop may take.
@@ -70,17 +73,37 @@ def no_leaked_signal_handlers() -> Iterator[None]:
 
 
 @pytest.fixture
-def served_platform(signing_key: RSAPrivateKey) -> Iterator[Platform]:
-    """Return a platform that answers on a free loopback port; its ``address`` is ``"127.0.0.1:PORT"``."""
+def world(signing_key: RSAPrivateKey) -> Iterator[World]:
+    """Return what a connector application needs around it, on a virtual clock."""
+    from connector_world import World
+
+    world = World(signing_key)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def serve_platform() -> Iterator[Callable[[RSAPrivateKey], Platform]]:
+    """Return a function that serves a platform with a signing key on a free loopback port, until the test ends."""
     from hull_sdk.platform import Platform
     from hull_sdk.platform.server import serve
 
-    platform = Platform(signing_key=signing_key)
-    server = serve(platform, host="127.0.0.1", port=0)
-    yield platform
-    platform.close()
-    server.close()
-    platform.runtime.net.close()
+    with ExitStack() as stack:
+
+        def start(key: RSAPrivateKey) -> Platform:
+            platform = Platform(signing_key=key)
+            stack.callback(platform.runtime.net.close)
+            stack.callback(serve(platform, host="127.0.0.1", port=0).close)
+            stack.callback(platform.close)
+            return platform
+
+        yield start
+
+
+@pytest.fixture
+def served_platform(serve_platform: Callable[[RSAPrivateKey], Platform], signing_key: RSAPrivateKey) -> Platform:
+    """A platform that answers on a free loopback port; its ``address`` is ``"127.0.0.1:PORT"``."""
+    return serve_platform(signing_key)
 
 
 @pytest.fixture

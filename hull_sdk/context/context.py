@@ -6,7 +6,6 @@ Rules: section "Credentials of a connector's endpoint" of ``docs/protocol.md``. 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,6 +19,7 @@ from hull_sdk.context.credentials import MISSING_CREDENTIALS, Credentials, Token
 from hull_sdk.context.current import current
 from hull_sdk.context.response import SmartNotifierResponse
 from hull_sdk.context.services import Services
+from hull_sdk.core import json
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future
 from hull_sdk.errors import CredentialsError, InvalidArgumentError
@@ -31,7 +31,8 @@ __all__ = ["CONNECTOR_KEY", "Context"]
 
 T = TypeVar("T")
 
-#: Where the connector stands in ``internal_cache``, as ``{"connector": {...}}``.
+#: Where the connector stands in ``internal_cache``, as ``{"connector": b"..."}``: JSON, since a context's own copy may
+#: be changed.
 CONNECTOR_KEY: Final = "connector"
 
 
@@ -205,7 +206,7 @@ class Context:
         Args:
             ship: The connector as the platform answered it.
         """
-        self.internal_cache.set(CONNECTOR_KEY, {"connector": copy.deepcopy(ship)})
+        self.internal_cache.set(CONNECTOR_KEY, {"connector": json.dumps(ship)})
         self.ship = ship
 
     def load_segments_with(self, load: Callable[[str], list[Segment]]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, Final
 
 from hull_sdk.context import CONNECTOR_KEY, Context
+from hull_sdk.core import json
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.errors import ApiError, ConnectorNotFoundError, CredentialsError, OrganizationDisabledError
 from hull_sdk.middleware.base import Arrival
@@ -63,7 +63,7 @@ def _through_cache(context: Context) -> dict[str, Any]:
             cache.set(CONNECTOR_KEY, found, REFUSAL_TTL_S)
     if "refused" in found:
         raise _REFUSALS[found["refused"]](found["reason"])
-    ship: dict[str, Any] = copy.deepcopy(found["connector"])
+    ship: dict[str, Any] = json.loads(found["connector"])
     return ship
 
 
@@ -77,4 +77,4 @@ def _ask(context: Context) -> dict[str, Any]:
         if err.status != _NOT_FOUND:
             raise
         return {"refused": _NOT_FOUND, "reason": f"Connector not found: {connector_id!r}"}
-    return {"connector": ship}
+    return {"connector": json.dumps(ship)}

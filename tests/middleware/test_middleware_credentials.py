@@ -1,0 +1,189 @@
+"""Where the credentials of a request come from."""
+
+from __future__ import annotations
+
+import pytest
+from connector_world import CONNECTOR_ID, CREDENTIALS, HOST, HOST_SECRET, SECRET, query
+from flask import Flask
+
+from hull_sdk import Middleware, current_context, incoming
+
+OTHER_ID = "5a7962e2793d3e942a03b29b"
+
+
+def show():
+    """Answer whose request it is."""
+    config = current_context.config
+    return {"config": None if config is None else dict(config), "request_id": current_context.request_id}
+
+
+@pytest.fixture
+def app(world):
+    """Return an application that is not set up yet."""
+    app = world.app(setup=False)
+    app.add_url_rule("/show", "show", show)
+    return app
+
+
+@pytest.fixture
+def client(world, app):
+    """Set the application up and return its test client."""
+    return world.setup(app).test_client()
+
+
+def tokens(app):
+    """Return what encrypts and decrypts the application's tokens."""
+    return app.extensions["hull"].tokens
+
+
+def test_no_credentials_are_no_error(client):
+    """A request without credentials gets a context without them."""
+    assert client.get("/show").get_json()["config"] is None
+
+
+@pytest.mark.parametrize("changes", [{}, {"ship": None, "id": CONNECTOR_ID}, {"id": OTHER_ID}])
+def test_the_query_names_the_connector(client, changes):
+    """Both ship and id name the connector; ship wins."""
+    assert client.get(f"/show?{query(**changes)}").get_json()["config"] == CREDENTIALS
+
+
+def test_values_are_trimmed(client):
+    """Blanks around the query's values are dropped, and a host is lower-cased."""
+    padded = query(ship=f" {CONNECTOR_ID} ", secret=f"{SECRET} ", organization=f" {HOST.upper()}")
+    assert client.get(f"/show?{padded}").get_json()["config"] == CREDENTIALS
+
+
+@pytest.mark.parametrize("missing", ["ship", "secret", "organization"])
+def test_an_incomplete_query_counts_as_none(client, missing):
+    """Two of three values are no credentials."""
+    assert client.get(f"/show?{query(**{missing: None})}").get_json()["config"] is None
+
+
+@pytest.mark.parametrize(
+    ("parameter", "purpose"),
+    [("hullToken", "dashboard"), ("token", "dashboard"), ("token", "webhook"), ("state", "oauth")],
+)
+def test_a_token_in_the_query_is_decrypted(client, app, parameter, purpose):
+    """An encrypted token in the query stands for the credentials."""
+    token = tokens(app).encrypt(CREDENTIALS, purpose)
+    assert client.get(f"/show?{parameter}={token}").get_json()["config"] == CREDENTIALS
+
+
+@pytest.mark.parametrize(
+    ("parameter", "purpose"),
+    [("hullToken", "webhook"), ("hullToken", "oauth"), ("token", "oauth"), ("state", "dashboard"), ("token", "job")],
+)
+def test_a_token_of_another_purpose_is_refused(client, app, parameter, purpose):
+    """A token made for one purpose opens nothing else, even beside a good query."""
+    token = tokens(app).encrypt(CREDENTIALS, purpose)
+    response = client.get(f"/show?{parameter}={token}&{query()}")
+    assert (response.status_code, response.text) == (401, "Invalid Token")
+
+
+def test_a_damaged_token_is_refused(client, app):
+    """A token that was cut or changed is answered 401."""
+    token = tokens(app).encrypt(CREDENTIALS, "dashboard")
+    for damaged in (token[:-3], token[:40] + ("A" if token[40] != "A" else "B") + token[41:], "x", "eyJ.a.b"):
+        response = client.get(f"/show?token={damaged}")
+        assert (response.status_code, response.text) == (401, "Invalid Token")
+
+
+def test_the_application_may_pass_config_token_and_request_id(world, app):
+    """A function that runs before the middleware may say whose request it is; its config wins over all else."""
+    given = {}
+
+    @app.before_request
+    def tell():
+        for name, value in given.items():
+            setattr(incoming, name, value)
+
+    client = world.setup(app).test_client()
+    given.update(config={**CREDENTIALS, "ship": CONNECTOR_ID}, request_id="r-1")
+    answer = client.get("/show?token=broken", headers={"X-Hull-Request-Id": "r-2"}).get_json()
+    assert answer == {"config": CREDENTIALS, "request_id": "r-1"}
+    given.clear()
+    given["token"] = tokens(app).encrypt(CREDENTIALS, "webhook")
+    assert client.get("/show?token=broken").get_json()["config"] == CREDENTIALS
+
+
+def test_what_the_application_sets_ends_with_the_request(world, app):
+    """Nothing of one request's incoming values is left for the next."""
+    first = [True]
+
+    @app.before_request
+    def tell():
+        if first:
+            incoming.config = CREDENTIALS
+            first.clear()
+
+    client = world.setup(app).test_client()
+    assert client.get("/show").get_json()["config"] == CREDENTIALS
+    assert client.get("/show").get_json()["config"] is None
+
+
+@pytest.mark.parametrize(
+    "organization",
+    [
+        "evil.example",
+        "hullapp.test",
+        "acme.hullapp.test.evil.example",
+        "evil.example/acme.hullapp.test",
+        "a@b.hullapp.test",
+    ],
+)
+@pytest.mark.parametrize("way", ["query", "token", "config", "incoming token"])
+def test_another_organization_is_refused_before_any_call(world, app, organization, way):
+    """Whichever way an organization arrives, one that is not allowed is answered 401 without a single call."""
+    values = {**CREDENTIALS, "organization": organization}
+    ways = {"config": values}
+
+    @app.before_request
+    def tell():
+        if way == "config":
+            incoming.config = ways["config"]
+        if way == "incoming token":
+            incoming.token = ways["token"]
+
+    client = world.setup(app).test_client()
+    ways["token"] = tokens(app).encrypt(values, "dashboard")
+    urls = {"query": query(organization=organization), "token": f"token={ways['token']}"}
+    response = client.get(f"/show?{urls.get(way, '')}")
+    assert response.status_code == 401
+    assert "allowed_organizations" in response.text
+    assert SECRET not in response.text
+    assert world.asked() == []
+
+
+@pytest.mark.parametrize("changes", [{"ship": "5a79"}, {"ship": "../../x"}, {"secret": "a\nb"}])
+def test_credentials_that_cannot_be_are_401(world, client, changes):
+    """An id or a secret that no connector can have is answered 401 without a call."""
+    response = client.get(f"/show?{query(**changes)}")
+    assert response.status_code == 401
+    assert world.asked() == []
+
+
+def test_the_request_id_comes_from_the_header(client):
+    """X-Hull-Request-Id is taken over when it is one line of plain text."""
+    assert client.get("/show", headers={"X-Hull-Request-Id": "r-7"}).get_json()["request_id"] == "r-7"
+    assert client.get("/show", headers={"X-Hull-Request-Id": "r\u00e9"}).get_json()["request_id"] is None
+    assert client.get("/show").get_json()["request_id"] is None
+
+
+def test_the_environment_names_the_trust_root(world, monkeypatch):
+    """Without the option, HULL_ALLOWED_ORGANIZATIONS counts, else the platform's own domain."""
+    monkeypatch.setenv("HULL_ALLOWED_ORGANIZATIONS", " acme.hullapp.test , localhost:3000")
+    app = world.app(allowed_organizations=None)
+    assert app.extensions["hull"].trust.patterns == ("acme.hullapp.test", "localhost:3000")
+    monkeypatch.delenv("HULL_ALLOWED_ORGANIZATIONS")
+    app = world.app(allowed_organizations=None)
+    assert app.extensions["hull"].trust.patterns == ("*.hullapp.io",)
+
+
+def test_the_middleware_alone_builds_the_context(world):
+    """Middleware in any Flask application builds the same context and answers bad credentials."""
+    app = Flask("plain")
+    app.add_url_rule("/show", "show", show)
+    Middleware(host_secret=HOST_SECRET, allowed_organizations=[HOST]).init_app(app)
+    client = world.adopt(app).test_client()
+    assert client.get(f"/show?{query()}").get_json()["config"] == CREDENTIALS
+    assert client.get("/show?token=x").status_code == 401

@@ -1,0 +1,102 @@
+"""How the platform's keys are fetched and kept."""
+
+from __future__ import annotations
+
+import pytest
+from connector_world import KEY_URL
+from flask import redirect, request
+
+from hull_sdk.core.net import HostPatterns
+from hull_sdk.errors import NotificationError
+from hull_sdk.middleware import KeyRing
+from hull_sdk.middleware.keys import KEY_TTL_S, MAX_KEY_BYTES, STALE_PAUSE_S, STALE_TTL_S
+from hull_sdk.wire.signatures import public_pem
+
+TRUST = HostPatterns(["*.hullapp.test"])
+
+
+@pytest.fixture
+def keys(world):
+    """An empty key ring."""
+    return KeyRing(world.runtime)
+
+
+def fails():
+    """Answer that the key is not to be had."""
+    return "down", 503
+
+
+def test_the_signature_is_sent_along(world, keys):
+    """The key is asked for by POST, with the signature as the body."""
+    bodies = []
+    world.platform.key_answer = lambda: (bodies.append(request.get_data()), public_pem(world.platform.key))[1]
+    keys.key(KEY_URL, "the.signature", TRUST)
+    assert bodies == [b"the.signature"]
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_get_is_tried_where_post_is_unknown(world, keys, status):
+    """A server that knows no POST is asked by GET."""
+    world.platform.key_answer = lambda: (
+        ("", status) if request.method == "POST" else (public_pem(world.platform.key), 200)
+    )
+    keys.key(KEY_URL, "s", TRUST)
+    assert [line.split()[0] for line in world.platform.requests] == ["POST", "GET"]
+
+
+def test_a_key_is_fetched_again_after_an_hour(world, keys):
+    """A key is believed for an hour, then fetched again."""
+    keys.key(KEY_URL, "s", TRUST)
+    world.runtime.tasks.sleep(KEY_TTL_S - 1)
+    keys.key(KEY_URL, "s", TRUST)
+    assert len(world.platform.requests) == 1
+    world.runtime.tasks.sleep(2)
+    keys.key(KEY_URL, "s", TRUST)
+    assert len(world.platform.requests) == 2
+
+
+def test_an_old_key_bridges_a_failure(world, keys):
+    """When the address fails, the old key is used on, and the address is left alone for a minute."""
+    first = keys.key(KEY_URL, "s", TRUST)
+    world.platform.key_answer = fails
+    world.runtime.tasks.sleep(KEY_TTL_S + 1)
+    assert keys.key(KEY_URL, "s", TRUST) is first
+    assert keys.key(KEY_URL, "s", TRUST) is first
+    assert len(world.platform.requests) == 2
+    world.runtime.tasks.sleep(STALE_PAUSE_S + 1)
+    keys.key(KEY_URL, "s", TRUST)
+    assert len(world.platform.requests) == 3
+    world.runtime.tasks.sleep(STALE_TTL_S)
+    with pytest.raises(NotificationError, match="answered 503"):
+        keys.key(KEY_URL, "s", TRUST)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (fails, "answered 503"),
+        (lambda: redirect("https://evil.example/key"), "answered 302"),
+        (lambda: "no key at all", "PEM"),
+        (lambda: ("x" * (MAX_KEY_BYTES + 1), 200), "signing key"),
+    ],
+    ids=["error", "redirect", "text", "large"],
+)
+def test_what_is_no_key_is_refused(world, keys, answer, reason):
+    """Errors, redirects and other texts give INVALID_SIGNATURE, and no redirect is followed."""
+    world.platform.key_answer = answer
+    with pytest.raises(NotificationError, match=reason) as caught:
+        keys.key(KEY_URL, "s", TRUST)
+    assert (caught.value.code, caught.value.status) == ("INVALID_SIGNATURE", 401)
+    assert set(world.asked()) == {"acme.hullapp.test"}
+
+
+def test_an_unreachable_address_is_refused(world, keys):
+    """An allowed host that nobody answers at gives INVALID_SIGNATURE."""
+    with pytest.raises(NotificationError, match="could not be fetched"):
+        keys.key("https://other.hullapp.test/key", "s", TRUST)
+
+
+def test_loopback_may_do_without_https(world, keys):
+    """On this machine a key may be fetched over http."""
+    world.net.mount("localhost:3000", world.platform.app)
+    keys.key("http://localhost:3000/api/v1/notification_keys/k1", "s", HostPatterns(["localhost"]))
