@@ -134,17 +134,24 @@ def apply_operation(current: Any, operation: Operation, kind: AttributeType) -> 
         kind: The attribute's type.
 
     Returns:
-        The new value; ``None`` clears the attribute. Counting on an attribute that is no number leaves it
-        as it is.
+        The new value; ``None`` clears the attribute. Counting on an attribute that is no number, or beyond
+        the range of numbers, leaves it as it is.
     """
     if operation.name in {"inc", "dec"}:
         if kind != "number":
             return current
-        step = operation.value if operation.name == "inc" else -operation.value
-        return (0 if current is None else current) + step
+        return _counted(current, operation.value if operation.name == "inc" else -operation.value)
     if operation.name == "setIfNull" and current is not None:
         return current
     return cast(kind, operation.value)
+
+
+def _counted(current: Any, step: float) -> Any:
+    try:
+        total = (0 if current is None else current) + step
+        return total if math.isfinite(total) else current
+    except OverflowError:  # whole numbers have no limit, broken ones do
+        return current
 
 
 def _to_string(value: Any) -> str | None:
@@ -154,7 +161,7 @@ def _to_string(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):
         return str(int(value)) if value.is_integer() else repr(value)
     return None
 

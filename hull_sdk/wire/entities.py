@@ -5,6 +5,7 @@ Rules: sections "Claims" and "Reports" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -104,9 +105,9 @@ def claims_of(kind: EntityKind, value: Any) -> Claims:
         item = value.get(name)
         if item is None:
             continue
-        if isinstance(item, bool) or not isinstance(item, str | int | float):
+        text = _identifier(item)
+        if text is None:
             raise InvalidArgumentError(f"the {kind} claim {name} is {item!r}; an identifier is text or a number")
-        text = str(item).strip()
         if text:
             claims[name] = text
     if not claims:
@@ -114,6 +115,15 @@ def claims_of(kind: EntityKind, value: Any) -> Claims:
             f"no {kind} identifier in {sorted(map(str, value))!r}; pass at least one of {', '.join(names)} with a value"
         )
     return claims
+
+
+def _identifier(value: Any) -> str | None:
+    if isinstance(value, float):
+        # 42.0 and 42 are the same number, and so the same identifier.
+        return (str(int(value)) if value.is_integer() else repr(value)) if math.isfinite(value) else None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value).strip()
 
 
 def report_key(kind: EntityKind, attribute: str) -> str:

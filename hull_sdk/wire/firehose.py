@@ -175,5 +175,5 @@ def parse_rejections(body: Any) -> list[Rejection]:
     return [
         Rejection(entry["index"], entry.get("message_id"), str(entry.get("code", "")), str(entry.get("reason", "")))
         for entry in (entries if isinstance(entries, list) else [])
-        if isinstance(entry, Mapping) and isinstance(entry.get("index"), int)
+        if isinstance(entry, Mapping) and isinstance(entry.get("index"), int) and not isinstance(entry["index"], bool)
     ]

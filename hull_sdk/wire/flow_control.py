@@ -5,7 +5,7 @@ Rules: section "Flow control" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_NEXT",
     "DEFAULT_RETRY",
     "DEFAULT_UNSUPPORTED",
+    "MAX_PAUSE_S",
     "MAX_SIZE",
     "RESULT_STATUSES",
     "Answer",
@@ -29,6 +30,9 @@ FlowType = Literal["next", "retry"]
 
 #: Largest number of messages in one notification, whatever a connector asks for.
 MAX_SIZE: Final = 1000
+
+#: Longest pause in seconds, whatever a connector asks for: a year.
+MAX_PAUSE_S: Final = 366 * 86_400.0
 
 #: What a handler may say of one message.
 RESULT_STATUSES: Final = ("ok", "skip", "retry", "error")
@@ -66,7 +70,7 @@ class FlowControl:
         if not isinstance(value, Mapping):
             raise InvalidArgumentError(f"flow control is {value!r}; it must be an object with a type")
         kind = value.get("type")
-        if kind not in {"next", "retry"}:
+        if kind != "next" and kind != "retry":  # noqa: PLR1714 - the value may be unhashable
             raise InvalidArgumentError(f"flow control type is {kind!r}; it must be 'next' or 'retry'")
         moment = value.get("at")
         if moment is not None:
@@ -97,14 +101,14 @@ class FlowControl:
         return {key: value for key, value in wire.items() if value is not None}
 
     def delay_s(self, now: float) -> float:
-        """Return the pause in seconds, never negative.
+        """Return the pause in seconds, never negative and at most :data:`MAX_PAUSE_S`.
 
         Args:
             now: Unix seconds.
         """
-        if self.in_ms is not None:
-            return max(0.0, self.in_ms / 1000)
-        return 0.0 if self.at is None else max(0.0, self.at - now)
+        until = now if self.at is None else self.at
+        wanted = until - now if self.in_ms is None else self.in_ms / 1000
+        return min(MAX_PAUSE_S, max(0.0, wanted))
 
     def with_size(self, size: int) -> FlowControl:
         """Return a copy that asks for another size."""
@@ -197,7 +201,7 @@ def _list(value: Any) -> list[Any]:
 def _number(name: str, value: Any) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
         raise InvalidArgumentError(f"flow control {name} is {value!r}; it must be a number of at least 0")
     return value
 

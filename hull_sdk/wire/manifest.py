@@ -28,6 +28,16 @@ __all__ = [
 SMART_TAGS: Final = frozenset({"smart-notifier", "kraken"})
 
 
+class _Channel(fields.Raw):
+    """A channel's name, or an object that holds it under ``channel``."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        name = value.get("channel") if isinstance(value, Mapping) else value
+        if not isinstance(name, str) or not name:
+            raise ValidationError('must be a channel\'s name or an object such as {"channel": "user:update"}')
+        return super()._deserialize(value, *args, **kwargs)
+
+
 class _Setting(Schema):
     class Meta:
         unknown = INCLUDE
@@ -42,7 +52,7 @@ class _Subscription(Schema):
         unknown = INCLUDE
 
     url = fields.String(required=True, validate=validate.Length(min=1))
-    channels = fields.List(fields.Raw())
+    channels = fields.List(_Channel())
 
 
 class _Schedule(Schema):
@@ -130,7 +140,7 @@ def subscriptions(manifest: Mapping[str, Any]) -> list[Subscription]:
         channels = entry.get("channels")
         names = None
         if channels is not None:
-            names = frozenset(str(c.get("channel")) if isinstance(c, Mapping) else str(c) for c in channels)
+            names = frozenset(c["channel"] if isinstance(c, Mapping) else c for c in channels)
         found.append(Subscription(entry["url"], names))
     return found
 

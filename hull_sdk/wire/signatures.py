@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
 
@@ -69,10 +70,10 @@ def load_public_key(pem: bytes) -> RSAPublicKey:
     """
     try:
         key = serialization.load_pem_public_key(pem)
-    except ValueError as err:
-        raise NotificationError("INVALID_SIGNATURE", "the signing key's address did not return a PEM key") from err
+    except (ValueError, UnsupportedAlgorithm) as err:
+        raise _invalid("the signing key's address did not return a PEM key") from err
     if not isinstance(key, RSAPublicKey):
-        raise NotificationError("INVALID_SIGNATURE", f"the signing key is no RSA key but {type(key).__name__}")
+        raise _invalid(f"the signing key is no RSA key but {type(key).__name__}")
     return key
 
 

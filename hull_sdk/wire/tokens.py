@@ -41,6 +41,8 @@ CLAIM_CREATE: Final = "io.hull.create"
 CLAIM_ACTIVE: Final = "io.hull.active"
 
 _TOKEN_PARTS: Final = 3
+#: No time that a token names is beyond this, in Unix seconds; larger integers would not fit a float.
+_MAX_TIME: Final = 1e15
 
 
 def _b64(data: bytes) -> bytes:
@@ -160,7 +162,7 @@ def _check_times(claims: Mapping[str, Any], now: float) -> None:
         value = claims.get(name)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _MAX_TIME:
             raise CredentialsError(f"the token's {name} is {value!r}; it must be Unix seconds")
         skew = sign * (float(value) - now)
         if skew > LEEWAY_S:
