@@ -42,31 +42,46 @@ def client(make_client: Callable[..., Client]) -> Client:
     return make_client()
 
 
+class RealClients:
+    """Makes clients with threads and sockets, and closes them."""
+
+    def __init__(self) -> None:
+        self.made: list[Client] = []
+
+    def __call__(self, host: str, **options: Any) -> Client:
+        """Return a client of the organization that the host serves."""
+        self.made.append(Client(**{"id": ID, "secret": SECRET, "organization": host, **options}))
+        return self.made[-1]
+
+    def close(self) -> None:
+        """Close what was made."""
+        for client in self.made:
+            client.close(timeout_s=5)
+        self.made.clear()
+
+
 @pytest.fixture
-def http_sink() -> Iterator[tuple[Sink, str]]:
+def real_client() -> Iterator[RealClients]:
+    """Make clients with threads and sockets; they are closed after the test, before their server is."""
+    clients = RealClients()
+    yield clients
+    clients.close()
+
+
+@pytest.fixture
+def http_sink(real_client: RealClients) -> Iterator[tuple[Sink, str]]:
     """A firehose on a real port, with its host."""
     sink = Sink()
     with served(sink) as host:
         yield sink, host
+        real_client.close()
 
 
 @pytest.fixture
-def hanging_sink() -> Iterator[tuple[HangingSink, str]]:
+def hanging_sink(real_client: RealClients) -> Iterator[tuple[HangingSink, str]]:
     """A firehose on a real port that does not answer, with its host."""
     sink = HangingSink()
     with served(sink) as host:
         yield sink, host
-
-
-@pytest.fixture
-def real_client() -> Iterator[Callable[..., Client]]:
-    """Make clients with threads and sockets; they are closed after the test."""
-    made: list[Client] = []
-
-    def make(host: str, **options: Any) -> Client:
-        made.append(Client(**{"id": ID, "secret": SECRET, "organization": host, **options}))
-        return made[-1]
-
-    yield make
-    for client in made:
-        client.close(timeout_s=5)
+        sink.released.set()
+        real_client.close()

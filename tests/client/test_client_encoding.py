@@ -36,7 +36,7 @@ def test_dates_become_iso_text():
     """Aware and naive datetimes and dates are written in UTC, anywhere in the body."""
     value = {
         "at": datetime(2024, 1, 5, 12, 0, tzinfo=timezone(timedelta(hours=2))),
-        "naive": datetime(2024, 1, 5, 10, 0, 0, 250_000),
+        "naive": datetime(2024, 1, 5, 10, 0, 0, 250_000, UTC).replace(tzinfo=None),
         "day": date(2024, 1, 5),
         "deep": [{"at": datetime(2024, 1, 5, tzinfo=UTC)}],
     }

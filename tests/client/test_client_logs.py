@@ -37,7 +37,7 @@ def test_the_context_says_who_and_for_whom(make_client, caplog):
     """Connector, request, subject and every claim stand beside the line."""
     caplog.set_level(logging.INFO)
     client = make_client(connector_name="crm", request_id="r-1")
-    client.as_user({"email": "ann@acme.test", "external_id": 7}).account({"domain": "acme.test"}).logger.info("x")  # noqa: PLE1205 - not a logger of the standard library
+    client.as_user({"email": "ann@acme.test", "external_id": 7}).account({"domain": "acme.test"}).logger.info("x")
     assert fields_of(caplog.records[-1]) == {
         "context": {
             "organization": HOST,
