@@ -6,7 +6,6 @@ the values, the new types and what was refused.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
@@ -153,18 +152,13 @@ def _plan_one(
 
 
 def _apply(plan: WritePlan, name: str, old: Any, operation: Operation, kind: AttributeType) -> Any:
+    value = apply_operation(old, operation, kind)
     if operation.name in {"inc", "dec"}:
         if kind != "number":
             plan.errors.append(f"{name!r} is a {kind}; {operation.name} needs a number and leaves it as it is")
-        try:
-            value = apply_operation(old, operation, kind)
-        except OverflowError:
-            value = math.inf
-        if isinstance(value, float) and not math.isfinite(value):
-            plan.errors.append(f"{name!r} would leave the range of numbers; it stays {old!r}")
-            return old
+        elif operation.value and same_value(old, value):
+            plan.errors.append(f"{name!r} is at the end of the range of numbers; it stays {old!r:.50}")
         return value
-    value = apply_operation(old, operation, kind)
     if value is None and operation.value is not None and cast(kind, operation.value) is None:
         plan.notes.append(f"{name!r} is a {kind}; {operation.value!r} cannot become one and clears it")
     return value

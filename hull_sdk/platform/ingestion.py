@@ -177,8 +177,7 @@ def _write_handle(unit: Unit, entity: Entity, operation: Operation) -> Entity:
         return entity
     for absorbed_id in plan.merges:
         entity = absorb(unit, entity, absorbed_id)
-    former = tuple(each for each in entity.former_handles if each != plan.handle)
-    return unit.table(entity.kind).put(replace(entity, handle=plan.handle, former_handles=former))
+    return unit.table(entity.kind).put(replace(entity, handle=plan.handle))
 
 
 def _handle_problem(unit: Unit, entity: Entity, operation: Operation, handle: str | None) -> str | None:

@@ -94,12 +94,11 @@ def link(unit: Unit, user_id: str, account_id: str) -> None:
 
 
 def _merged(recipient: Entity, absorbed: Entity) -> Entity:
-    handle = absorbed.handle if recipient.handle is None else recipient.handle
     handles = dict.fromkeys([*recipient.former_handles, absorbed.handle, *absorbed.former_handles])
     return replace(
         recipient,
-        handle=handle,
-        former_handles=tuple(each for each in handles if each is not None and each != handle),
+        handle=absorbed.handle if recipient.handle is None else recipient.handle,
+        former_handles=tuple(each for each in handles if each is not None),
         anonymous_ids=(*recipient.anonymous_ids, *absorbed.anonymous_ids),
         attributes={**absorbed.attributes, **recipient.attributes},
         account_id=absorbed.account_id if recipient.account_id is None else recipient.account_id,

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from hull_sdk.core import logs
 from hull_sdk.core.clock import Clock
 from hull_sdk.core.ids import Ids
 from hull_sdk.core.runtime import Runtime
@@ -174,7 +175,7 @@ class Organization:
                 settlement = self._settle(unit)
             except Exception as err:  # noqa: BLE001 - whatever it was, it ends in a recorded state
                 self._rollback()
-                _log.exception("incoming.failed", extra={"hull": {"message_id": message.message_id}})
+                logs.emit(_log, logging.ERROR, "incoming.failed", {"message_id": message.message_id}, exc_info=err)
                 outcome, settlement = Outcome("failed", f"internal error: {type(err).__name__}: {err}"), Settlement()
                 unit = self._unit(now, connector_id)
             record = self._record(message, outcome, unit, connector_id)
@@ -437,8 +438,7 @@ class Organization:
             listener(action, segment)
 
     def _full_wire(self, segment: Segment) -> dict[str, Any]:
-        members = sum(segment.id in entity.segment_ids for entity in self._store.table(segment.kind))
-        return segment.to_full_wire(members)
+        return segment.to_full_wire(self._store.table(segment.kind).count("segment_id", segment.id))
 
     # Reading and settings
 

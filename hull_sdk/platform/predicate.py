@@ -51,11 +51,10 @@ def _node(node: Any, kind: EntityKind) -> _Clause:
 
 
 def _group(node: Mapping[str, Any], kind: EntityKind) -> _Clause:
-    joins = {"all": "and", "any": "or"}
-    join = joins.get(node.get("type", "all"))
-    children = node["predicates"]
-    if join is None:
-        raise _bad("the type of a predicate group", node["type"], "'all' or 'any'")
+    found, children = node.get("type", "all"), node["predicates"]
+    if found not in ("all", "any"):
+        raise _bad("the type of a predicate group", found, "'all' or 'any'")
+    join = "and" if found == "all" else "or"
     if not isinstance(children, list):
         raise _bad("the predicates of a group", children, "a list")
     return {join: {"filters": [_node(child, kind) for child in children]}} if children else {"match_all": {}}
@@ -82,7 +81,7 @@ def _attribute_field(found: Mapping[str, Any], kind: EntityKind) -> str:
     entity, key = found.get("entity", kind), found["key"]
     if key.startswith("account."):
         entity, key = "account", key.removeprefix("account.")
-    if entity not in {"user", "account"}:
+    if entity not in ("user", "account"):
         raise _bad(f"the entity of {key!r}", entity, "'user' or 'account'")
     if entity == "user" and kind == "account":
         raise InvalidArgumentError(
@@ -99,7 +98,7 @@ def _event_leaf(node: Mapping[str, Any], kind: EntityKind) -> _Clause:
         raise InvalidArgumentError(f"the event {event!r} cannot be asked of accounts; accounts have no events")
     if not isinstance(event, str) or not event:
         raise _bad("the event of a predicate", event, "a name")
-    if operator not in {"performed", "not_performed"}:
+    if operator not in ("performed", "not_performed"):
         raise _bad(f"the operator on the event {event!r}", operator, "'performed' or 'not_performed'")
     filters: list[_Clause] = [{"term": {"event": event}}]
     if node.get("within") is not None:

@@ -32,7 +32,7 @@ class Entity:
         sequence: Order of creation; the smaller of two is the older one.
         external_id: The id that the company's own systems use; an entity without one is mergeable.
         handle: E-mail of a user, domain of an account.
-        former_handles: Handles of entities merged into this one; they still resolve to it.
+        former_handles: Handles of entities merged into this one; they resolve to it for good.
         anonymous_ids: In the order in which they arrived.
         attributes: Values by attribute name, without nulls.
         first_seen_at: Unix seconds of the earliest tracked event.
@@ -137,6 +137,10 @@ class Table(Generic[_R]):
             return self._rows[row_id]
         return None
 
+    def count(self, index: str, value: str) -> int:
+        """Return how many rows are under a value of an index."""
+        return len(self._index.get((index, value), ()))
+
     def put(self, row: _R) -> _R:
         """Insert or replace a row and return it.
 
@@ -234,3 +238,5 @@ def _entity_keys(entity: Entity) -> Iterator[_Key]:
         yield "anonymous_id", anonymous_id
     if entity.account_id is not None:
         yield "account_id", entity.account_id
+    for segment_id in entity.segment_ids:
+        yield "segment_id", segment_id
