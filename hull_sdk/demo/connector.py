@@ -6,13 +6,14 @@ changes each of them carries, do not show in the result.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from flask import Flask
 
 from hull_sdk import Connector, Context
 from hull_sdk.handlers import smart_notifier_handler
+from hull_sdk.infra import Instrumentation
 from hull_sdk.types import AccountMessage, AccountReport, UserMessage, UserReport
 
 __all__ = ["ATTRIBUTES", "MANIFEST", "create_app", "lead_score", "rate_company"]
@@ -49,15 +50,19 @@ def create_app(host_secret: str, allowed_organizations: Sequence[str]) -> Flask:
     Args:
         host_secret: Any long random text.
         allowed_organizations: Hosts it may be told to talk to, for example ``["127.0.0.1"]``.
+
+    Returns:
+        The application. It reports to nobody, whatever the environment configures.
     """
     app = Flask(__name__)
-    handlers = {"user:update": score_people, "account:update": rate_companies}
+    handlers: dict[str, Callable[..., Any]] = {"user:update": score_people, "account:update": rate_companies}
     app.register_blueprint(smart_notifier_handler(handlers), url_prefix="/smart-notifier")
     connector = Connector(
         host_secret=host_secret,
         manifest=MANIFEST,
         connector_name="lead-scoring",
         allowed_organizations=allowed_organizations,
+        instrumentation=Instrumentation(),
     )
     return connector.setup_app(app)
 

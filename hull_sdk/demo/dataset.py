@@ -1,8 +1,9 @@
 """The bundled data set: ten weeks of a small business that sells dashboards, as calls of the client.
 
 ``data/messages.jsonl`` holds one call a line, in the order of their sending: whose (``as_user``, ``as_account``, with
-``account`` when the user stands for a company), and what (``traits``, ``track``, ``alias`` or ``unalias``).
-``data/organization.json`` holds the organization's settings and segments. All names and addresses are made up.
+``account`` when it is about the user's company, ``{}`` for the one already known), and what (``traits``, ``track``,
+``alias`` or ``unalias``). ``data/organization.json`` holds the organization's settings and segments. All names and
+addresses are made up.
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ def send(client: Client, message: Message) -> Future[Any]:
     if "as_account" in message:
         subject: Any = client.as_account(message["as_account"])
     else:
-        subject = client.as_user(message["as_user"], create=message.get("create", True))
+        subject = client.as_user(message.get("as_user", {}), create=message.get("create", True))
     if "account" in message:
-        subject = subject.account(message["account"])
+        subject = subject.account(message["account"] or None)
     return _call(subject, message)()
 
 
@@ -77,7 +78,7 @@ def _call(subject: Any, message: Message) -> Callable[[], Future[Any]]:
         return partial(subject.track, message["track"], message.get("properties", {}), message.get("context", {}))
     if "alias" in message:
         return partial(subject.alias, message["alias"])
-    return partial(subject.unalias, message["unalias"])
+    return partial(subject.unalias, message.get("unalias", {}))
 
 
 def changed(messages: Sequence[Message], change: str) -> list[Message]:
@@ -114,4 +115,4 @@ def changed(messages: Sequence[Message], change: str) -> list[Message]:
 
 
 def _read(name: str) -> str:
-    return files(__package__).joinpath("data", name).read_text(encoding="utf-8")
+    return files("hull_sdk.demo").joinpath("data", name).read_text(encoding="utf-8")

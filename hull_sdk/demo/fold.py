@@ -68,7 +68,7 @@ def fold(messages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             returns them.
 
     Returns:
-        ``messages`` (``applied``, ``ignored``, ``failed``), ``users``, ``accounts``, ``merges``, ``events``,
+        ``messages`` (``applied``, of them ``merged``, ``ignored``, ``failed``), ``users``, ``accounts``, ``events``,
         ``segments`` (``entered`` and ``left`` by name), ``written`` (what the connector has to have written in
         the end, by person and by company) and ``dead_letters``.
     """
@@ -83,7 +83,7 @@ class _World:
         self.entities: dict[str, list[_Entity]] = {"user": [], "account": []}
         self.types: dict[tuple[str, str], str] = {}
         self.messages: Counter[str] = Counter()
-        self.merges: Counter[str] = Counter()
+        self.merged = False
         self.entered: Counter[str] = Counter()
         self.left: Counter[str] = Counter()
         self.unnamed_events = 0
@@ -98,6 +98,8 @@ class _World:
             self.messages["ignored"] += 1
         else:
             self.messages["applied"] += 1
+            self.messages["merged"] += self.merged
+        self.merged = False
         self._decide_segments()
 
     def _apply(self, message: Mapping[str, Any]) -> None:
@@ -164,7 +166,7 @@ class _World:
             entity.anonymous_ids.append(anonymous_id)
 
     def _merge(self, recipient: _Entity, absorbed: _Entity) -> None:
-        self.merges[recipient.kind] += 1
+        self.merged = True
         self.entities[recipient.kind].remove(absorbed)
         for name, value in absorbed.attributes.items():
             if recipient.attributes.get(name) is None:
@@ -246,10 +248,9 @@ class _World:
     def figures(self) -> dict[str, Any]:
         users, accounts = self.entities["user"], self.entities["account"]
         return {
-            "messages": {"applied": self.messages["applied"], "ignored": self.messages["ignored"], "failed": 0},
+            "messages": {name: self.messages[name] for name in ("applied", "merged", "ignored", "failed")},
             "users": len(users),
             "accounts": len(accounts),
-            "merges": {"users": self.merges["user"], "accounts": self.merges["account"]},
             "events": sum(len(user.events) for user in users),
             "segments": {
                 name: {"entered": self.entered[name], "left": self.left[name]}

@@ -122,16 +122,17 @@ class Report:
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
         figures = self.figures
-        messages, merges, written = figures["messages"], figures["merges"], figures["written"]
+        messages, written = figures["messages"], figures["written"]
         yield "Messages in", str(self.sent)
         yield "  applied", str(messages["applied"])
+        yield "  of them, merging people or companies", str(messages["merged"])
         yield "  ignored, with a reason in the logs", str(messages["ignored"])
-        yield "Users after merging", str(figures["users"]), f"{merges['users']} merged away"
-        yield "Accounts after merging", str(figures["accounts"]), f"{merges['accounts']} merged away"
+        yield "Users after merging", str(figures["users"])
+        yield "Accounts after merging", str(figures["accounts"])
         yield "Events", str(figures["events"])
         yield "Segments", "entered", "left"
         for name, counts in figures["segments"].items():
-            yield f"  {name}", str(counts["entered"]), str(counts["left"])
+            yield f"  {name}", str(counts["entered"]), f"{counts['left']:>4}"
         yield "Notifications delivered", str(sum(self.notifications.values()))
         for channel, count in self.notifications.items():
             yield f"  {channel}", str(count)
