@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from flask import Blueprint
+from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 
 from hull_sdk.core.ids import SystemIds
@@ -27,8 +28,14 @@ def endpoint(kind: str, view: Callable[[], ResponseReturnValue], methods: list[s
         methods: HTTP methods, for example ``["POST"]``.
     """
     blueprint = Blueprint(f"{kind}_{SystemIds().object_id()}", __name__)
-    blueprint.add_url_rule("/", "handle", view, methods=methods, strict_slashes=False)
+    blueprint.record(lambda state: _add_rules(state, view, methods))
     return blueprint
+
+
+def _add_rules(state: BlueprintSetupState, view: Callable[[], ResponseReturnValue], methods: list[str]) -> None:
+    # Two rules instead of a redirect, which a POST does not survive.
+    for rule in ("/", "") if state.url_prefix else ("/",):
+        state.add_url_rule(rule, "handle", view, methods=methods)
 
 
 def call(function: Callable[..., Any], *args: Any) -> Any:

@@ -25,6 +25,8 @@ __all__ = ["for_each"]
 
 #: Share of the deadline that is kept for waiting until everything is accepted.
 SETTLE_SHARE: Final = 0.1
+#: Share of the deadline that is kept for answering.
+ANSWER_SHARE: Final = 0.02
 
 #: Results that what the platform says of the message's writes may change.
 _DONE: Final = frozenset({"ok", "skip"})
@@ -115,7 +117,8 @@ def _lanes(messages: Sequence[Message], key: Callable[[Any], Hashable]) -> list[
 
 def _entity_of(message: Message) -> Hashable:
     entity = message.get("user") or message.get("account") or {}
-    return entity.get("id") or message["message_id"]
+    entity_id: Hashable = entity.get("id")
+    return message["message_id"] if entity_id is None else entity_id
 
 
 def _work(ctx: Context, function: Callable[[Any], Any], source: _Shared, handled: dict[int, _Handled]) -> None:
@@ -155,9 +158,11 @@ def _failed(ctx: Context, message_id: str, err: Exception) -> MessageResult:
 
 
 def _settled(ctx: Context, handled: list[_Handled]) -> list[MessageResult]:
-    # Late results are waited for as long as punctual ones, so that a finished answer can be stored.
+    # In time the wait ends before the deadline, so that what is done counts. A late one has nothing to lose any more:
+    # its answer is stored for the next delivery.
     clock = ctx.runtime.clock
-    until = clock.monotonic() + ctx.timeout_s
+    remaining = ctx.remaining_s()
+    until = clock.monotonic() + (ctx.timeout_s if remaining <= 0.0 else remaining - ctx.timeout_s * ANSWER_SHARE)
     return [_settle(ctx, one, max(0.0, until - clock.monotonic())) for one in handled]
 
 

@@ -1,0 +1,111 @@
+"""Endpoints for schedules, buttons and webhooks."""
+
+from __future__ import annotations
+
+import pytest
+from connector_world import SECRET, query
+from flask import Response
+
+from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.handlers import action_handler
+
+URL = f"/b0?{query()}"
+
+
+def post(world, function, url=URL, **request):
+    """POST to an action and return the response."""
+    return world.app(action_handler(function)).test_client().post(url, **request)
+
+
+@pytest.mark.parametrize(
+    ("returned", "text", "mimetype"),
+    [
+        ("3 contacts", "3 contacts", "text/plain"),
+        (None, "ok", "text/plain"),
+        (17, "ok", "text/plain"),
+        ({"n": 3}, '{"n":3}\n', "application/json"),
+        ([1, 2], "[1,2]\n", "application/json"),
+        (Response("made", 201, mimetype="text/html"), "made", "text/html"),
+    ],
+)
+def test_the_result_is_the_answer(world, returned, text, mimetype):
+    """Text is answered as it is, dicts and lists as JSON, everything else as ok."""
+    response = post(world, lambda _ctx, _request: returned)
+    assert (response.text, response.mimetype) == (text, mimetype)
+
+
+def test_the_function_gets_body_and_query(world):
+    """Body and query come beside the context."""
+    seen = []
+    post(world, lambda _ctx, parts: seen.append(parts), f"/b0?{query(page='2')}", json={"a": 1})
+    post(world, lambda _ctx, parts: seen.append(parts), data={"a": "1"})
+    post(world, lambda _ctx, parts: seen.append(parts))
+    assert [parts["body"] for parts in seen] == [{"a": 1}, {"a": "1"}, {}]
+    assert seen[0]["query"]["page"] == "2"
+
+
+def test_an_async_function_is_run(world):
+    """An async def function is run to its end."""
+
+    async def work(ctx, _parts):
+        return ctx.ship["name"]
+
+    assert post(world, work).text == "Shop"
+
+
+def test_without_credentials_the_answer_is_403(world):
+    """Without credentials the function is not called, and the text names the ways to pass them."""
+    response = post(world, lambda _ctx, _parts: pytest.fail("called"), "/b0")
+    assert response.status_code == 403
+    for name in ("token", "hullToken", "id", "ship", "organization", "secret"):
+        assert name in response.text
+
+
+def test_only_post_is_answered(world):
+    """Other methods are not allowed, with and without a slash at the end."""
+    client = world.app(action_handler(print)).test_client()
+    assert [client.get(path).status_code for path in ("/b0", "/b0/")] == [405, 405]
+
+
+def test_what_was_sent_is_accepted_before_the_answer(world):
+    """A firehose that is down turns success into 503 transient-error."""
+
+    def write(ctx, _parts):
+        ctx.client.as_user({"email": "ann@acme.example"}).traits({"a": 1})
+        return "written"
+
+    assert post(world, write).text == "written"
+    assert len(world.platform.messages) == 1
+    world.platform.firehose_answer = lambda _batch: ("down", 500)
+    response = post(world, write)
+    assert (response.status_code, response.text) == (503, "transient-error")
+
+
+def test_a_late_action_is_503(world):
+    """A function past the deadline is answered 503 and still does its work."""
+    done = []
+
+    def slow(ctx, _parts):
+        ctx.runtime.tasks.sleep(30)
+        done.append(True)
+
+    response = post(world, slow)
+    assert (response.status_code, response.text) == (503, "transient-error")
+    assert done == [True]
+
+
+def test_an_error_shows_no_secret(world):
+    """An error's answer is the short text of the table."""
+
+    def fail(ctx, _parts):
+        raise RuntimeError(f"failed with {ctx.config.secret}")
+
+    response = post(world, fail)
+    assert (response.status_code, response.text) == (500, "unhandled-error")
+    assert SECRET not in response.text
+
+
+def test_an_action_is_a_function():
+    """Anything else is an error when the handler is made."""
+    with pytest.raises(InvalidArgumentError, match="action_handler is 'sync'"):
+        action_handler("sync")
