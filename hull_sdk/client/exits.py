@@ -23,6 +23,11 @@ class ForkAware(Protocol):
 class OpenSender(ForkAware, Protocol):
     """Something that has to be sent before the process ends."""
 
+    @property
+    def waiting(self) -> int:
+        """Messages that would be lost if the process ended now."""
+        ...
+
     def begin_exit(self) -> None:
         """Start sending at once, without waiting for anything."""
 
@@ -38,7 +43,8 @@ class OpenSender(ForkAware, Protocol):
 class Exits:
     """Flushes the open senders at the end of the process.
 
-    A sender joins when it is made; the process's end is watched from the first message on.
+    A sender joins when it is made; the process's end is watched from the first message on, until all that sent
+    something are closed.
     """
 
     def __init__(self) -> None:
@@ -58,14 +64,14 @@ class Exits:
         self._others.add(member)
 
     def leave(self, sender: OpenSender) -> None:
-        """Forget a sender that is closed and empty; with the last one, SIGTERM is given back."""
+        """Forget a sender that is closed and empty; when no other has messages, SIGTERM is given back."""
         self._senders.discard(sender)
-        if not self._senders and self.armed:
+        if self.armed and not any(other.waiting for other in list(self._senders)):
             self._hook.uninstall()
             self.armed = False
 
     def arm(self) -> None:
-        """Take part in the end of this process; called with every message until all is installed."""
+        """Take part in the end of this process; called after every message until all is installed."""
         self.armed = self._hook.install()
 
     def flush(self) -> None:

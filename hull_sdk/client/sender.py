@@ -79,15 +79,20 @@ class Sender:
             QueueFullError: The queue stayed full for ``block_s`` seconds; the message was not queued.
             SenderClosedError: The sender was closed.
         """
-        if not exits.armed and self._is_real():
-            exits.arm()
         lane = self._lanes[key % len(self._lanes)]
         due = self._enqueue(message, lane)
         if due is None:
             due = self._enqueue_when_there_is_room(message, lane)
         if due:
             lane.wake()
+        if not exits.armed and self._is_real():
+            exits.arm()
         exits.flush_late()
+
+    @property
+    def waiting(self) -> int:
+        """Messages that would be lost if the process ended now; none on a virtual clock."""
+        return self._backlog.messages if self._is_real() else 0
 
     def hurry(self) -> None:
         """Have everything that waits sent now, without waiting for it."""

@@ -133,7 +133,6 @@ def test_a_signal_inside_the_sender_s_own_lock_waits():
         "    def __enter__(self): lock.acquire(); os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.05)\n"
         "    def __exit__(self, *error): lock.release()\n"
         "lock, sender._backlog.lock = sender._backlog.lock, Slow()\n"
-        "sender._watch = type(sender)._watch.__get__(sender)\n"
         "original = sender._enqueue\n"
         "def enqueue(*args):\n"
         "    try: return original(*args)\n"
