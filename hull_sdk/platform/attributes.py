@@ -49,7 +49,7 @@ class AttributeSchema:
             InvalidArgumentError: The type is unknown, or the attribute has another one.
         """
         name = normalize_name(name)
-        wanted = next((each for each in _TYPES if each == kind), None)
+        wanted: AttributeType | None = next((each for each in _TYPES if each == kind), None)
         if wanted is None:
             raise InvalidArgumentError(f"unknown attribute type {kind!r} of {name!r}; use one of {', '.join(_TYPES)}")
         known = self._types.setdefault(name, wanted)

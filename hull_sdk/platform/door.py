@@ -16,23 +16,15 @@ from hull_sdk.platform.settings import OrganizationSettings
 from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, MAX_MESSAGE_BYTES
 from hull_sdk.wire.tokens import verify
 
-__all__ = ["ConnectorCredentials", "admit"]
+__all__ = ["ConnectorCredentials", "admit", "check_size"]
 
 
 class ConnectorCredentials(Protocol):
-    """What the door needs to know of a connector."""
+    """What the door needs to know of a connector: its id, its name, and the secret that signs its tokens."""
 
-    @property
-    def id(self) -> str:
-        """The connector's id."""
-
-    @property
-    def secret(self) -> str:
-        """The connector's secret, which signs its tokens."""
-
-    @property
-    def name(self) -> str:
-        """The connector's name."""
+    id: str
+    secret: str
+    name: str
 
 
 def admit(
@@ -54,11 +46,20 @@ def admit(
     """
     if not isinstance(message, Mapping):
         raise MessageError("INVALID_MESSAGE", f"the message is {message!r:.100}; it must be a JSON object")
-    _check_size(message)
+    check_size(message)
     return parse_message(message, _claims(message, connector, now), settings)
 
 
-def _check_size(message: Mapping[str, Any]) -> None:
+def check_size(message: Any) -> None:
+    """Check that a message can be kept and sent on.
+
+    Args:
+        message: Any value.
+
+    Raises:
+        MessageError: ``INVALID_MESSAGE`` when it is no JSON, ``TOO_LARGE`` when it has
+            more than ``MAX_MESSAGE_BYTES``.
+    """
     try:
         size = len(json.dumps(message))
     except (TypeError, ValueError, RecursionError) as err:

@@ -182,7 +182,7 @@ class _Resolver:
 
     def __init__(self, table: Table[Entity], claims: EntityClaims) -> None:
         self.claims = claims
-        self.kind = claims.kind
+        self.kind: EntityKind = claims.kind
         self.by_id = table.get(claims.id)
         self.by_external_id = _one(table, "external_id", claims.external_id)
         self.by_handle = [] if claims.handle is None else table.find("handle", claims.handle)

@@ -146,7 +146,7 @@ def parse_message(message: Any, claims: Mapping[str, Any], settings: Organizatio
 
 
 def _read_subject(claims: Mapping[str, Any], body: Mapping[str, Any], settings: OrganizationSettings) -> Subject:
-    given = {kind: claims.get(AS_CLAIMS[kind]) for kind in KINDS}
+    given: dict[EntityKind, Any] = {kind: claims.get(AS_CLAIMS[kind]) for kind in KINDS}
     kind = _subject_kind(claims, given)
     sub = claims.get("sub")
     if given[kind] is None and isinstance(sub, str) and sub:

@@ -17,7 +17,7 @@ from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import RLock
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.attributes import AttributeSchema
-from hull_sdk.platform.door import ConnectorCredentials, admit
+from hull_sdk.platform.door import ConnectorCredentials, admit, check_size
 from hull_sdk.platform.events import Source
 from hull_sdk.platform.identity import read_claims, resolve
 from hull_sdk.platform.ingestion import Outcome, apply_message
@@ -63,6 +63,8 @@ class Organization:
         settings: See :func:`hull_sdk.platform.settings.load_settings`.
 
     Example:
+        >>> from hull_sdk.core.runtime import Runtime
+        >>> from hull_sdk.platform.organization import Organization
         >>> runtime = Runtime.virtual()
         >>> organization = Organization("acme.hullapp.test", runtime=runtime, clock=runtime.clock)
         >>> claims = {"io.hull.asUser": {"email": "ann@acme.test"}}
@@ -152,6 +154,7 @@ class Organization:
             its record again.
         """
         try:
+            check_size(message)
             parsed = parse_message(message, claims, self.settings)
         except MessageError as err:
             return self._record_unreadable(message, err.code, err.reason, connector_id)

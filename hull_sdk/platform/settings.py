@@ -175,7 +175,7 @@ def load_settings(value: Mapping[str, Any] | OrganizationSettings | None) -> Org
     if not isinstance(value, Mapping):
         raise InvalidArgumentError(f"the organization's settings are {value!r}; they must be a JSON object")
     try:
-        loaded: dict[str, Any] = dict(_Settings().load(value))
+        loaded: Any = _Settings().load(value)
     except ValidationError as err:
         known = ", ".join(_Settings().fields)
         raise InvalidArgumentError(

@@ -3,9 +3,14 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ingestion_kit import CONNECTOR, Bench, claims_for, signed
 
+from hull_sdk.core import json as wire_json
+from hull_sdk.core.runtime import Runtime
 from hull_sdk.platform import ingestion
+from hull_sdk.platform.organization import Organization
 
 
 @pytest.fixture
@@ -359,3 +364,81 @@ def test_organizations_never_meet():
     one.traits({"email": "ann@acme.test"})
     assert two.users() == []
     assert two.organization.records == []
+
+
+KEYS = [
+    "type",
+    "body",
+    "event",
+    "properties",
+    "event_id",
+    "created_at",
+    "anonymous_id",
+    "email",
+    "plan",
+    "operation",
+    "value",
+    "url",
+    "ip",
+    "referrer",
+    "page",
+    "n_at",
+]
+JSON = st.recursive(
+    st.sampled_from([None, True, "", "traits", "track", "alias", "a", "\ud800", "http://[x", "2024-13-01", "inc"])
+    | st.integers()
+    | st.sampled_from([10**400, -(10**400), 1e308, 1e17])
+    | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+CLAIMED = st.dictionaries(st.sampled_from(["id", "email", "external_id", "anonymous_id", "domain"]), JSON, max_size=3)
+
+
+@settings(max_examples=500, derandomize=True, database=None, deadline=None)
+@given(
+    st.sampled_from(["traits", "track", "alias", "unalias"]),
+    JSON
+    | st.fixed_dictionaries(
+        {"event": st.just("x"), "anonymous_id": st.just("a")},
+        optional=dict.fromkeys([key for key in KEYS if key not in {"event", "anonymous_id"}], JSON),
+    ),
+    st.fixed_dictionaries(
+        {"io.hull.asUser": CLAIMED | st.just({"email": "a@b.test"})},
+        optional={"io.hull.asAccount": CLAIMED, "io.hull.subjectType": JSON, "sub": JSON},
+    ),
+)
+def test_any_message_ends_in_a_recorded_state(kind, body, claims):
+    """Whatever is sent ends in one of the four states without an internal error, and the state stays plain JSON."""
+    bench = Bench()
+    for _ in range(2):
+        record = bench.organization.ingest({"type": kind, "body": body}, claims, CONNECTOR.id)
+        assert record.state in {"applied", "merged", "ignored", "failed"}
+        assert record.reason is None or "internal error" not in record.reason
+    dump = bench.organization.state()
+    wire_json.dumps([dump["users"], dump["accounts"], dump["events"]])
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), {1, 2}])
+def test_what_is_no_json_is_refused(bench, value):
+    """A value that no body could carry on to a connector is refused, whichever way it comes in."""
+    record = bench.traits({"email": "ann@acme.test"}, {"plan": value})
+    assert record.reason.startswith("INVALID_MESSAGE")
+    assert bench.users() == []
+
+
+def test_threads_do_not_lose_a_count():
+    """Messages that come in on several threads are applied one after the other."""
+    runtime = Runtime.system()
+    organization = Organization("acme.hullapp.test", runtime=runtime, clock=runtime.clock)
+
+    def count(worker):
+        for number in range(50):
+            message = {"type": "traits", "body": {"n": {"operation": "inc"}}, "message_id": f"{worker}-{number}"}
+            organization.ingest(message, claims_for({"email": "ann@acme.test"}), None)
+
+    for future in [runtime.tasks.spawn(count, worker) for worker in range(6)]:
+        future.result(timeout=30)
+    (user,) = organization.entities("user")
+    assert user.attributes["n"] == 300
+    assert organization.record_counts["applied"] == 300
