@@ -102,3 +102,19 @@ def test_a_pool_needs_room_for_one():
     """A size below one is refused."""
     with pytest.raises(InvalidArgumentError, match="max_senders is 0; pass a whole number from 1"):
         SenderPool(None, max_senders=0)
+
+
+def test_a_sender_that_was_let_go_in_between_is_replaced(runtime, sink, monkeypatch):
+    """When another thread evicts a sender between finding and using it, the message goes through a new one."""
+    pool = SenderPool(runtime, max_senders=1)
+    user, found = tracker(pool, runtime, 1), pool.get
+
+    def get(wanted):
+        monkeypatch.setattr(pool, "get", found)
+        sender = found(wanted)
+        found(config(2))
+        return sender
+
+    monkeypatch.setattr(pool, "get", get)
+    user.traits({"n": 1})
+    assert pool.flush(5).sent == 1
