@@ -126,13 +126,7 @@ _COUNTS: Final = {
 
 
 def _counts(count: Any) -> dict[str, int]:
-    bounds = {
-        "gte": ("min_children", 0),
-        "gt": ("min_children", 1),
-        "lte": ("max_children", 0),
-        "lt": ("max_children", -1),
-    }
-    if not isinstance(count, Mapping) or not count.keys() <= {*bounds, "eq"}:
+    if not isinstance(count, Mapping) or not count.keys() <= {*_COUNTS, "eq"}:
         raise _bad("the count of an event", count, 'an object such as {"gte": 1} (gte, gt, lte, lt, eq)')
     found = {"min_children": 1}
     for name, number in count.items():
