@@ -109,11 +109,12 @@ def wheel(session: nox.Session) -> None:
     session.install("--quiet", str(built))
     session.run("python", "-m", "pip", "check", silent=True)
     session.chdir(folder)
-    answer = session.run("hull", "demo", "--json", silent=True, stderr=None)
+    answer = session.run("hull", "demo", "--json", silent=True, stderr=None, success_codes=[0, 1])
     figures = json.loads(str(answer))
     if figures.get("ok") is not True:
         session.error(f"the demo of the installed wheel does not agree with its own calculation: {answer}")
-    session.log(f"{built.name}: ok, {figures}")
+    counts = {name: value for name, value in figures.items() if isinstance(value, int | float)}
+    session.log(f"{built.name}: {counts}")
 
 
 def _check_contents(session: nox.Session, built: Path) -> None:
