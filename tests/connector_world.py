@@ -20,6 +20,7 @@ HOST = "acme.hullapp.test"
 FIREHOSE_HOST = "firehose.hullapp.test"
 KEY_URL = f"https://{HOST}/api/v1/notification_keys/k1"
 CONNECTOR_ID = "5a7962e2793d3e942a03b29a"
+OTHER_ID = "5a7962e2793d3e942a03b29b"
 SECRET = "c0nnector-s3cret"
 HOST_SECRET = "a long random text of the host"
 CREDENTIALS = {"id": CONNECTOR_ID, "organization": HOST, "secret": SECRET}
@@ -45,6 +46,7 @@ class StubPlatform:
         rules = {
             "/api/v1/notification_keys/<_id>": self._key,
             f"/api/v1/{CONNECTOR_ID}": self._connector,
+            f"/api/v1/{OTHER_ID}": lambda: jsonify({**self.connector, "id": OTHER_ID}),
             f"/api/v1/{CONNECTOR_ID}/status": self._status,
             "/api/v1/app": self._connector,
             "/api/v1/<name>": lambda name: jsonify(self.segments[name]),

@@ -65,7 +65,8 @@ def serve(app: Flask, *, host: str, port: int, clock: Clock, drain_s: float) -> 
     server: Any = waitress.server.create_server(
         app, host=host, port=port, threads=_THREADS, max_request_body_size=2 * MAX_NOTIFICATION_BYTES
     )
-    emit(_log, logging.INFO, "connector.server.listen", {"host": host, "port": server.effective_port})
+    address = {"host": host, "port": int(server.effective_port)}
+    emit(_log, logging.INFO, "connector.server.listen", address)
     with _sigterm(server.pull_trigger) as stopping:
         try:
             while not stopping:
@@ -74,7 +75,7 @@ def serve(app: Flask, *, host: str, port: int, clock: Clock, drain_s: float) -> 
             _drain(server, clock, drain_s)
             server.task_dispatcher.shutdown()
             server.close()
-    emit(_log, logging.INFO, "connector.server.stopped", {"port": server.effective_port})
+    emit(_log, logging.INFO, "connector.server.stopped", address)
     return stopping[0] if stopping else None
 
 

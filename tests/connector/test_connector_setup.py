@@ -1,0 +1,295 @@
+"""The connector's options, manifest, files and warnings."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from connector_world import HOST_SECRET, query
+from flask import Flask
+
+from hull_sdk import Connector
+from hull_sdk.connector.connector import worker_processes
+from hull_sdk.connector.server import port_of
+from hull_sdk.errors import InvalidArgumentError, MissingExtraError
+from hull_sdk.infra.queues import MemoryQueue
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"host_secret": ""}, "host_secret"),
+        ({"host_secret": ["good", ""]}, "host_secret"),
+        ({"timeout_s": 0}, "timeout_s is 0"),
+        ({"timeout_s": float("inf")}, "timeout_s"),
+        ({"timeout_s": "25"}, "timeout_s is '25'"),
+        ({"port": 70_000}, "port is 70000"),
+        ({"port": "http"}, "port is 'http'"),
+        ({"client_config": {"secret": "x"}}, "client_config holds secret"),
+        ({"allowed_organizations": "acme.hullapp.io"}, r"\['acme.hullapp.io'\]"),
+        ({"allowed_organizations": ["https://acme.hullapp.io"]}, "no host pattern"),
+    ],
+)
+def test_wrong_options_are_refused(options, named):
+    """An option that breaks a rule is an error when the connector is made, and names the value."""
+    with pytest.raises(InvalidArgumentError, match=named) as caught:
+        Connector(**options)
+    assert "good" not in str(caught.value)
+
+
+def test_the_constructor_does_no_work(monkeypatch):
+    """Nothing is read before setup_app: a missing manifest and a bad environment are found there."""
+    monkeypatch.setenv("HULL_ALLOWED_ORGANIZATIONS", "https://no.host")
+    connector = Connector(manifest="/nowhere/manifest.json")
+    with pytest.raises(InvalidArgumentError, match=r"/nowhere/manifest\.json"):
+        connector.setup_app(Flask("x"))
+    with pytest.raises(InvalidArgumentError, match="no host pattern"):
+        Connector().setup_app(Flask("x"))
+
+
+def test_a_shared_store_is_not_there_yet():
+    """redis_url is refused with what to do, instead of being ignored."""
+    with pytest.raises((InvalidArgumentError, MissingExtraError), match="redis_url"):
+        Connector(redis_url="redis://localhost").setup_app(Flask("x"))
+
+
+def test_the_host_secret_may_come_from_the_environment(monkeypatch):
+    """HULL_HOST_SECRET is read when there is no option."""
+    monkeypatch.setenv("HULL_HOST_SECRET", HOST_SECRET)
+    app = Connector().setup_app(Flask("x"))
+    assert "no host secret" not in repr(app.extensions["hull"].tokens)
+
+
+def test_setup_app_returns_the_application():
+    """setup_app returns the application it was given."""
+    app = Flask("x")
+    assert Connector(host_secret="s").setup_app(app) is app
+
+
+# -- manifest and files
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return an application's folder with a manifest and files."""
+    (tmp_path / "manifest.json").write_text('{"name": "From the file"}', encoding="utf-8")
+    (tmp_path / "secret.txt").write_text("secret", encoding="utf-8")
+    for name in ("assets", "dist", "assets/img"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "assets/logo.png").write_bytes(b"logo")
+    (tmp_path / "assets/img/icon.svg").write_bytes(b"icon")
+    (tmp_path / "assets/.hidden").write_bytes(b"hidden")
+    (tmp_path / "dist/app.js").write_bytes(b"js")
+    return tmp_path
+
+
+def client_in(folder, prepare=lambda _app: None, **options):
+    """Return the test client of an application in a folder."""
+    app = Flask("x", root_path=str(folder))
+    prepare(app)
+    return Connector(host_secret="s", **options).setup_app(app).test_client()
+
+
+def test_the_manifest_is_served(folder):
+    """The manifest comes from the option, from its file, or from the application's folder."""
+    assert client_in(folder).get("/manifest.json").get_json() == {"name": "From the file"}
+    assert client_in(folder, manifest={"name": "Given"}).get("/manifest.json").get_json() == {"name": "Given"}
+    other = folder / "other.json"
+    other.write_text(json.dumps({"name": "Other"}), encoding="utf-8")
+    assert client_in(folder, manifest=other).get("/manifest.json").get_json() == {"name": "Other"}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"), [("{", "is no JSON"), ('{"tags": 3}', "tags"), ("[]", "must be a JSON object")]
+)
+def test_a_wrong_manifest_is_refused(folder, text, named):
+    """A manifest that cannot be read or breaks a rule stops setup_app."""
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidArgumentError, match=named):
+        client_in(folder)
+
+
+def test_without_a_manifest_there_is_none(tmp_path, monkeypatch):
+    """An application without a manifest answers 404 for it."""
+    monkeypatch.chdir(tmp_path)
+    assert client_in(tmp_path).get("/manifest.json").status_code == 404
+
+
+def test_the_applications_own_routes_win(folder):
+    """A manifest route or a start page of the application is what is served."""
+
+    def prepare(app):
+        app.add_url_rule("/manifest.json", "manifest", lambda: {"name": "Mine"})
+        app.add_url_rule("/", "start", lambda: "mine")
+
+    client = client_in(folder, prepare)
+    assert client.get("/manifest.json").get_json() == {"name": "Mine"}
+    assert client.get("/").text == "mine"
+
+
+@pytest.mark.parametrize("path", ["/", "/readme"])
+def test_the_readme_is_a_redirect(folder, path):
+    """The start page and /readme lead to the dashboard's readme of this host."""
+    response = client_in(folder).get(path, base_url="https://shop.example:8443")
+    assert response.status_code == 302
+    assert response.location == "https://dashboard.hullapp.io/readme?url=https%3A%2F%2Fshop.example%3A8443"
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [("/logo.png", b"logo"), ("/assets/logo.png", b"logo"), ("/assets/img/icon.svg", b"icon"), ("/app.js", b"js")],
+)
+def test_files_are_served(folder, path, content):
+    """Files of assets and dist are served."""
+    with client_in(folder).get(path) as response:
+        assert response.data == content
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../secret.txt",
+        "/assets/../secret.txt",
+        "/assets/%2e%2e/secret.txt",
+        "/..%2fsecret.txt",
+        "/assets//etc/passwd",
+        "/assets/.hidden",
+        "/assets/img",
+        "/secret.txt",
+        "/assets/..\\secret.txt",
+    ],
+)
+def test_nothing_else_is_served(folder, path):
+    """Neither hidden files nor anything outside the two folders can be reached."""
+    assert client_in(folder).get(path).status_code == 404
+
+
+def test_files_are_read_only(folder):
+    """Other methods than GET and HEAD find no files."""
+    client = client_in(folder)
+    with client.head("/logo.png") as response:
+        assert response.status_code == 200
+    assert client.post("/logo.png").status_code == 404
+    assert client.post("/").status_code == 404
+
+
+# -- jobs
+
+
+def job_client(world, jobs):
+    """Return the test client of an application that enqueues what the query names."""
+    from flask import request
+
+    from hull_sdk import current_context
+
+    connector = world.connector()
+    app = world.app(setup=False)
+    app.add_url_rule("/x", "x", lambda: current_context.enqueue(request.args["job"], {"n": 1}))
+    world.setup(app, connector)
+    connector.worker(jobs)
+    return app.test_client()
+
+
+def test_a_job_succeeds_once_what_it_sent_is_accepted(world):
+    """A job whose writes are not accepted is tried again."""
+    calls = []
+
+    def write(ctx, payload):
+        calls.append((ctx.attempt, payload))
+        ctx.client.as_user({"email": "ann@acme.example"}).traits({"a": 1})
+        if len(calls) == 1:
+            world.platform.firehose_answer = lambda _batch: ("unpaid", 402)
+        else:
+            world.platform.firehose_answer = lambda batch: {"accepted": len(batch)}
+
+    job_client(world, {"write": write}).get(f"/x?{query()}&job=write")
+    world.runtime.tasks.sleep(60)
+    assert calls == [(1, {"n": 1}), (2, {"n": 1})]
+    assert world.metric_names().count("ship.job.write.start") == 2
+    assert world.metric_names().count("ship.job.write.error") == 1
+
+
+def test_an_unknown_job_is_reported(world):
+    """A job that nobody knows fails and names those that are known."""
+    job_client(world, {"write": print}).get(f"/x?{query()}&job=other")
+    world.runtime.tasks.sleep(600)
+    (record, *_) = world.instrumentation.exceptions
+    assert "Job not found: 'other'; Connector.worker knows: write" in str(record.error)
+
+
+def test_jobs_are_functions():
+    """Anything but a function is an error."""
+    with pytest.raises(InvalidArgumentError, match="the job 'a' is 3"):
+        Connector(host_secret="s").worker({"a": 3})
+
+
+def test_a_worker_needs_an_application_and_jobs():
+    """start_worker names what is missing."""
+    connector = Connector(host_secret="s")
+    with pytest.raises(InvalidArgumentError, match="setup_app"):
+        connector.start_worker()
+    connector.setup_app(Flask("x"))
+    with pytest.raises(InvalidArgumentError, match="no jobs"):
+        connector.start_worker("queueApp")
+    connector.worker({"a": print})
+    connector.start_worker()
+    connector.close()
+
+
+def test_a_test_has_a_queue_of_its_own(world):
+    """Doubles replace the queue in memory as well, and give it back."""
+    from hull_sdk.core.net import HostPatterns
+
+    app = world.connector().setup_app(Flask("x"))
+    extension = app.extensions["hull"]
+    before = (extension.queue, extension.senders, extension.trust, extension.instrumentation, extension.runtime.tasks)
+    trust = HostPatterns(["x.test"])
+    restore = extension.use_doubles(runtime=world.runtime, trust=trust, instrumentation=world.instrumentation)
+    assert extension.trust is trust
+    assert extension.runtime.tasks is world.runtime.tasks
+    assert isinstance(extension.queue, MemoryQueue)
+    assert extension.queue is not before[0]
+    restore()
+    after = (extension.queue, extension.senders, extension.trust, extension.instrumentation, extension.runtime.tasks)
+    assert after == before
+
+
+# -- processes
+
+
+@pytest.mark.parametrize(
+    ("environ", "argv", "expected"),
+    [
+        ({}, ["pytest"], 1),
+        ({"WEB_CONCURRENCY": "4"}, ["gunicorn", "app:app"], 4),
+        ({"WEB_CONCURRENCY": "x"}, [], 1),
+        ({}, ["/usr/bin/gunicorn", "-w", "3", "app:app"], 3),
+        ({}, ["gunicorn", "-w3", "app:app"], 3),
+        ({}, ["gunicorn", "--workers=8", "app:app"], 8),
+        ({}, ["gunicorn", "--workers", "2", "app:app"], 2),
+        ({"GUNICORN_CMD_ARGS": "--bind :80 --workers=5"}, ["gunicorn", "app:app"], 5),
+        ({}, ["other", "-w", "3"], 1),
+        ({}, ["gunicorn", "--worker-class", "gthread", "--threads", "8", "app:app"], 1),
+    ],
+)
+def test_the_number_of_processes_is_found(environ, argv, expected):
+    """Gunicorn's options and WEB_CONCURRENCY say how many processes there are."""
+    assert worker_processes(environ, argv) == expected
+
+
+def test_more_than_one_process_is_warned_about(monkeypatch, caplog):
+    """With several processes and a cache in memory, setup_app warns that duplicates may be handled twice."""
+    monkeypatch.setenv("WEB_CONCURRENCY", "1")
+    Connector(host_secret="s").setup_app(Flask("x"))
+    assert "connector.cache.unshared" not in caplog.messages
+    monkeypatch.setenv("WEB_CONCURRENCY", "2")
+    with caplog.at_level(logging.WARNING):
+        Connector(host_secret="s").setup_app(Flask("x"))
+    assert "connector.cache.unshared" in caplog.messages
+
+
+@pytest.mark.parametrize(("value", "expected"), [(None, 8082), ("", 8082), ("80", 80), (0, 0), (" 3000 ", 3000)])
+def test_ports_are_read(value, expected):
+    """A port is a number or its text; 8082 is the default."""
+    assert port_of(value) == expected

@@ -1,0 +1,253 @@
+"""The context and what is bound to it."""
+
+from __future__ import annotations
+
+import pytest
+from connector_world import BUYERS, CONNECTOR_ID, CREDENTIALS, CUSTOMERS, HOST, HOST_SECRET, OTHER_ID, SECRET, query
+
+from hull_sdk import Context, current_context
+from hull_sdk.context import Credentials
+from hull_sdk.core.masking import MASK
+from hull_sdk.errors import CredentialsError, HullError, InvalidArgumentError
+
+URL = f"/run?{query()}"
+
+
+@pytest.fixture
+def run(world):
+    """Return a function that runs another one within a request and returns its result."""
+
+    def run(function, url=URL, method="GET", **request):
+        result, options = [], request.pop("options", {})
+        app = world.app(setup=False)
+        app.add_url_rule("/run", "run", lambda: (result.append(outcome(function)), "ok")[1], methods=["GET", "POST"])
+        world.setup(app, **options).test_client().open(url, method=method, **request)
+        if isinstance(result[0], Exception):
+            raise result[0]
+        return result[0]
+
+    return run
+
+
+def outcome(function):
+    """Return what a function returns or raises."""
+    try:
+        return function()
+    except HullError as err:
+        return err
+
+
+def test_a_complete_context(run):
+    """A request with credentials has everything that the seed of connectors relies on."""
+
+    def look():
+        ctx = current_context
+        assert dict(ctx.config) == CREDENTIALS
+        assert (ctx.config.id, ctx.config.organization, ctx.config.secret) == (CONNECTOR_ID, HOST, SECRET)
+        assert ctx.request_id == "r-1"
+        assert ctx.ship is ctx.connector
+        assert ctx.ship["name"] == "Shop"
+        assert ctx.hostname == "connector.test"
+        assert ctx.connector_config["connector_name"] == "web-shop"
+        assert ctx.connector_config["timeout_s"] == 25
+        assert ctx.segments == ctx.users_segments == [{**BUYERS, "filtered": False}]
+        assert ctx.accounts_segments == [{**CUSTOMERS, "filtered": False}]
+        assert (ctx.message, ctx.notification, ctx.attempt, ctx.is_batch) == (None, None, 1, False)
+        assert ctx.smart_notifier_response.flow_control is None
+        return ctx.client.configuration()
+
+    configuration = run(
+        look,
+        f"http://connector.test:8082{URL}",
+        headers={"X-Hull-Request-Id": "r-1"},
+        options={"manifest": {"name": "Web Shop!"}},
+    )
+    assert configuration["id"] == CONNECTOR_ID
+    assert (configuration["request_id"], configuration["connector_name"]) == ("r-1", "web-shop")
+
+
+def test_without_credentials(run):
+    """Without credentials the client raises, and the rest is empty."""
+
+    def look():
+        ctx = current_context
+        assert (ctx.config, ctx.token, ctx.ship) == (None, None, None)
+        assert ctx.segments == ctx.accounts_segments == []
+        return outcome(lambda: ctx.client)
+
+    with pytest.raises(CredentialsError, match="hullToken") as caught:
+        raise run(look, "/run")
+    assert caught.value.status == 403
+
+
+def test_options_are_query_and_body(run):
+    """Options are the query merged with the JSON body; the body wins, anything but an object is ignored."""
+    assert run(lambda: current_context.options["a"], f"{URL}&a=1") == "1"
+    assert run(lambda: current_context.options["a"], f"{URL}&a=1", "POST", json={"a": 2}) == 2
+    assert run(lambda: current_context.options["a"], f"{URL}&a=1", "POST", json=[1]) == "1"
+    assert run(lambda: current_context.options["a"], f"{URL}&a=1", "POST", data="{") == "1"
+
+
+def test_the_token_stands_for_the_credentials(run, world):
+    """ctx.token opens the same connector again, and hides the secret."""
+    token = run(lambda: current_context.token)
+    assert SECRET not in token
+    assert run(lambda: dict(current_context.config), f"/run?token={token}") == CREDENTIALS
+    webhook = run(lambda: current_context.token_for("webhook"))
+    assert run(lambda: dict(current_context.config), f"/run?token={webhook}") == CREDENTIALS
+    assert run(lambda: current_context.token, options={"host_secret": None}) is None
+
+
+def test_the_cache_belongs_to_the_connector(world):
+    """What one connector caches no other one sees, and the connector's own entry is out of the way."""
+    app = world.app(setup=False)
+    app.add_url_rule("/set", "set", lambda: (current_context.cache.set("connector", "mine"), "ok")[1])
+    app.add_url_rule("/get", "get", lambda: str(current_context.cache.get("connector")))
+    client = world.setup(app).test_client()
+    assert client.get(f"/set?{query()}").text == "ok"
+    assert client.get(f"/get?{query()}").text == "mine"
+    assert client.get(f"/get?{query(ship=OTHER_ID)}").text == "None"
+
+
+def test_metrics_carry_the_connector(run, world):
+    """Metrics are tagged with organization and connector."""
+    run(lambda: current_context.metric.increment("contacts", 3))
+    (record,) = (r for r in world.instrumentation.metrics if r.name == "contacts")
+    assert record.value == 3
+    assert record.tags["organization"] == HOST
+    assert record.tags["ship"] == CONNECTOR_ID
+    assert record.tags["ship_name"] == "Web Shop"
+
+
+def test_submit_keeps_the_context(run, world):
+    """A submitted function runs beside the request with the same current context."""
+
+    def submit():
+        ctx = current_context._target()
+        return ctx, ctx.submit(lambda a: (current_context == ctx, a), 7)
+
+    _, future = run(submit)
+    assert future.result(1) == (True, 7)
+
+
+def test_enqueue_stores_the_encrypted_token(run, world):
+    """A job carries the token, never the secret, and runs with a context of its own."""
+    ran = []
+    connector = world.connector()
+    connector.worker(
+        {"import": lambda ctx, payload: ran.append((dict(ctx.config), ctx.ship["name"], ctx.attempt, payload))}
+    )
+    app = world.app(setup=False)
+    app.add_url_rule("/run", "run", lambda: current_context.enqueue("import", {"n": 1}, delay_ms=500))
+    world.setup(app, connector)
+    stored = []
+    extension = app.extensions["hull"]
+    enqueue = extension.queue.enqueue
+    extension.queue.enqueue = lambda *args, **kwargs: (stored.append((args, kwargs)), enqueue(*args, **kwargs))[1]
+    assert app.test_client().get(URL).status_code == 200
+    assert SECRET not in repr(stored)
+    assert ran == []
+    world.runtime.tasks.sleep(1)
+    assert ran == [(CREDENTIALS, "Shop", 1, {"n": 1})]
+    extension.queue.stop(0)
+
+
+def test_enqueue_needs_credentials_and_a_host_secret(run):
+    """Without credentials, or without a host secret to encrypt them, there are no jobs."""
+    with pytest.raises(CredentialsError):
+        run(lambda: current_context.enqueue("import"), "/run")
+    with pytest.raises(InvalidArgumentError, match="host_secret"):
+        run(lambda: current_context.enqueue("import"), options={"host_secret": None})
+
+
+def test_service_is_filled_by_use(world):
+    """Functions given to use fill the namespace that views read."""
+    connector = world.connector()
+
+    @connector.use
+    def add(ctx):
+        ctx.service.double = lambda n: 2 * n
+
+    app = world.app(setup=False)
+    app.add_url_rule("/run", "run", lambda: str(current_context.service.double(4)))
+    assert world.setup(app, connector).test_client().get(URL).text == "8"
+
+
+def test_the_current_context_exists_in_requests_only(run):
+    """Outside a request the proxy is false and says what to do."""
+    assert not current_context
+    assert repr(current_context) == "<no current context>"
+    with pytest.raises(InvalidArgumentError, match="no current context"):
+        current_context.client.get("app")
+    assert run(lambda: bool(current_context)) is True
+    assert not current_context
+
+
+def test_the_proxy_sets_attributes_and_equals_its_context(run):
+    """Setting an attribute of the proxy sets it on the context."""
+
+    def look():
+        current_context.message = "x"
+        target = current_context._target()
+        assert isinstance(target, Context)
+        return target.message, current_context == target, hash(current_context) == hash(target)
+
+    assert run(look) == ("x", True, True)
+
+
+def test_nested_requests_have_contexts_of_their_own(world):
+    """A request inside a request has its own context, and the outer one is back afterwards."""
+    app = world.app(setup=False)
+    app.add_url_rule("/inner", "inner", lambda: str(current_context.request_id))
+
+    def outer():
+        inner = app.test_client().get("/inner", headers={"X-Hull-Request-Id": "inner"}).text
+        return f"{inner} {current_context.request_id}"
+
+    app.add_url_rule("/outer", "outer", outer)
+    world.setup(app)
+    assert app.test_client().get("/outer", headers={"X-Hull-Request-Id": "outer"}).text == "inner outer"
+    assert not current_context
+
+
+def test_no_representation_shows_a_secret(run, world):
+    """Context, credentials, services and connector hide every secret."""
+
+    def texts():
+        ctx = current_context._target()
+        services = ctx._services
+        return [
+            repr(item)
+            for item in (
+                ctx,
+                current_context,
+                ctx.config,
+                ctx.client,
+                services.tokens,
+                services.cache,
+                services.connector,
+            )
+        ] + [str(ctx.config), f"{ctx.config}", repr(ctx.connector_config)]
+
+    for text in run(texts):
+        assert SECRET not in text
+        assert HOST_SECRET not in text
+    assert MASK in repr(Credentials(**CREDENTIALS))
+
+
+def test_collected_messages_are_settled_apart(run, world):
+    """What is sent inside collect is counted by its own record, not by the context's."""
+
+    def send():
+        ctx = current_context
+        ctx.client.as_user("5a7962e2793d3e942a03b29c").traits({"a": 1})
+        with ctx.collect() as outbox:
+            ctx.client.as_user("5a7962e2793d3e942a03b29c").traits({"a": 2})
+        return outbox.settle(5).accepted, ctx.settle(5).accepted
+
+    assert run(send) == (1, 1)
+
+
+def test_settling_without_sending_costs_nothing(run):
+    """A context whose client was never used has nothing to settle."""
+    assert run(lambda: current_context.settle(5), "/run") is None
