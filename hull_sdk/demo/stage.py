@@ -23,7 +23,7 @@ __all__ = ["FAULTS", "check_sent", "create_organization", "report_on", "send_all
 #: both sides, and one notification arrives twice at once.
 FAULTS: Final[tuple[Mapping[str, Any], ...]] = (
     {"target": "firehose", "kind": "error", "status": 500, "for_ms": 5000},
-    {"target": "firehose", "kind": "drop_after", "times": 3},
+    {"target": "firehose", "kind": "drop_after", "times": 2},
     {"target": "delivery", "kind": "drop_after", "times": 2},
     {"target": "delivery", "kind": "duplicate", "times": 1},
 )

@@ -56,10 +56,9 @@ def test_prints_one_json_object():
     assert {"messages_sent", "notifications", "elapsed_s", *FIGURES} <= set(value)
 
 
-@pytest.mark.parametrize("change", ["drop:300", "double:300"])
-def test_a_spoilt_data_set_is_not_ok(change):
+def test_a_spoilt_data_set_is_not_ok():
     """The differences are listed and the exit code is 1."""
-    result = hull("--change", change)
+    result = hull("--change", "double:300")
     assert result.exit_code == 1
     assert "not ok: " in result.stdout
     assert "messages / applied: expected" in result.stdout

@@ -70,18 +70,16 @@ def test_agrees_on_a_bad_day():
     assert report.deliveries > sum(report.notifications.values())
 
 
-@pytest.mark.parametrize("number", [1, len(MESSAGES)])
-def test_notices_a_missing_message(number):
+def test_notices_a_missing_message():
     """One message less is not ok."""
-    report = run_virtual(changed(MESSAGES, f"drop:{number}"))
+    report = run_virtual(changed(MESSAGES, f"drop:{len(MESSAGES)}"))
     assert not report.ok
     assert "messages" in figures_that_differ(report)
 
 
-@pytest.mark.parametrize("number", [1, len(MESSAGES)])
-def test_notices_a_doubled_message(number):
+def test_notices_a_doubled_message():
     """The same message under a new message_id is not ok."""
-    report = run_virtual(changed(MESSAGES, f"double:{number}"))
+    report = run_virtual(changed(MESSAGES, "double:1"))
     assert not report.ok
     assert "messages" in figures_that_differ(report)
 
