@@ -146,12 +146,17 @@ class Platform:
             environ: The WSGI environment.
             start_response: The WSGI callback.
         """
+        return self.load_app()(environ, start_response)
+
+    def load_app(self) -> Callable[..., Iterable[bytes]]:
+        """Build the API where it has not been built, so that no request has to; loads Flask."""
         if self._app is None:
             from hull_sdk.platform.api import build_app  # noqa: PLC0415 - Flask is loaded when somebody asks
 
+            app = build_app(self)
             with self._lock:
-                self._app = build_app(self) if self._app is None else self._app
-        return self._app(environ, start_response)
+                self._app = app if self._app is None else self._app
+        return self._app
 
     @property
     def signing_key(self) -> RSAPrivateKey:

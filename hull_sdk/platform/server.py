@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from waitress import wasyncore
 from waitress.server import create_server
+from waitress.task import ThreadedTaskDispatcher
 
 from hull_sdk.core.net import is_loopback
-from hull_sdk.core.tasks import Future, Tasks, VirtualTasks
+from hull_sdk.core.tasks import Future, Lock, Tasks, VirtualTasks
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.platform import Platform
 
@@ -30,23 +31,30 @@ class RunningServer:
 
     Args:
         server: The listening waitress server.
+        channels: Its open sockets, by number.
         tasks: Runs it.
         address: ``host:port`` under which it is dialled.
     """
 
-    def __init__(self, server: Any, tasks: Tasks, address: str) -> None:
+    def __init__(self, server: Any, channels: dict[int, Any], tasks: Tasks, address: str) -> None:
         self.address = address
         #: For example ``"http://127.0.0.1:3000"``.
         self.url = f"http://{address}"
         self._server = server
+        self._channels = channels
         self._tasks = tasks
+        self._lock = Lock()
+        self._closing = False
         self._ended: Future[None] = self._tasks.spawn(_run, server, name="hull-platform-server")
 
     def close(self) -> None:
-        """Stop listening and end open connections; requests under way are cut off."""
-        if not self._ended.done():
-            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map))  # noqa: SLF001 - waitress ends no other way
-            self._tasks.wait(self._ended, _CLOSE_S)
+        """Stop listening and end open connections; requests under way are cut off. More calls change nothing."""
+        with self._lock:
+            closing, self._closing = self._closing, True
+        if not closing and not self._ended.done():
+            # Within the server's own loop, which ends when nothing is open any more.
+            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._channels))
+        self._tasks.wait(self._ended, _CLOSE_S)
 
 
 def serve(platform: Platform, host: str = "127.0.0.1", port: int = 0, *, address: str | None = None) -> RunningServer:
@@ -68,6 +76,7 @@ def serve(platform: Platform, host: str = "127.0.0.1", port: int = 0, *, address
         raise InvalidArgumentError(
             "a platform on a virtual clock cannot be served over HTTP; make it with Platform(), or call its wsgi_app"
         )
+    platform.load_app()  # here rather than within the first request
     server = serve_app(platform.wsgi_app, platform.runtime.tasks, host, port, address=address)
     platform.address = server.address
     return server
@@ -98,19 +107,27 @@ def serve_app(
     """
     logging.getLogger("waitress").setLevel(logging.ERROR)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    channels: dict[int, Any] = {}
+    workers = ThreadedTaskDispatcher()
+    workers.set_thread_count(_THREADS)
     try:
         server: Any = create_server(
             app,
+            map=channels,
+            _dispatcher=workers,
             host=_one_address(host),
             port=port,
-            threads=_THREADS,
             ident="hull",
             max_request_body_size=_MAX_BODY_BYTES,
             clear_untrusted_proxy_headers=True,
         )
     except (OSError, ValueError) as err:
+        workers.shutdown()
+        wasyncore.close_all(channels)
         raise InvalidArgumentError(f"cannot listen on {host}:{port}: {err}; choose another host or port") from err
-    return RunningServer(server, tasks, f"{_dialled(host)}:{server.effective_port}" if address is None else address)
+    return RunningServer(
+        server, channels, tasks, f"{_dialled(host)}:{server.effective_port}" if address is None else address
+    )
 
 
 def _run(server: Any) -> None:

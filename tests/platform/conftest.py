@@ -52,7 +52,9 @@ def call(platform):
     def call(method, path, body=None, *, raw=None, host="acme.hullapp.test", **headers):
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         data = raw if raw is not None else None if body is None else json.dumps(body)
-        response = platform.runtime.net.send(Request(method=method, url=f"https://{host}{path}", headers=names, body=data))
+        response = platform.runtime.net.send(
+            Request(method=method, url=f"https://{host}{path}", headers=names, body=data)
+        )
         return response.status, decode(response.body)
 
     return call

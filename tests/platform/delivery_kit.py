@@ -13,6 +13,7 @@ NEXT = {"flow_control": {"type": "next", "size": 10, "in": 10}}
 
 
 def decode(body: bytes) -> Any:
+    """Return decoded JSON, or text."""
     try:
         return json.loads(body)
     except ValueError:

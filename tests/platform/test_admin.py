@@ -16,7 +16,9 @@ def test_the_operator_installs_a_connector(platform, organization, call, admin):
     """The answer holds id and secret, which work at once."""
     fake = FakeConnector()
     platform.runtime.net.mount("crm.test", fake)
-    status, made = call("POST", "/api/v1/connectors", {"url": "https://crm.test", "private_settings": {"k": 1}}, **admin)
+    status, made = call(
+        "POST", "/api/v1/connectors", {"url": "https://crm.test", "private_settings": {"k": 1}}, **admin
+    )
     assert status == 201
     assert (made["name"], made["private_settings"]) == ("Fake", {"k": 1})
     headers = {"Hull_App_Id": made["id"], "Hull_Access_Token": made["secret"]}
@@ -69,7 +71,12 @@ def test_the_operator_creates_segments_and_changes_settings(organization, call, 
 
 def test_a_connector_is_no_operator(call, credentials, send, connector):
     """Connectors' secrets and users' tokens do not open the operator's doors; the operator does not send."""
-    for method, path in (("POST", "/connectors"), ("POST", "/users_segments"), ("GET", "/settings"), ("PUT", "/settings")):
+    for method, path in (
+        ("POST", "/connectors"),
+        ("POST", "/users_segments"),
+        ("GET", "/settings"),
+        ("PUT", "/settings"),
+    ):
         assert call(method, f"/api/v1{path}", {}, **credentials)[0] == 403
     assert call("POST", "/api/v1/firehose", {"batch": []}, Hull_Access_Token="the operator")[0] == 401
     assert call("GET", "/api/v1/app", Hull_Access_Token="the operator")[0] == 400
@@ -88,14 +95,15 @@ def controls(platform):
     platform.test_controls = True
 
 
-def test_domain_time_is_moved_without_tokens(platform, call, controls, credentials, send, connector, fake):
+def test_domain_time_is_moved_without_tokens(platform, call, send, fake):
     """Deliveries that wait become due; a token made before is still good."""
-    token = {"Hull_App_Id": connector.id, "Hull_Access_Token": send.token(user=ANN)}
+    platform.test_controls = True
+    token = {"Hull_App_Id": send.connector.id, "Hull_Access_Token": send.token(user=ANN)}
     fake.answer = lambda _n: {"flow_control": {"type": "next", "in": 3_600_000}}
     send.people(2)
     platform.runtime.tasks.sleep(1)
     assert len(fake.bodies) == 1
-    now = call("POST", "/_platform/clock", {"advance_ms": 3_600_000}, **{})[1]["now"]
+    now = call("POST", "/_platform/clock", {"advance_ms": 3_600_000})[1]["now"]
     assert now == "2024-01-01T01:00:01.000Z"
     assert call("GET", "/_platform/clock")[1]["now"] == now
     platform.runtime.tasks.sleep(1)
@@ -115,10 +123,10 @@ def test_rest_can_be_waited_for(platform, call, controls, send, fake):
     assert call("GET", "/_platform/idle?timeout_ms=soon")[0] == 400
 
 
-def test_deliveries_traces_and_snapshots_can_be_read(platform, organization, call, controls, send, fake):
+def test_deliveries_traces_and_snapshots_can_be_read(platform, call, send, fake, controls):
     """What happened is there to be looked at, by message id too."""
     message = send.message("traits", {"plan": "pro"}, user=ANN)
-    organization.receive([message], send.connector)
+    send.organization.receive([message], send.connector)
     platform.run_until_idle()
     (delivery,) = call("GET", "/_platform/deliveries")[1]
     assert (delivery["outcome"], delivery["channel"], delivery["attempt"]) == ("next", "user:update", 1)
@@ -145,9 +153,10 @@ def test_faults_are_added_and_cleared_over_http(call, controls, credentials):
     assert call("GET", "/api/v1/app", **credentials)[0] == 200
 
 
-def test_a_reset_keeps_who_is_there_and_forgets_the_rest(platform, organization, call, controls, credentials, send, fake):
+def test_a_reset_keeps_who_is_there_and_forgets_the_rest(platform, call, credentials, send, fake):
     """Organizations, connectors and segments stay with their ids; data, deliveries and faults go."""
-    segment = organization.create_segment("user", "All", query={})
+    platform.test_controls = True
+    segment = send.organization.create_segment("user", "All", query={})
     send.people(2)
     platform.run_until_idle()
     platform.faults.add("error", target="delivery")

@@ -16,6 +16,21 @@ ANN = {"email": "ann@acme.test"}
 
 
 @pytest.fixture
+def records():
+    """Every record that the package logs, from the debug level up."""
+    kept: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.DEBUG)
+    handler.emit = kept.append
+    logger = logging.getLogger("hull_sdk")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    yield kept
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+@pytest.fixture
 def other(platform):
     """A second organization on the same platform, with a connector and a segment."""
     other = platform.create_organization("other.hullapp.test", admin_secret="their operator")
@@ -86,7 +101,10 @@ def test_credentials_are_checked(call, connector, send, other):
 
 def test_credentials_may_stand_in_the_query(call, connector):
     """The older form is understood, with either name of the connector's id."""
-    for query in (f"ship={connector.id}&secret={connector.secret}", f"app_id={connector.id}&access_token={connector.secret}"):
+    for query in (
+        f"ship={connector.id}&secret={connector.secret}",
+        f"app_id={connector.id}&access_token={connector.secret}",
+    ):
         assert call("GET", f"/api/v1/app?{query}")[0] == 200
 
 
@@ -248,7 +266,7 @@ def test_connectors_send_their_logs(organization, call, connector, credentials):
     assert call("POST", f"/api/v1/{connector.id}/logs", {"logs": ["x"]}, **credentials)[0] == 400
 
 
-def test_dead_letters_are_listed_and_sent_again(platform, call, connector, credentials, fake, send):
+def test_dead_letters_are_listed_and_sent_again(platform, call, credentials, fake, send):
     """A list, a redelivery of some or all, and an error for an unknown id."""
     fake.answer = lambda n: {
         "flow_control": {"type": "next", "in": 0},
@@ -256,15 +274,15 @@ def test_dead_letters_are_listed_and_sent_again(platform, call, connector, crede
     }
     send.people(2)
     platform.run_until_idle()
-    letters = call("GET", f"/api/v1/{connector.id}/dead_letters", **credentials)[1]
+    letters = call("GET", f"/api/v1/{send.connector.id}/dead_letters", **credentials)[1]
     assert [letter["reason"] for letter in letters] == ["bad", "bad"]
-    path = f"/api/v1/{connector.id}/dead_letters/redrive"
+    path = f"/api/v1/{send.connector.id}/dead_letters/redrive"
     fake.answer = lambda _n: {"flow_control": {"type": "next", "in": 0}}
     assert call("POST", path, {"ids": [letters[0]["id"]]}, **credentials)[1] == {"redriven": 1}
     assert call("POST", path, {"ids": ["nope"]}, **credentials)[0] == 400
     assert call("POST", path, **credentials)[1] == {"redriven": 1}
     platform.run_until_idle()
-    assert call("GET", f"/api/v1/{connector.id}/dead_letters", **credentials)[1] == []
+    assert call("GET", f"/api/v1/{send.connector.id}/dead_letters", **credentials)[1] == []
     assert [m["message_id"] for m in fake.messages()][2:] == [letter["message_id"] for letter in letters]
 
 
@@ -287,16 +305,16 @@ def test_an_unexpected_failure_says_nothing_of_its_inside(platform, organization
     assert "detail" not in answer["message"]
 
 
-def test_no_secret_is_logged(platform, organization, call, connector, fake, send, caplog):
+def test_no_secret_is_logged(platform, call, fake, send, records):
     """Neither the query of a request nor that of a schedule, nor a notification, leaves a secret in the log."""
-    caplog.set_level(logging.DEBUG, "hull_sdk")
+    organization, connector = send.organization, send.connector
     call("GET", f"/api/v1/app?ship={connector.id}&secret={connector.secret}")
     fake.manifest = {**fake.manifest, "schedules": [{"url": "/s", "type": "interval", "value": "1"}]}
     organization.update_manifest(connector)
     send.traits(ANN, {"plan": "pro"})
     organization.install("https://down.test", secret="the other secret", manifest=fake.manifest)
     platform.advance(minutes=3)
-    text = "\n".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
+    text = "\n".join(f"{record.getMessage()} {record.__dict__}" for record in records)
     assert "api.request" in text
     for secret in (connector.secret, "the other secret", organization.admin_secret):
         assert secret not in text
@@ -305,9 +323,7 @@ def test_no_secret_is_logged(platform, organization, call, connector, fake, send
 
 def test_only_the_connectors_own_host_is_called(platform, organization):
     """Whatever a manifest says, notifications and schedules go to the configured address."""
-    hostile = FakeConnector(
-        {"tags": ["smart-notifier"], "subscriptions": [{"url": "@evil.test/x"}], "schedules": []}
-    )
+    hostile = FakeConnector({"tags": ["smart-notifier"], "subscriptions": [{"url": "@evil.test/x"}], "schedules": []})
     connector = organization.install(hostile)
     assert connector.url_of("@evil.test/x").startswith(f"{connector.url}/@evil.test")
     assert connector.url_of("//evil.test/x") == f"{connector.url}/evil.test/x"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from delivery_kit import NEXT, FakeConnector, Sender
 
@@ -14,6 +16,7 @@ ANN = {"email": "ann@acme.test"}
 
 
 def flow(kind="next", size=10, pause=10, **more):
+    """Return an answer."""
     return {"flow_control": {"type": kind, "size": size, "in": pause}, **more}
 
 
@@ -73,7 +76,7 @@ def test_the_answer_decides_size_and_pause(platform, fake, send):
     platform.run_until_idle()
     assert [len(n["messages"]) for n in fake.notifications] == [1, 3, 3, 1]
     times = [d.at for d in platform.deliveries]
-    assert [round(b - a) for a, b in zip(times, times[1:], strict=False)] == [60, 60, 60]
+    assert [round(b - a) for a, b in itertools.pairwise(times)] == [60, 60, 60]
 
 
 def test_changes_made_meanwhile_come_as_one_message(platform, fake, send):
@@ -116,7 +119,7 @@ def test_an_answer_without_flow_control_is_a_failure_of_the_transport(platform, 
     assert [d.outcome for d in platform.deliveries] == ["failed"] * 6 + ["next"]
     assert [d.attempt for d in platform.deliveries] == list(range(1, 8))
     times = [d.at for d in platform.deliveries]
-    pauses = [b - a for a, b in zip(times, times[1:], strict=False)]
+    pauses = [b - a for a, b in itertools.pairwise(times)]
     assert pauses[0] <= 1.01
     assert 15 <= pauses[5] <= 32.1
 
@@ -158,7 +161,8 @@ def test_results_per_message_split_a_notification(platform, organization, connec
             return next(first, NEXT)
         statuses = ["ok", "retry", "error", "skip", "retry"]
         entries = [
-            {"message_id": m["message_id"], "status": s, "reason": "so"} for m, s in zip(messages, statuses, strict=True)
+            {"message_id": m["message_id"], "status": s, "reason": "so"}
+            for m, s in zip(messages, statuses, strict=True)
         ]
         return flow(responses=entries)
 
@@ -240,7 +244,7 @@ def test_redriving_an_unknown_dead_letter_changes_nothing(platform, organization
         organization.redrive(connector.id, ["nope"])
 
 
-def test_a_connector_may_call_the_platform_from_its_handler(platform, organization, connector, fake, send, call, credentials):
+def test_a_connector_may_call_the_platform_from_its_handler(platform, fake, send, call, credentials):
     """No lock is held while a notification is under way: reads and writes from the handler are served."""
     seen = []
 
@@ -324,7 +328,9 @@ def test_only_subscribed_channels_are_delivered(platform, organization):
 
 def test_deliveries_wait_for_a_manifest_that_cannot_be_read_yet(platform, organization):
     """News are kept until the manifest answers, and those that nobody subscribed to are dropped then."""
-    late = FakeConnector({"tags": ["smart-notifier"], "subscriptions": [{"url": "/notify", "channels": ["user:update"]}]})
+    late = FakeConnector(
+        {"tags": ["smart-notifier"], "subscriptions": [{"url": "/notify", "channels": ["user:update"]}]}
+    )
     late.manifest_status = 503
     connector = organization.install(late)
     Sender(organization, connector).traits(ANN, {"plan": "pro"}, account={"domain": "acme.test"})

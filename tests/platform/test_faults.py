@@ -12,7 +12,14 @@ ANN = {"email": "ann@acme.test"}
 
 
 def batch(send, body=None):
+    """Return the body of a firehose request."""
     return {"batch": [send.message("traits", body or {"plan": "pro"}, user=ANN)]}
+
+
+@pytest.fixture
+def post(call, credentials, send):
+    """A function that posts one message to the firehose."""
+    return lambda: call("POST", "/api/v1/firehose", batch(send), **credentials)
 
 
 def test_errors_end_after_their_number_of_requests(platform, call, credentials, send):
@@ -34,22 +41,22 @@ def test_errors_end_with_their_time(platform, call, credentials):
 
 
 @pytest.mark.parametrize(("kind", "applied"), [("drop_before", 0), ("drop_after", 1)])
-def test_a_dropped_connection_is_seen_as_one(platform, organization, call, credentials, send, kind, applied):
+def test_a_dropped_connection_is_seen_as_one(platform, organization, post, kind, applied):
     """Before the commit nothing is applied, after it everything; the client cannot tell."""
     platform.faults.add(kind, target="firehose", times=1)
     with pytest.raises(NetworkError):
-        call("POST", "/api/v1/firehose", batch(send), **credentials)
+        post()
     assert organization.record_counts["applied"] == applied
 
 
-def test_a_repeated_request_after_a_lost_answer_changes_nothing(platform, organization, call, credentials, send):
+def test_a_repeated_request_after_a_lost_answer_changes_nothing(platform, call, credentials, send):
     """The same message ids are accepted a second time and applied once."""
     platform.faults.add("drop_after", target="firehose", times=1)
     body = {"batch": [send.message("traits", {"n": {"operation": "inc"}}, user=ANN)]}
     with pytest.raises(NetworkError):
         call("POST", "/", body, **credentials)
     assert call("POST", "/", body, **credentials) == (200, {"accepted": 1, "rejected": []})
-    assert organization.user_report(ANN)["traits_n"] == 1
+    assert send.organization.user_report(ANN)["traits_n"] == 1
 
 
 def test_faults_of_delivery(platform, fake, send):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 
 import pytest
@@ -17,11 +18,13 @@ CATALOG = Catalog((), ())
 
 
 def change(entity_id, before, after):
+    """Return a change of one number."""
     views = [None if value is None else View({"id": entity_id, "n": value}) for value in (before, after)]
     return EntityChange(kind="user", entity_id=entity_id, before=views[0], after=views[1], is_new=before is None)
 
 
 def freeze(told):
+    """Return a notification of messages."""
     return Outgoing(id="n", parent_id=None, messages=[m for _, m in told], keys=[k for k, _ in told], body=b"")
 
 
@@ -96,49 +99,62 @@ def test_waiting_news_move_to_the_fast_lane_but_not_back():
 )
 def test_every_change_is_told_once_and_in_order(steps):
     """Whatever is sent, split, retried and changed, each entity's values arrive in order and the last one arrives."""
-    box = Mailbox("user:update")
-    values = dict.fromkeys("abcd", 0)
-    told = defaultdict(list)
+    model = _Model()
+    for step, first, second in steps:
+        if step == "change":
+            model.change(first, second)
+        elif step == "send":
+            model.send(first, second)
+        else:
+            model.finish(first, step)
+    model.drain()
+    assert len(model.box) == 0
+    for key, value in model.values.items():
+        pairs = model.told[key]
+        assert [new for _, new in pairs][-1:] == ([value] if value else [])
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(pairs))
 
-    def send(lane):
+
+class _Model:
+    """A mailbox, the values of its entities, and what was told of each."""
+
+    def __init__(self):
+        self.box = Mailbox("user:update")
+        self.values = dict.fromkeys("abcd", 0)
+        self.told = defaultdict(list)
+
+    def change(self, key, lane):
+        before = self.values[key] or None
+        self.values[key] += 1
+        self.box.add_change(change(key, before, self.values[key]), lane)
+
+    def send(self, name, size):
+        lane = self.box.lanes[name]
+        lane.size = size
         if lane.current is None:
-            box.next_outgoing(lane, CATALOG, freeze)
-        held = [k for name in (FAST, NORMAL) for o in _under_way(box.lanes[name]) for k in o.keys]
+            self.box.next_outgoing(lane, CATALOG, freeze)
+        held = [key for each in self.box.lanes.values() for outgoing in _under_way(each) for key in outgoing.keys]
         assert len(held) == len(set(held)), "an entity is under way twice"
 
-    def finish(lane, how):
+    def finish(self, name, how):
+        lane = self.box.lanes[name]
         outgoing = lane.current
         if outgoing is None or how == "retry":
             return
         lane.current = None
-        if how == "split" and len(outgoing.keys) > 1:
-            for message, key in zip(outgoing.messages, outgoing.keys, strict=True):
-                box.hold([key])
+        for message, key in zip(outgoing.messages, outgoing.keys, strict=True):
+            if how == "split" and len(outgoing.keys) > 1:
+                self.box.hold([key])
                 lane.parts.append(freeze([(key, message)]))
-        else:
-            for message, key in zip(outgoing.messages, outgoing.keys, strict=True):
-                told[key].append(message["changes"]["user"]["n"])
-        box.release(outgoing.keys)
+            else:
+                self.told[key].append(message["changes"]["user"]["n"])
+        self.box.release(outgoing.keys)
 
-    for step, first, second in steps:
-        if step == "change":
-            before = values[first] or None
-            values[first] += 1
-            box.add_change(change(first, before, values[first]), second)
-        elif step == "send":
-            box.lanes[first].size = second
-            send(box.lanes[first])
-        else:
-            finish(box.lanes[first], step)
-    for _ in range(200):
-        for lane in box.lanes.values():
-            send(lane)
-            finish(lane, "done")
-    assert len(box) == 0
-    for key, value in values.items():
-        pairs = told[key]
-        assert [new for _, new in pairs][-1:] == ([value] if value else [])
-        assert all(a[1] == b[0] for a, b in zip(pairs, pairs[1:], strict=False))
+    def drain(self):
+        for _ in range(200):
+            for name in (FAST, NORMAL):
+                self.send(name, 2)
+                self.finish(name, "done")
 
 
 def _under_way(lane):

@@ -16,6 +16,7 @@ NOON = datetime(2024, 1, 1, 12, 0, tzinfo=UTC).timestamp()
 
 
 def scheduled(*schedules):
+    """Return a connector with schedules of URL, type and value."""
     return FakeConnector({"schedules": [{"url": url, "type": kind, "value": value} for url, kind, value in schedules]})
 
 
@@ -107,7 +108,11 @@ def test_a_cron_line_that_never_comes_is_never_due():
 
 @pytest.mark.parametrize(
     ("kind", "value", "problem"),
-    [("cron", "* * *", r"cron line '\* \* \*'"), ("interval", "soon", "interval 'soon'"), ("interval", "-1", "above 0")],
+    [
+        ("cron", "* * *", r"cron line '\* \* \*'"),
+        ("interval", "soon", "interval 'soon'"),
+        ("interval", "-1", "above 0"),
+    ],
 )
 def test_malformed_schedules_are_refused_at_installation(organization, kind, value, problem):
     """The error names the schedule, its value and what to write instead."""

@@ -11,10 +11,12 @@ IDS = ("a", "b", "c")
 
 
 def verdict(body, status=200, ids=IDS):
+    """Decide about an answer in JSON."""
     return decide(ids, status, parse_answer(body), now=1000.0, backoff_s=lambda: 5.0)
 
 
 def flow(kind="next", **more):
+    """Return an answer in JSON."""
     responses = more.pop("responses", None)
     body = {"flow_control": {"type": kind, "in": 2000, **more}}
     return body if responses is None else {**body, "responses": [{"message_id": i, "status": s} for i, s in responses]}
