@@ -6,6 +6,7 @@ configured and nowhere else: paths in a manifest cannot lead to another host.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,11 +20,22 @@ from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.wire.manifest import Schedule, Subscription, is_smart, load_manifest, schedules, setting_defaults
 from hull_sdk.wire.manifest import subscriptions as subscriptions_of
 
-__all__ = ["STATUSES", "Connector", "address", "check_manifest", "interval_minutes", "path_on"]
+__all__ = [
+    "STATUSES",
+    "Connector",
+    "address",
+    "check_manifest",
+    "checked_id",
+    "checked_secret",
+    "checked_settings",
+    "interval_minutes",
+    "path_on",
+]
 
 #: What a connector may report about itself.
 STATUSES: Final = ("ok", "warning", "error", "setupRequired")
 
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MAX_INTERVAL_MINUTES: Final = 366 * 24 * 60
 
 
@@ -211,6 +223,47 @@ def interval_minutes(schedule: Schedule) -> float:
             f"write minutes above 0 and up to {_MAX_INTERVAL_MINUTES}, such as '5'"
         )
     return minutes
+
+
+def checked_id(value: Any) -> str:
+    """Return a connector id that somebody chose.
+
+    Raises:
+        InvalidArgumentError: It cannot stand in a path.
+    """
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise InvalidArgumentError(
+            f"the connector id {value!r} is invalid; use 24 hexadecimal characters, or up to 64 letters and digits"
+        )
+    return value
+
+
+def checked_secret(value: Any) -> str:
+    """Return a secret that somebody chose.
+
+    Raises:
+        InvalidArgumentError: It is empty or no text.
+    """
+    if not isinstance(value, str) or not value:
+        raise InvalidArgumentError("the connector's secret must be text of at least one character")
+    return value
+
+
+def checked_settings(name: str, value: Any) -> dict[str, Any]:
+    """Return settings that somebody wrote; ``None`` gives none.
+
+    Args:
+        name: ``"settings"`` or ``"private_settings"``.
+        value: Names and values.
+
+    Raises:
+        InvalidArgumentError: They are no object.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidArgumentError(f"{name} is {type(value).__name__}; it must be a JSON object of names and values")
+    return dict(value)
 
 
 def _check_schedule(schedule: Schedule) -> None:

@@ -6,26 +6,28 @@ Rules: sections "Manifest" and "Notifications" of ``docs/protocol.md``. The inge
 
 from __future__ import annotations
 
-import functools
-import itertools
 import logging
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from hull_sdk.core.clock import Clock
 from hull_sdk.core.ids import Ids
-from hull_sdk.core.logs import emit
-from hull_sdk.core.net import Request, WsgiNetwork
-from hull_sdk.core.retry import RetryPolicy
+from hull_sdk.core.net import WsgiNetwork
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import Worker
-from hull_sdk.errors import InvalidArgumentError, NetworkError
+from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.carrier import Carrier
-from hull_sdk.platform.connectors import STATUSES, Connector, address, check_manifest
+from hull_sdk.platform.connectors import (
+    STATUSES,
+    Connector,
+    address,
+    checked_id,
+    checked_secret,
+    checked_settings,
+)
 from hull_sdk.platform.dead_letters import DeadLetter
 from hull_sdk.platform.delivery import Dispatcher
+from hull_sdk.platform.manifests import Manifests
 from hull_sdk.platform.notifications import Catalog
 from hull_sdk.platform.organization import Organization
 from hull_sdk.platform.schedules import Schedules
@@ -35,15 +37,6 @@ from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.tokens import AS_CLAIMS, CLAIM_SUBJECT_TYPE
 
 __all__ = ["HostedOrganization", "Landlord"]
-
-_log = logging.getLogger(__name__)
-
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-#: How often a manifest that could not be read yet is tried again.
-_MANIFEST_RETRY: Final = RetryPolicy(base_s=0.25, cap_s=5.0)
-_MANIFEST_TIMEOUT_S: Final = 10.0
-_MANIFEST_BYTES: Final = 2 * 1024 * 1024
 
 #: How often segments with relative dates are decided anew, in seconds.
 EVALUATION_S: Final = 6 * 3600.0
@@ -100,7 +93,9 @@ class HostedOrganization(Organization):
             host, runtime=landlord.runtime, clock=clock, ids=ids, admin_secret=admin_secret, settings=settings
         )
         self._landlord = landlord
-        self._manifest_workers: dict[str, Worker] = {}
+        self._manifests = Manifests(
+            landlord.runtime, landlord.carrier, self.lock, is_installed=self._has, follow=self._follow_manifest
+        )
         self.dispatcher = Dispatcher(
             self, runtime=landlord.runtime, carrier=landlord.carrier, next_sequence=landlord.next_sequence
         )
@@ -157,24 +152,24 @@ class HostedOrganization(Organization):
             InvalidArgumentError: The address, the id or the manifest breaks a rule.
         """
         ids = self._landlord.runtime.ids
-        connector_id = ids.object_id() if id is None else _checked_id(id)
+        connector_id = ids.object_id() if id is None else checked_id(id)
         url, app = self._place(where, connector_id)
         now = self.clock.time()
         connector = Connector(
             id=connector_id,
-            secret=ids.secret() if secret is None else _checked_secret(secret),
+            secret=ids.secret() if secret is None else checked_secret(secret),
             name="Connector" if name is None else name,
             url=url,
             app=app,
-            settings=_checked_settings("settings", settings),
-            private_settings=_checked_settings("private_settings", private_settings),
+            settings=checked_settings("settings", settings),
+            private_settings=checked_settings("private_settings", private_settings),
             created_at=now,
             updated_at=now,
         )
         if manifest is not None:
-            self._take_manifest(connector, manifest, keep_name=name is not None)
+            self._manifests.take(connector, manifest, keep_name=name is not None)
         elif url is not None and wait:
-            self._try_manifest(connector, keep_name=name is not None)
+            self._manifests.try_once(connector, keep_name=name is not None)
         self._register(connector, keep_name=name is not None)
         return connector
 
@@ -189,7 +184,7 @@ class HostedOrganization(Organization):
             InvalidArgumentError: The manifest breaks a rule; the old one stays in force.
         """
         before = (connector.settings_in_force(), connector.private_settings_in_force())
-        self._take_manifest(connector, self._fetch_manifest(connector), keep_name=True)
+        self._manifests.take(connector, self._manifests.fetch(connector), keep_name=True)
         self._follow_manifest(connector)
         if before != (connector.settings_in_force(), connector.private_settings_in_force()):
             self._tell_connector(connector)
@@ -206,7 +201,7 @@ class HostedOrganization(Organization):
             InvalidArgumentError: A value has the wrong type; nothing is changed then.
         """
         wanted = {
-            key: _checked_settings(key, changes[key]) for key in ("settings", "private_settings") if key in changes
+            key: checked_settings(key, changes[key]) for key in ("settings", "private_settings") if key in changes
         }
         name = changes.get("name", connector.name)
         if not isinstance(name, str) or not name:
@@ -250,9 +245,7 @@ class HostedOrganization(Organization):
         self.dispatcher.forget(connector)
         with self.lock:
             self.connectors.pop(connector.id, None)
-            worker = self._manifest_workers.pop(connector.id, None)
-        if worker is not None:
-            worker.stop()
+        self._manifests.stop(connector.id)
 
     def catalog(self) -> Catalog:
         """Return the segments as notifications carry them."""
@@ -417,8 +410,7 @@ class HostedOrganization(Organization):
         self.dispatcher.close()
         self.schedules.close()
         self._evaluator.stop()
-        for worker in self._manifest_workers.values():
-            worker.stop()
+        self._manifests.close()
 
     def state(self) -> dict[str, Any]:
         """Return a dump of everything, in an order that repeats."""
@@ -471,48 +463,10 @@ class HostedOrganization(Organization):
             self.connectors[connector.id] = connector
         self._follow_manifest(connector)
         if connector.url is not None and not connector.ready:
-            self._await_manifest(connector, keep_name=keep_name)
+            self._manifests.await_answer(connector, keep_name=keep_name)
 
-    def _await_manifest(self, connector: Connector, *, keep_name: bool) -> None:
-        step = functools.partial(self._manifest_step, connector, itertools.count(1), keep_name=keep_name)
-        tasks = self._landlord.runtime.tasks
-        worker = tasks.worker(step, name=f"hull-manifest-{connector.id}", background=True)
-        self._manifest_workers[connector.id] = worker
-        worker.wake()
-
-    def _manifest_step(self, connector: Connector, attempts: Iterator[int], *, keep_name: bool) -> float | None:
-        if connector.ready or connector.id not in self.connectors:
-            return None
-        try:
-            self._try_manifest(connector, keep_name=keep_name)
-        except InvalidArgumentError as err:
-            emit(_log, logging.ERROR, "manifest.invalid", {"connector_id": connector.id, "reason": err.message})
-        if not connector.ready:
-            return _MANIFEST_RETRY.delay(next(attempts), self._landlord.runtime.ids)
-        self._follow_manifest(connector)
-        return None
-
-    def _try_manifest(self, connector: Connector, *, keep_name: bool) -> None:
-        try:
-            self._take_manifest(connector, self._fetch_manifest(connector), keep_name=keep_name)
-        except NetworkError as err:
-            emit(_log, logging.INFO, "manifest.unreachable", {"connector_id": connector.id, "reason": err.message})
-
-    def _fetch_manifest(self, connector: Connector) -> Any:
-        url = connector.url_of("/manifest.json")
-        request = Request(method="GET", url=url, timeout_s=_MANIFEST_TIMEOUT_S, max_bytes=_MANIFEST_BYTES)
-        reply = self._landlord.carrier.send(connector, request)
-        if reply.status != 200 or reply.body is None:
-            found = reply.error if reply.status is None else f"status {reply.status}"
-            raise NetworkError(f"GET {url} brought no manifest: {found}")
-        return reply.body
-
-    def _take_manifest(self, connector: Connector, value: Any, *, keep_name: bool) -> None:
-        manifest = check_manifest(value, connector.url)
-        with self.lock:
-            connector.manifest = manifest
-            if not keep_name and isinstance(manifest.get("name"), str) and manifest["name"]:
-                connector.name = manifest["name"]
+    def _has(self, connector_id: str) -> bool:
+        return connector_id in self.connectors
 
     def _follow_manifest(self, connector: Connector) -> None:
         self.schedules.start(connector)
@@ -525,25 +479,3 @@ class HostedOrganization(Organization):
 def _told(segment: Segment) -> dict[str, Any]:
     full = segment.to_full_wire(0)
     return {key: value for key, value in full.items() if key != "stats"}
-
-
-def _checked_id(value: Any) -> str:
-    if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise InvalidArgumentError(
-            f"the connector id {value!r} is invalid; use 24 hexadecimal characters, or up to 64 letters and digits"
-        )
-    return value
-
-
-def _checked_secret(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise InvalidArgumentError("the connector's secret must be text of at least one character")
-    return value
-
-
-def _checked_settings(name: str, value: Any) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise InvalidArgumentError(f"{name} is {type(value).__name__}; it must be a JSON object of names and values")
-    return dict(value)

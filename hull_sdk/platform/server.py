@@ -53,7 +53,10 @@ class RunningServer:
             closing, self._closing = self._closing, True
         if not closing and not self._ended.done():
             # Within the server's own loop, which ends when nothing is open any more.
-            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._channels))
+            try:
+                self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._channels))
+            except OSError:  # the loop has ended by itself
+                wasyncore.close_all(self._channels, ignore_all=True)
         self._tasks.wait(self._ended, _CLOSE_S)
 
 
