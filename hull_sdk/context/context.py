@@ -239,6 +239,11 @@ class Context:
         return self._services.cache.scoped("hull").scoped(self.credentials().namespace)
 
     @property
+    def runs(self) -> Cache:
+        """What became of this connector's notifications."""
+        return self._services.runs.scoped(self.credentials().namespace)
+
+    @property
     def metric(self) -> Metric:
         """Metrics tagged with this connector and organization."""
         if self._metric is None:

@@ -26,6 +26,7 @@ class Services:
         runtime: Clock, ids, tasks and network.
         senders: Senders of all connectors that this application serves.
         cache: Shared cache; each context sees a part of its own.
+        runs: What became of notifications; apart from ``cache``, so that nothing else can push out a lease.
         instrumentation: Where metrics and unexpected errors go.
         queue: Where jobs go.
         seal: Encrypts credentials for a purpose; returns ``None`` when there is no host secret.
@@ -39,6 +40,7 @@ class Services:
     runtime: Runtime
     senders: SenderPool
     cache: Cache
+    runs: Cache
     instrumentation: Instrumentation
     queue: Queue
     seal: Callable[[Credentials, TokenPurpose], str | None] = _no_token

@@ -26,7 +26,7 @@ class Runs:
     """What became of a connector's notifications.
 
     Args:
-        cache: The SDK's own part of the connector's cache.
+        cache: The part of the store that belongs to the connector.
     """
 
     def __init__(self, cache: Cache) -> None:
@@ -61,6 +61,7 @@ class Runs:
             raise
         if answer["flow_control"]["type"] == "next":
             self._states.set(notification_id, {"state": "done", "answer": answer}, STORED_S)
+            self._attempts.delete(notification_id)
         else:
             self._states.delete(notification_id)
         return answer

@@ -112,7 +112,7 @@ def _answer(functions: Mapping[str, _Registered], options: _Options) -> Response
     registered = functions.get(notification["channel"])
     if registered is None:
         return jsonify(notification_body(DEFAULT_UNSUPPORTED))
-    runs = Runs(context.internal_cache)
+    runs = Runs(context.runs)
     notification_id = notification["notification_id"]
     context.attempt = runs.attempt(notification_id)
     work = partial(runs.once, notification_id, partial(_handle, registered, options, context))

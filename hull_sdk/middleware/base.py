@@ -26,6 +26,9 @@ __all__ = ["DEFAULT_ORGANIZATIONS", "Arrival", "Extension", "Incoming", "Request
 #: Who may talk to a connector unless it says otherwise.
 DEFAULT_ORGANIZATIONS: Final = ("*.hullapp.io",)
 
+#: Notifications whose outcome is remembered: leases and finished answers.
+MAX_RUNS: Final = 50_000
+
 #: Environment variable with the trust root, separated by commas.
 TRUST_VARIABLE: Final = "HULL_ALLOWED_ORGANIZATIONS"
 #: Environment variable with the host secret.
@@ -125,6 +128,7 @@ class Extension(Services):
             runtime=runtime,
             senders=SenderPool(runtime),
             cache=_adopt(Cache() if cache is None else cache, runtime),
+            runs=Cache(max_items=MAX_RUNS, runtime=runtime),
             queue=_adopt(MemoryQueue() if queue is None else queue, runtime),
             instrumentation=_adopt(
                 Instrumentation.from_env(environ) if instrumentation is None else instrumentation, runtime

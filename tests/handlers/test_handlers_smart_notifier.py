@@ -300,6 +300,21 @@ def test_a_finished_notification_is_answered_from_the_store(world, calls):
     assert calls == [1]
 
 
+def test_a_full_cache_pushes_out_no_finished_answer(world, calls):
+    """What a connector keeps in its own cache never makes a notification run twice."""
+
+    def handler(ctx, _messages):
+        calls.append(1)
+        for index in range(3000):
+            ctx.cache.set(f"contact-{index}", index)
+
+    app = world.app(smart_notifier_handler({"user:update": handler}))
+    notification = world.notification()
+    for _ in range(2):
+        assert world.notify(app, notification).get_json()["flow_control"]["type"] == "next"
+    assert calls == [1]
+
+
 @pytest.mark.parametrize("first", [RuntimeError("bug"), NetworkError("down"), {"type": "retry", "in": 5}])
 def test_a_retry_is_never_final(world, calls, first):
     """After an error, or a retry that the handler asked for, the next delivery is handled again."""

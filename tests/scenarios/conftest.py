@@ -49,10 +49,12 @@ class Recorder:
 
 @pytest.fixture
 def recorder():
+    """A connector whose handler the test sets."""
     return Recorder()
 
 
 @pytest.fixture
 def harness(recorder):
+    """The recorder, installed on a platform of its own."""
     with Harness(recorder.app()) as harness:
         yield harness

@@ -8,6 +8,7 @@ ANN = {"email": "ann@acme.example"}
 
 
 def people(harness, count):
+    """Send the names of some people."""
     for index in range(count):
         harness.client.as_user({"external_id": str(index)}).traits({"name": f"Person {index}"})
 
@@ -61,7 +62,8 @@ def test_only_what_asks_for_a_retry_comes_again(harness, recorder):
         asked["retried"] = True
         statuses = ["ok", "retry", "error", "retry", "ok"]
         return [
-            {"message_id": m["message_id"], "status": s, "reason": "because"} for m, s in zip(messages, statuses, strict=True)
+            {"message_id": m["message_id"], "status": s, "reason": "because"}
+            for m, s in zip(messages, statuses, strict=True)
         ]
 
     recorder.handle = handle
@@ -69,7 +71,10 @@ def test_only_what_asks_for_a_retry_comes_again(harness, recorder):
     sizes = [len(messages) for _, messages in recorder.calls]
     assert sizes == [1, 5, 2]
     batch, subset = recorder.calls[1][1], recorder.calls[2][1]
-    assert [m["user"]["external_id"] for m in subset] == [batch[1]["user"]["external_id"], batch[3]["user"]["external_id"]]
+    assert [m["user"]["external_id"] for m in subset] == [
+        batch[1]["user"]["external_id"],
+        batch[3]["user"]["external_id"],
+    ]
     parent = harness.deliveries[1]
     assert harness.deliveries[2].parent_notification_id == parent.notification_id
     assert len(harness.organization.dead_letters(harness.connector.id)) == 1
@@ -111,9 +116,9 @@ def test_a_write_back_loop_is_named(harness, recorder):
     from hull_sdk.errors import HullError
 
     counter = iter(range(10**9))
-    recorder.handle = lambda ctx, messages: [
-        ctx.client.as_user(m["user"]).traits({"looping": next(counter)}) for m in messages
-    ] and None
+    recorder.handle = lambda ctx, messages: (
+        [ctx.client.as_user(m["user"]).traits({"looping": next(counter)}) for m in messages] and None
+    )
     harness.client.as_user(ANN).traits({"first_name": "Ann"})
     with pytest.raises(HullError, match="traits_looping"):
         harness.run_until_idle(max_deliveries=50)

@@ -49,7 +49,9 @@ def test_an_event_travels_to_the_handler_and_its_answer_back(harness, recorder):
 def test_account_changes_reach_users_and_accounts(harness, recorder):
     """A changed account notifies its own channel and every user that is linked to it."""
     for name in ("ann", "bob"):
-        harness.client.as_user({"email": f"{name}@acme.example"}).account({"domain": "acme.example"}).traits({"plan": "free"})
+        harness.client.as_user({"email": f"{name}@acme.example"}).account({"domain": "acme.example"}).traits(
+            {"plan": "free"}
+        )
     harness.run_until_idle()
     recorder.calls.clear()
     harness.client.as_account({"domain": "acme.example"}).traits({"plan": "pro"})
@@ -62,9 +64,9 @@ def test_account_changes_reach_users_and_accounts(harness, recorder):
 
 def test_writing_an_equal_value_is_no_change(harness, recorder):
     """A handler that writes the same value again is not called again."""
-    recorder.handle = lambda ctx, messages: [
-        ctx.client.as_user(m["user"]).traits({"greeting": "Hello"}) for m in messages
-    ] and None
+    recorder.handle = lambda ctx, messages: (
+        [ctx.client.as_user(m["user"]).traits({"greeting": "Hello"}) for m in messages] and None
+    )
     harness.client.as_user(ANN).traits({"first_name": "Ann"})
     harness.run_until_idle()
     assert len(recorder.messages()) == 2

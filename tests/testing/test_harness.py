@@ -20,6 +20,7 @@ ANN = {"email": "ann@acme.example"}
 
 
 def make_app():
+    """Return a connector that pushes users to a CRM."""
     app = Flask("crm")
 
     def push(ctx, messages):
@@ -27,7 +28,8 @@ def make_app():
         for message in messages:
             session.post("/contacts", json={"email": message["user"]["email"]})
         ctx.metric.increment("crm.pushed", len(messages))
-        ctx.client.logger.info("outgoing.user.success", {"count": len(messages)})
+        logger = ctx.client.logger
+        logger.info("outgoing.user.success", {"count": len(messages)})
 
     def settings(ctx, _request):
         return ctx.connector["private_settings"]["api_key"]
@@ -38,6 +40,7 @@ def make_app():
 
 
 def make_crm(received):
+    """Return a CRM that keeps what it receives."""
     crm = Flask("stub")
 
     @crm.post("/contacts")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 pytest_plugins = ["pytester"]
 
-APP = '''
+APP = """
 import pytest
 from flask import Flask
 from hull_sdk import Connector
@@ -19,7 +19,7 @@ def hull_app():
     app = Flask("greeter")
     app.register_blueprint(smart_notifier_handler({"user:update": greet}), url_prefix="/smart-notifier")
     return Connector(host_secret="a secret of the host for tests", manifest=MANIFEST).setup_app(app)
-'''
+"""
 
 
 def test_the_fixtures_are_found_without_an_import(pytester):
