@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from client_sinks import ID, HangingSink, Sink, served, until
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.every_python]
 
 ROOT = Path(__file__).parents[2]
 
