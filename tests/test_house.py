@@ -11,11 +11,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LINES = 500
-#: Files that may be longer, none over 1,000 lines, each with its reason.
-LONGER = {
-    "hull_sdk/platform/hosting.py": "what a hosted organization offers to API, administration and tests in one face",
-    "hull_sdk/platform/organization.py": "the one place that sequences the layers of a unit of work",
-}
 PYTHON_FILES = sorted(
     path
     for folder in ("hull_sdk", "tests", "examples")
@@ -31,9 +26,9 @@ def names(paths: list[Path]) -> list[str]:
 
 
 def test_no_file_is_longer_than_a_reader_bears():
-    """A file of code or tests has at most 500 lines, unless a reason for more is stated here."""
+    """A file of code or tests has at most 500 lines."""
     lengths = {name: len((ROOT / name).read_text(encoding="utf-8").splitlines()) for name in names(PYTHON_FILES)}
-    assert {name: length for name, length in lengths.items() if length > (1000 if name in LONGER else LINES)} == {}
+    assert {name: length for name, length in lengths.items() if length > LINES} == {}
 
 
 def test_the_changelog_begins_with_what_is_unreleased():

@@ -15,7 +15,7 @@ from hull_sdk.errors import HullError
 if TYPE_CHECKING:
     from hull_sdk import Client
     from hull_sdk.client import FlushResult
-    from hull_sdk.platform import Connector, HostedOrganization, Platform
+    from hull_sdk.platform import Connector, Organization, Platform
 
 __all__ = ["FAULTS", "check_sent", "create_organization", "report_on", "send_all"]
 
@@ -35,7 +35,7 @@ _SOURCE_MANIFEST: Final = {"name": "Data set", "tags": [], "subscriptions": []}
 _PROGRESS_STEP: Final = 50
 
 
-def create_organization(platform: Platform, host: str) -> tuple[HostedOrganization, Connector]:
+def create_organization(platform: Platform, host: str) -> tuple[Organization, Connector]:
     """Create the organization of the data set with its segments, and a connector to send the data set with.
 
     Args:
@@ -67,7 +67,7 @@ def send_all(client: Client, messages: Sequence[Message]) -> Iterator[int]:
 
 
 def report_on(
-    platform: Platform, organization: HostedOrganization, source: Connector, *, mode: str, sent: int, elapsed_s: float
+    platform: Platform, organization: Organization, source: Connector, *, mode: str, sent: int, elapsed_s: float
 ) -> Report:
     """Read off the figures and compare them with what the bundled data set has to come to.
 
@@ -106,7 +106,7 @@ def check_sent(result: FlushResult) -> None:
         raise HullError(f"{result.failed} messages failed and {result.pending} were not sent: {reasons}")
 
 
-def _figures(organization: HostedOrganization, source: Connector) -> dict[str, Any]:
+def _figures(organization: Organization, source: Connector) -> dict[str, Any]:
     states = Counter(record.state for record in organization.records if record.connector_id == source.id)
     return {
         "messages": {
@@ -124,14 +124,14 @@ def _figures(organization: HostedOrganization, source: Connector) -> dict[str, A
     }
 
 
-def _transitions(organization: HostedOrganization) -> Iterator[tuple[str, dict[str, int]]]:
+def _transitions(organization: Organization) -> Iterator[tuple[str, dict[str, int]]]:
     counts = organization.segment_transitions
     for segment in [*organization.users_segments(), *organization.accounts_segments()]:
         found = counts.get(segment["id"], {})
         yield segment["name"], {side: found.get(side, 0) for side in ("entered", "left")}
 
 
-def _written(organization: HostedOrganization, kind: Any) -> dict[str, dict[str, Any]]:
+def _written(organization: Organization, kind: Any) -> dict[str, dict[str, Any]]:
     """Return what the connector wrote, by external_id, else e-mail or domain; people without either have no score."""
     found = {}
     for entity in organization.entities(kind):

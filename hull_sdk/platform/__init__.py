@@ -9,7 +9,6 @@ from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.dead_letters import DeadLetter
 from hull_sdk.platform.delivery import Delivery
 from hull_sdk.platform.faults import Fault, Faults
-from hull_sdk.platform.hosting import HostedOrganization
 from hull_sdk.platform.organization import Organization
 from hull_sdk.platform.platform import Platform
 from hull_sdk.platform.schedules import ScheduleRun
@@ -20,7 +19,6 @@ __all__ = [
     "Delivery",
     "Fault",
     "Faults",
-    "HostedOrganization",
     "Organization",
     "Platform",
     "ScheduleRun",

@@ -15,7 +15,7 @@ from hull_sdk.core import json
 from hull_sdk.core.net import split_host
 from hull_sdk.errors import HullError, InvalidArgumentError
 from hull_sdk.platform.connectors import address, check_manifest
-from hull_sdk.platform.hosting import HostedOrganization
+from hull_sdk.platform.organization import Organization
 from hull_sdk.platform.platform import Platform
 from hull_sdk.platform.settings import load_settings
 
@@ -187,7 +187,7 @@ def ready_line(platform: Platform, url: str) -> dict[str, Any]:
     }
 
 
-def _fill(organization: HostedOrganization, entry: Mapping[str, Any], path: str) -> None:
+def _fill(organization: Organization, entry: Mapping[str, Any], path: str) -> None:
     # Segments first: they are there when the first connector hears of anybody, and nobody hears of their making.
     for key, kind in (("users_segments", "user"), ("accounts_segments", "account")):
         for index, segment in enumerate(entry.get(key, ())):

@@ -23,7 +23,7 @@ from hull_sdk.platform.carrier import Carrier
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.delivery import Delivery
 from hull_sdk.platform.faults import Faults
-from hull_sdk.platform.hosting import HostedOrganization
+from hull_sdk.platform.organization import Organization
 from hull_sdk.platform.schedules import ScheduleRun
 from hull_sdk.wire.signatures import generate_key, public_pem
 
@@ -67,7 +67,7 @@ class Platform:
         #: What to break on purpose.
         self.faults = Faults(self.runtime)
         self.carrier = Carrier(self.runtime, self, self.faults)
-        self.organizations: dict[str, HostedOrganization] = {}
+        self.organizations: dict[str, Organization] = {}
         #: ``host:port`` when served over HTTP, else ``None``.
         self.address: str | None = None
         #: Whether ``/_platform`` answers.
@@ -83,7 +83,7 @@ class Platform:
 
     def create_organization(
         self, host: str, settings: Mapping[str, Any] | None = None, admin_secret: str | None = None
-    ) -> HostedOrganization:
+    ) -> Organization:
         """Create an organization.
 
         Args:
@@ -97,7 +97,7 @@ class Platform:
         if not isinstance(host, str) or split_host(host) is None:
             raise InvalidArgumentError(f"{host!r} is no host; write one such as 'acme.hullapp.test' without a scheme")
         host = host.strip().lower()
-        organization = HostedOrganization(
+        organization = Organization(
             host,
             landlord=self,
             clock=self.clock,
@@ -111,7 +111,7 @@ class Platform:
             self.organizations[host] = organization
         return organization
 
-    def find_connector(self, connector_id: str) -> tuple[HostedOrganization, Connector] | None:
+    def find_connector(self, connector_id: str) -> tuple[Organization, Connector] | None:
         """Return a connector and its organization, or ``None``."""
         for organization in list(self.organizations.values()):
             connector = organization.connectors.get(connector_id)
@@ -119,7 +119,7 @@ class Platform:
                 return organization, connector
         return None
 
-    def organization_at(self, host: str) -> HostedOrganization | None:
+    def organization_at(self, host: str) -> Organization | None:
         """Return the organization of a host, with or without a port, or ``None``."""
         parsed = split_host(host)
         if parsed is None:
@@ -283,7 +283,7 @@ class Platform:
         for organization in self._all():
             organization.close()
 
-    def _all(self) -> list[HostedOrganization]:
+    def _all(self) -> list[Organization]:
         return list(self.organizations.values())
 
     def _count_deliveries(self) -> int:
@@ -308,7 +308,7 @@ def _runtime(clock: Clock | None, seed: int | None) -> Runtime:
     return Runtime(tasks=ThreadTasks(clock), ids=ids, net=HttpNetwork())
 
 
-def _copy_setup(old: HostedOrganization, new: HostedOrganization) -> None:
+def _copy_setup(old: Organization, new: Organization) -> None:
     for connector in old.connectors.values():
         new.install(
             connector.url if connector.app is None else connector.app,

@@ -19,6 +19,8 @@ __all__ = ["SEGMENT_TYPES", "Segment", "SegmentBook", "Transition"]
 
 SEGMENT_TYPES: Final[dict[EntityKind, str]] = {"user": "users_segment", "account": "accounts_segment"}
 
+_KINDS: Final[dict[str, EntityKind]] = {name: kind for kind, type_ in SEGMENT_TYPES.items() for name in (kind, type_)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
@@ -92,7 +94,7 @@ class SegmentBook:
 
     def build(
         self,
-        kind: EntityKind,
+        kind: str,
         name: str,
         *,
         segment_id: str,
@@ -103,7 +105,7 @@ class SegmentBook:
         """Check and build a segment without taking it in.
 
         Args:
-            kind: What it is made of.
+            kind: ``"user"`` or ``"account"``, or a type of :data:`SEGMENT_TYPES`.
             name: Not empty.
             segment_id: Its id; an existing segment with it is replaced and keeps its creation date.
             now: Unix seconds.
@@ -113,23 +115,24 @@ class SegmentBook:
         Raises:
             InvalidArgumentError: The definition cannot be read.
         """
-        if kind not in SEGMENT_TYPES:
-            raise InvalidArgumentError(f"the kind of a segment is {kind!r}; use 'user' or 'account'")
+        known = _KINDS.get(kind)
+        if known is None:
+            raise InvalidArgumentError(f"the kind of a segment is {kind!r}; use one of {', '.join(_KINDS)}")
         if not isinstance(name, str) or not name.strip():
             raise InvalidArgumentError(f"the name of a segment is {name!r}; it must be text that is not empty")
         if (predicate is None) == (query is None):
             raise InvalidArgumentError(f"the segment {name!r} needs either a predicate or a query, and not both")
-        compiled = compile_query(query if predicate is None else compile_predicate(predicate, kind))
-        if kind == "account" and compiled.uses_events:
+        compiled = compile_query(query if predicate is None else compile_predicate(predicate, known))
+        if known == "account" and compiled.uses_events:
             raise InvalidArgumentError(f"the segment {name!r} asks for events; accounts have no events")
         existing = self._segments.get(segment_id)
-        if existing is not None and existing.kind != kind:
+        if existing is not None and existing.kind != known:
             raise InvalidArgumentError(
                 f"the id {segment_id!r} belongs to a segment of {existing.kind}s; choose another"
             )
         return Segment(
             id=segment_id,
-            kind=kind,
+            kind=known,
             name=name.strip(),
             query=compiled,
             predicate=predicate,

@@ -26,7 +26,7 @@ from hull_sdk.testing.keys import signing_key
 if TYPE_CHECKING:
     from flask import Flask
 
-    from hull_sdk.platform import Connector, Delivery, HostedOrganization
+    from hull_sdk.platform import Connector, Delivery, Organization
 
 __all__ = ["CONNECTOR_HOST", "ORGANIZATION_HOST", "Harness", "virtual_platform"]
 
@@ -74,7 +74,7 @@ class Harness:
         private_settings: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         platform: Platform | None = None,
-        organization: HostedOrganization | None = None,
+        organization: Organization | None = None,
     ) -> None:
         self.app = app
         self.platform = virtual_platform(seed) if platform is None else platform

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from hull_sdk.platform import HostedOrganization, Platform
+    from hull_sdk.platform import Organization, Platform
     from hull_sdk.testing.harness import Harness
 
 __all__ = ["hull_app", "hull_harness", "hull_organization", "hull_platform"]
@@ -28,7 +28,7 @@ def hull_platform() -> Iterator[Platform]:
 
 
 @pytest.fixture
-def hull_organization(hull_platform: Platform) -> HostedOrganization:
+def hull_organization(hull_platform: Platform) -> Organization:
     """An organization on ``hull_platform``."""
     from hull_sdk.testing.harness import ORGANIZATION_HOST  # noqa: PLC0415 - a plugin must load in no time
 
@@ -45,7 +45,7 @@ def hull_app() -> Any:
 
 
 @pytest.fixture
-def hull_harness(hull_app: Any, hull_platform: Platform, hull_organization: HostedOrganization) -> Iterator[Harness]:
+def hull_harness(hull_app: Any, hull_platform: Platform, hull_organization: Organization) -> Iterator[Harness]:
     """Your application, installed as a connector of ``hull_organization``."""
     from hull_sdk.testing.harness import Harness  # noqa: PLC0415 - a plugin must load in no time
 

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.platform.organization import Organization
+from hull_sdk.platform.population import Population
 from hull_sdk.wire import tokens
 
 CONNECTOR = SimpleNamespace(id="5a79000000000000000000aa", secret="a-connector-secret", name="Demo")
@@ -14,7 +14,7 @@ class Bench:
 
     def __init__(self, **settings):
         self.runtime = Runtime.virtual()
-        self.organization = Organization(
+        self.organization = Population(
             "acme.hullapp.test", runtime=self.runtime, clock=self.runtime.clock, settings=settings
         )
         self.organization.connectors[CONNECTOR.id] = CONNECTOR

@@ -10,7 +10,7 @@ from ingestion_kit import CONNECTOR, Bench, claims_for, signed
 from hull_sdk.core import json as wire_json
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.platform import ingestion
-from hull_sdk.platform.organization import Organization
+from hull_sdk.platform.population import Population
 
 
 @pytest.fixture
@@ -430,7 +430,7 @@ def test_what_is_no_json_is_refused(bench, value):
 def test_threads_do_not_lose_a_count():
     """Messages that come in on several threads are applied one after the other."""
     runtime = Runtime.system()
-    organization = Organization("acme.hullapp.test", runtime=runtime, clock=runtime.clock)
+    organization = Population("acme.hullapp.test", runtime=runtime, clock=runtime.clock)
 
     def count(worker):
         for number in range(50):

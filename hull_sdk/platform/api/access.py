@@ -16,7 +16,7 @@ from flask import Request
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.connectors import Connector
-from hull_sdk.platform.hosting import HostedOrganization
+from hull_sdk.platform.organization import Organization
 from hull_sdk.wire import tokens
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, HEADER_APP_ID, HEADER_ORGANIZATION, HEADER_USER_ID
@@ -33,11 +33,11 @@ class Directory(Protocol):
 
     runtime: Runtime
 
-    def find_connector(self, connector_id: str) -> tuple[HostedOrganization, Connector] | None:
+    def find_connector(self, connector_id: str) -> tuple[Organization, Connector] | None:
         """Return a connector of any organization."""
         raise NotImplementedError
 
-    def organization_at(self, host: str) -> HostedOrganization | None:
+    def organization_at(self, host: str) -> Organization | None:
         """Return the organization of a host."""
         raise NotImplementedError
 
@@ -56,7 +56,7 @@ class Caller:
         claims: The claims of a user's or account's token; ``None`` for a secret, which may do everything.
     """
 
-    organization: HostedOrganization
+    organization: Organization
     connector: Connector | None
     claims: Mapping[str, Any] | None = field(default=None, repr=False)
 
@@ -140,7 +140,7 @@ def operator(directory: Directory, request: Request) -> Caller:
     return caller
 
 
-def organization_of(directory: Directory, request: Request) -> HostedOrganization:
+def organization_of(directory: Directory, request: Request) -> Organization:
     """Return the organization that a request without a connector is for.
 
     Raises:
@@ -163,7 +163,7 @@ def _operator(directory: Directory, request: Request, token: str) -> Caller:
     return Caller(organization, None)
 
 
-def _check_same_organization(directory: Directory, request: Request, organization: HostedOrganization) -> None:
+def _check_same_organization(directory: Directory, request: Request, organization: Organization) -> None:
     named = _named_organization(request)
     if named is None or directory.is_own_address(named) or directory.organization_at(named) is organization:
         return

@@ -1,0 +1,333 @@
+"""Taking in messages: the one place where units of work are put in sequence.
+
+A message is read, planned, applied, settled and committed under the organization's lock; listeners are told under the
+same lock, so they only take note. Rules: section "Ingestion" of ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from hull_sdk.core import logs
+from hull_sdk.core.clock import Clock
+from hull_sdk.core.ids import Ids
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.core.tasks import RLock
+from hull_sdk.platform.attributes import AttributeSchema
+from hull_sdk.platform.door import ConnectorCredentials, admit, check_size
+from hull_sdk.platform.events import Source
+from hull_sdk.platform.ingestion import Outcome, apply_message
+from hull_sdk.platform.logs import LogBook, LogEntry, identifiers
+from hull_sdk.platform.messages import MessageError, ParsedMessage, message_id_of, parse_message
+from hull_sdk.platform.reports import EntityChange, View
+from hull_sdk.platform.segments import SegmentBook
+from hull_sdk.platform.settings import OrganizationSettings, load_settings
+from hull_sdk.platform.settlement import Settlement, ViewKey, settle
+from hull_sdk.platform.store import KINDS, Store
+from hull_sdk.platform.trace import Journal, Record
+from hull_sdk.platform.unit import Unit
+from hull_sdk.wire.entities import EntityKind
+from hull_sdk.wire.firehose import Rejection
+
+__all__ = ["ChangeListener", "Intake"]
+
+_log = logging.getLogger(__name__)
+
+#: Told of each change of an entity, in order.
+ChangeListener = Callable[[EntityChange], None]
+
+_LOG_SUFFIXES: Final = {
+    "applied": (logging.INFO, "success"),
+    "merged": (logging.INFO, "success"),
+    "ignored": (logging.INFO, "skip"),
+    "failed": (logging.ERROR, "error"),
+}
+
+
+class Intake:
+    """Where the messages of one organization come in, and what became of each of them.
+
+    Args:
+        host: Its name, for example ``"acme.hullapp.test"``.
+        runtime: The doors; tokens are checked against its clock.
+        clock: Domain time: what events, memberships and reports are dated by.
+        ids: Where new ids come from; the runtime's ids by default, asked anew each time.
+        admin_secret: Opens the admin endpoints; made up by default.
+        settings: See :func:`hull_sdk.platform.settings.load_settings`.
+
+    Example:
+        >>> from hull_sdk.core.runtime import Runtime
+        >>> from hull_sdk.platform.intake import Intake
+        >>> runtime = Runtime.virtual()
+        >>> intake = Intake("acme.hullapp.test", runtime=runtime, clock=runtime.clock)
+        >>> claims = {"io.hull.asUser": {"email": "ann@acme.test"}}
+        >>> intake.ingest({"type": "traits", "body": {"plan": "pro"}}, claims, None).state
+        'applied'
+    """
+
+    def __init__(
+        self,
+        host: str,
+        *,
+        runtime: Runtime,
+        clock: Clock,
+        ids: Ids | None = None,
+        admin_secret: str | None = None,
+        settings: Mapping[str, Any] | OrganizationSettings | None = None,
+    ) -> None:
+        self.host = host
+        self.runtime = runtime
+        self.clock = clock
+        self._ids = ids
+        self.admin_secret = self.ids.secret() if admin_secret is None else admin_secret
+        self.settings = load_settings(settings)
+        self.lock = RLock()
+        self.connectors: dict[str, Any] = {}
+        self._store = Store()
+        self._schemas: dict[EntityKind, AttributeSchema] = {kind: AttributeSchema(kind) for kind in KINDS}
+        self._book = SegmentBook()
+        self._journal = Journal()
+        self._log_book = LogBook()
+        self._views: dict[ViewKey, View] = {}
+        self._listeners: list[ChangeListener] = []
+
+    @property
+    def ids(self) -> Ids:
+        """Where new ids come from."""
+        return self.runtime.ids if self._ids is None else self._ids
+
+    # Messages
+
+    def accept(self, message: Any, *, connector: ConnectorCredentials, index: int = 0) -> Rejection | None:
+        """Check one message at the door, changing nothing.
+
+        Args:
+            message: As it came in.
+            connector: Who sent it.
+            index: Its place in the batch, for the rejection.
+
+        Returns:
+            ``None`` when it can be ingested, else why not.
+        """
+        admitted = self._admit(message, connector, index)
+        return admitted if isinstance(admitted, Rejection) else None
+
+    def receive(self, batch: Iterable[Any], connector: ConnectorCredentials) -> tuple[int, list[Rejection]]:
+        """Take in a batch: each message passes the door and is applied, or is refused.
+
+        Args:
+            batch: Messages of ``hull_sdk.wire.firehose.FirehoseMessage``.
+            connector: Who sent them.
+
+        Returns:
+            How many were accepted (a repeated message id counts and changes nothing), and the refused ones.
+        """
+        accepted, rejections = 0, []
+        for index, message in enumerate(batch):
+            admitted = self._admit(message, connector, index)
+            if isinstance(admitted, Rejection):
+                rejections.append(admitted)
+                self._record_rejection(message, admitted, connector.id)
+            else:
+                self._process(admitted, connector.id)
+                accepted += 1
+        return accepted, rejections
+
+    def ingest(self, message: Any, claims: Mapping[str, Any], connector_id: str | None) -> Record:
+        """Apply one message whose token has been verified.
+
+        Args:
+            message: For example ``{"type": "traits", "body": {"plan": "pro"}}``.
+            claims: The token's claims, for example ``{"io.hull.asUser": {"email": "ann@acme.test"}}``.
+            connector_id: Who sent it, or ``None`` for the platform itself.
+
+        Returns:
+            The final state; a message id that was applied within a day of domain time changes nothing and gives
+            its record again.
+        """
+        try:
+            check_size(message)
+            parsed = parse_message(message, claims, self.settings)
+        except MessageError as err:
+            return self._record_unreadable(message, err.code, err.reason, connector_id)
+        return self._process(parsed, connector_id)
+
+    def _admit(self, message: Any, connector: ConnectorCredentials, index: int) -> ParsedMessage | Rejection:
+        try:
+            return admit(message, connector=connector, settings=self.settings, now=self.runtime.clock.time())
+        except MessageError as err:
+            return Rejection(index, message_id_of(message), err.code, err.reason)
+
+    def _process(self, message: ParsedMessage, connector_id: str | None) -> Record:
+        with self.lock:
+            now = self.clock.time()
+            repeated = self._journal.repeated(message.message_id, now)
+            if repeated is not None:
+                return repeated
+            unit = self._unit(now, connector_id)
+            try:
+                outcome = apply_message(unit, message)
+                settlement = self._settle(unit)
+            except Exception as err:  # noqa: BLE001 - whatever it was, it ends in a recorded state
+                self._rollback()
+                logs.emit(_log, logging.ERROR, "incoming.failed", {"message_id": message.message_id}, exc_info=err)
+                outcome, settlement = Outcome("failed", f"internal error: {type(err).__name__}: {err}"), Settlement()
+                unit = self._unit(now, connector_id)
+            record = self._record(message, outcome, unit, connector_id)
+            self._commit(settlement)
+            return record
+
+    def _unit(self, now: float, connector_id: str | None = None) -> Unit:
+        name = getattr(self.connectors.get(connector_id), "name", None) if connector_id is not None else None
+        return Unit(
+            store=self._store,
+            schemas=self._schemas,
+            settings=self.settings,
+            ids=self.ids,
+            now=now,
+            source=Source(connector_id, name),
+        )
+
+    def _settle(self, unit: Unit, also: Iterable[ViewKey] = ()) -> Settlement:
+        return settle(unit, self._views, self._book, also)
+
+    def _rollback(self) -> None:
+        self._store.rollback()
+        for schema in self._schemas.values():
+            schema.rollback()
+
+    def _commit(self, settlement: Settlement) -> None:
+        self._store.commit()
+        for schema in self._schemas.values():
+            schema.commit()
+        self._book.count(settlement.transitions)
+        for key, view in settlement.views.items():
+            if view is None:
+                self._views.pop(key, None)
+            else:
+                self._views[key] = view
+        self.publish(settlement.changes)
+
+    def _settle_all(self, kind: EntityKind, now: float) -> int:
+        unit = self._unit(now)
+        try:
+            settlement = self._settle(unit, [(kind, entity.id) for entity in self._store.table(kind)])
+        except Exception:
+            self._rollback()
+            raise
+        self._commit(settlement)
+        return len(settlement.changes)
+
+    # Records and logs
+
+    def _record(self, message: ParsedMessage, outcome: Outcome, unit: Unit, connector_id: str | None) -> Record:
+        merged = outcome.state == "applied" and bool(unit.absorbed)
+        record = self._journal.add(
+            Record(
+                message_id=message.message_id,
+                type=message.type,
+                state="merged" if merged else outcome.state,
+                reason=outcome.reason,
+                kind=outcome.kind,
+                entity_id=outcome.entity_id,
+                connector_id=connector_id,
+                at=unit.now,
+                idempotent=message.message_id is not None,
+                notes=(*unit.notes, *unit.errors),
+            )
+        )
+        self._log_message(message, record, unit)
+        return record
+
+    def _log_message(self, message: ParsedMessage, record: Record, unit: Unit) -> None:
+        subject = message.subject
+        what = "event" if message.type == "track" else subject.kind
+        fields = {
+            **identifiers(subject.user, subject.account),
+            "connector_id": unit.source.id,
+            "connector_name": unit.source.name,
+            "message_id": message.message_id,
+            "request_id": message.request_id,
+            "type": message.type,
+            "reason": record.reason,
+            "notes": list(unit.notes) or None,
+        }
+        if record.entity_id is not None:
+            fields[f"{record.kind}_id"] = record.entity_id
+        level, suffix = _LOG_SUFFIXES[record.state]
+        self._log_book.write(level, f"incoming.{what}.{suffix}", unit.now, fields)
+        for reason in unit.errors:
+            self._log_book.write(logging.ERROR, f"incoming.{what}.error", unit.now, {**fields, "reason": reason})
+        for note in getattr(message.content, "debug", ()):
+            self._log_book.write(logging.DEBUG, f"incoming.{what}.skip", unit.now, {**fields, "reason": note})
+
+    def _record_rejection(self, message: Any, rejection: Rejection, connector_id: str) -> None:
+        with self.lock:
+            if not self._journal.remembers(rejection.message_id):
+                self._record_unreadable(message, rejection.code, rejection.reason, connector_id, remember=False)
+
+    def _record_unreadable(
+        self, message: Any, code: str, reason: str, connector_id: str | None, *, remember: bool = True
+    ) -> Record:
+        message_id = message_id_of(message)
+        kind = message.get("type") if isinstance(message, Mapping) else None
+        with self.lock:
+            now = self.clock.time()
+            repeated = self._journal.repeated(message_id, now)
+            if repeated is not None:
+                return repeated
+            record = Record(
+                message_id=message_id,
+                type=kind if isinstance(kind, str) else None,
+                state="failed",
+                reason=f"{code}: {reason}",
+                connector_id=connector_id,
+                at=now,
+                idempotent=message_id is not None,
+            )
+            what = "event" if kind == "track" else "user"
+            fields = {"connector_id": connector_id, "message_id": message_id, "code": code, "reason": reason}
+            self._log_book.write(logging.ERROR, f"incoming.{what}.error", now, fields)
+            return self._journal.add(record, remember=remember)
+
+    @property
+    def records(self) -> list[Record]:
+        """The final states of the latest messages, oldest first."""
+        with self.lock:
+            return list(self._journal)
+
+    @property
+    def record_counts(self) -> dict[str, int]:
+        """How many messages ended in each state, all of them counted."""
+        with self.lock:
+            return {state: self._journal.counts[state] for state in ("applied", "merged", "ignored", "failed")}
+
+    def trace(self, message_id: str) -> Record | None:
+        """Return what became of a message, or ``None`` when it never came or is long ago."""
+        with self.lock:
+            return self._journal.trace(message_id)
+
+    @property
+    def log(self) -> list[LogEntry]:
+        """The latest entries ``incoming.*``, oldest first."""
+        with self.lock:
+            return self._log_book.entries
+
+    # Changes
+
+    def on_change(self, listener: ChangeListener) -> None:
+        """Have a listener told of every change of an entity.
+
+        Args:
+            listener: Called with one change at a time, in order, while the organization is locked: it takes note,
+                and neither waits nor sends.
+        """
+        self._listeners.append(listener)
+
+    def publish(self, changes: list[EntityChange]) -> None:
+        """Tell the listeners what one unit of work changed: entities that are gone, then accounts, then users."""
+        for change in changes:
+            for listener in list(self._listeners):
+                listener(change)

@@ -1,0 +1,385 @@
+"""Who is in an organization: reading and changing users, accounts, events, attributes and segments.
+
+Rules: sections "Identity", "Attributes" and "Segments" of ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from hull_sdk.core.clock import Clock
+from hull_sdk.core.ids import Ids
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.platform.identity import read_claims, resolve
+from hull_sdk.platform.intake import Intake
+from hull_sdk.platform.reports import View
+from hull_sdk.platform.segments import Segment
+from hull_sdk.platform.settings import OrganizationSettings, load_settings
+from hull_sdk.platform.state import dump_store
+from hull_sdk.platform.store import KINDS, Entity
+from hull_sdk.wire.entities import EntityKind
+from hull_sdk.wire.tokens import AS_CLAIMS, CLAIM_SUBJECT_TYPE
+
+__all__ = ["Population", "SegmentListener"]
+
+#: Told of a segment that was created or changed (``"update"``) or removed (``"delete"``).
+SegmentListener = Callable[[str, Segment], None]
+
+
+class Population(Intake):
+    """Users, accounts, events and segments of one customer; nothing of it is visible in another.
+
+    Args:
+        host: As for :class:`~hull_sdk.platform.intake.Intake`, as all that follow.
+        runtime: The doors.
+        clock: Domain time.
+        ids: Where new ids come from.
+        admin_secret: Opens the admin endpoints.
+        settings: See :func:`hull_sdk.platform.settings.load_settings`.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        *,
+        runtime: Runtime,
+        clock: Clock,
+        ids: Ids | None = None,
+        admin_secret: str | None = None,
+        settings: Mapping[str, Any] | OrganizationSettings | None = None,
+    ) -> None:
+        super().__init__(host, runtime=runtime, clock=clock, ids=ids, admin_secret=admin_secret, settings=settings)
+        self._segment_listeners: list[SegmentListener] = []
+
+    # Segments
+
+    def on_segment_change(self, listener: SegmentListener) -> None:
+        """Have a listener told of every segment that is created, changed or removed, as :meth:`on_change`.
+
+        Args:
+            listener: Called with ``"update"`` or ``"delete"`` and the segment.
+        """
+        self._segment_listeners.append(listener)
+
+    def create_segment(
+        self,
+        kind: str,
+        name: str,
+        predicate: Any = None,
+        *,
+        query: Any = None,
+        id: str | None = None,  # noqa: A002 - the name that the wire gives it
+    ) -> dict[str, Any]:
+        """Create a segment, or replace the one that has the id.
+
+        Everybody is evaluated at once: who matches enters it, which counts and notifies like any other entry.
+
+        Args:
+            kind: ``"user"`` or ``"account"``, or as on the wire ``"users_segment"`` or ``"accounts_segment"``.
+            name: What connectors show.
+            predicate: A tree; see the section "Segments" of ``docs/protocol.md``.
+            query: A query, instead of a predicate.
+            id: Its id; a fresh one when ``None``.
+
+        Returns:
+            The segment as the REST API shows it.
+
+        Raises:
+            InvalidArgumentError: The kind is unknown, or the definition cannot be read; nothing is created.
+        """
+        with self.lock:
+            now = self.clock.time()
+            segment_id = self.ids.object_id() if id is None else id
+            segment = self._book.build(kind, name, segment_id=segment_id, now=now, predicate=predicate, query=query)
+            self._book.put(segment)
+            self._settle_all(segment.kind, now)
+            self._tell_segment("update", segment)
+            return self._full_wire(segment)
+
+    def update_segment(self, segment_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Change a segment's name or definition.
+
+        Args:
+            segment_id: Its id.
+            changes: ``name``, and ``predicate`` or ``query``; other keys are ignored.
+
+        Returns:
+            The segment as the REST API shows it.
+
+        Raises:
+            InvalidArgumentError: There is no such segment, or the definition cannot be read.
+        """
+        segment = self.segment(segment_id)
+        if segment is None:
+            raise InvalidArgumentError(f"there is no segment {segment_id!r}")
+        definition = {key: changes[key] for key in ("predicate", "query") if changes.get(key) is not None}
+        if len(definition) == 2 and segment.predicate is not None:
+            del definition["query"]  # a read segment is written back: its query was compiled from the predicate
+        if not definition:
+            predicate = segment.predicate
+            definition = {"query": segment.query.source} if predicate is None else {"predicate": predicate}
+        return self.create_segment(segment.kind, changes.get("name", segment.name), id=segment_id, **definition)
+
+    def delete_segment(self, segment_id: str) -> bool:
+        """Remove a segment; everybody in it leaves it.
+
+        Args:
+            segment_id: Its id.
+
+        Returns:
+            ``False`` when there is no such segment.
+        """
+        with self.lock:
+            segment = self._book.get(segment_id)
+            if segment is None:
+                return False
+            self._book.remove(segment_id)
+            self._settle_all(segment.kind, self.clock.time())
+            self._tell_segment("delete", segment)
+            return True
+
+    def reevaluate(self, now: float | None = None) -> int:
+        """Decide the segments anew that time alone can change; call it now and then, such as every six hours.
+
+        Args:
+            now: Unix seconds of domain time; now by default.
+
+        Returns:
+            How many entities changed.
+        """
+        with self.lock:
+            moment = self.clock.time() if now is None else now
+            kinds = {segment.kind for kind in KINDS for segment in self._book.of(kind) if segment.query.relative}
+            return sum(self._settle_all(kind, moment) for kind in KINDS if kind in kinds)
+
+    def users_segments(self) -> list[dict[str, Any]]:
+        """Return the segments of users, as the REST API shows them."""
+        with self.lock:
+            return [self._full_wire(segment) for segment in self._book.of("user")]
+
+    def accounts_segments(self) -> list[dict[str, Any]]:
+        """Return the segments of accounts, as the REST API shows them."""
+        with self.lock:
+            return [self._full_wire(segment) for segment in self._book.of("account")]
+
+    def segment(self, segment_id: str) -> Segment | None:
+        """Return a segment, or ``None``; its ``to_wire()`` has the fields that notifications carry."""
+        with self.lock:
+            return self._book.get(segment_id)
+
+    @property
+    def segment_transitions(self) -> dict[str, dict[str, int]]:
+        """How often each segment was entered and left, by id: ``{"entered": 3, "left": 1}``."""
+        with self.lock:
+            return {segment_id: dict(counts) for segment_id, counts in self._book.transitions.items()}
+
+    def _tell_segment(self, action: str, segment: Segment) -> None:
+        for listener in list(self._segment_listeners):
+            listener(action, segment)
+
+    def _full_wire(self, segment: Segment) -> dict[str, Any]:
+        return segment.to_full_wire(self._store.table(segment.kind).count("segment_id", segment.id))
+
+    # Reading and settings
+
+    def view(self, kind: EntityKind, entity_id: str) -> View | None:
+        """Return an entity as its notifications show it, or ``None`` when there is none."""
+        with self.lock:
+            return self._views.get((kind, entity_id))
+
+    def find(self, kind: EntityKind, claims: Mapping[str, Any] | str) -> Entity | None:
+        """Return the entity that claims lead to, changing nothing.
+
+        Args:
+            kind: ``"user"`` or ``"account"``.
+            claims: For example ``{"email": "ann@acme.test"}``, or an id.
+
+        Returns:
+            The entity, or ``None``.
+
+        Raises:
+            InvalidArgumentError: The claims hold no usable identifier.
+        """
+        with self.lock:
+            table = self._store.table(kind)
+            resolution = resolve(table, read_claims(kind, claims, self.settings), create=False)
+            return table.get(resolution.entity_id)
+
+    def find_user(self, claims: Mapping[str, Any] | str) -> Entity | None:
+        """Return the user that claims lead to, see :meth:`find`."""
+        return self.find("user", claims)
+
+    def find_account(self, claims: Mapping[str, Any] | str) -> Entity | None:
+        """Return the account that claims lead to, see :meth:`find`."""
+        return self.find("account", claims)
+
+    def entities(self, kind: EntityKind) -> list[Entity]:
+        """Return the entities of a kind, oldest first."""
+        with self.lock:
+            return list(self._store.table(kind))
+
+    def events(self, user_id: str | None = None) -> list[dict[str, Any]]:
+        """Return events in the shape of the wire, in order of arrival.
+
+        Args:
+            user_id: Whose events; everybody's by default.
+        """
+        with self.lock:
+            found = self._store.events if user_id is None else self._store.events.find("user_id", user_id)
+            return [event.to_wire() for event in found]
+
+    def tracked_events(self) -> int:
+        """Return how many tracked events there are; those that the platform makes itself do not count."""
+        with self.lock:
+            return sum(event.tracked for event in self._store.events)
+
+    def user_report(self, claims: Mapping[str, Any] | str) -> dict[str, Any] | None:
+        """Return the report of the user that claims lead to, or ``None``.
+
+        Args:
+            claims: For example ``{"email": "ann@acme.test"}``, or an id.
+        """
+        return self._report("user", claims)
+
+    def account_report(self, claims: Mapping[str, Any] | str) -> dict[str, Any] | None:
+        """Return the report of the account that claims lead to, or ``None``.
+
+        Args:
+            claims: For example ``{"domain": "acme.test"}``, or an id.
+        """
+        return self._report("account", claims)
+
+    def is_active(self, kind: str, entity_id: str) -> bool:
+        """Tell whether an entity was marked active within the last ten minutes."""
+        with self.lock:
+            entity = self._store.table("user" if kind == "user" else "account").get(entity_id)
+            return entity is not None and entity.active_until > self.clock.time()
+
+    def write_traits(
+        self, kind: EntityKind, entity_id: str, traits: Mapping[str, Any], connector_id: str | None
+    ) -> None:
+        """Write attributes of an entity, as a message of the firehose would.
+
+        Args:
+            kind: ``"user"`` or ``"account"``.
+            entity_id: Whose.
+            traits: Values or operations by name.
+            connector_id: Who writes; ``None`` for the operator.
+
+        Raises:
+            InvalidArgumentError: The attributes cannot be written.
+        """
+        claims = {AS_CLAIMS[kind]: {"id": entity_id}, CLAIM_SUBJECT_TYPE: kind}
+        record = self.ingest({"type": "traits", "body": dict(traits)}, claims, connector_id)
+        if record.state == "failed":
+            raise InvalidArgumentError(str(record.reason))
+
+    def delete_entity(self, kind: EntityKind, entity_id: str) -> bool:
+        """Delete a user with its events, or an account, whose users stay without one.
+
+        Args:
+            kind: ``"user"`` or ``"account"``.
+            entity_id: Its id.
+
+        Returns:
+            ``False`` when there is no such entity.
+        """
+        with self.lock:
+            if self._store.table(kind).get(entity_id) is None:
+                return False
+            unit = self._unit(self.clock.time())
+            if kind == "user":
+                for event in self._store.events.find("user_id", entity_id):
+                    self._store.events.remove(event.id)
+            else:
+                for user in self._store.users.find("account_id", entity_id):
+                    self._store.users.put(replace(user, account_id=None))
+            self._store.table(kind).remove(entity_id)
+            self._commit(self._settle(unit))
+            return True
+
+    def preview(self, kind: EntityKind, claims: Mapping[str, Any] | str, *, create: bool = True) -> dict[str, Any]:
+        """Return what claims would do, without doing it: whom they find or create, what merges, what attaches.
+
+        Args:
+            kind: ``"user"`` or ``"account"``.
+            claims: For example ``{"external_id": "42", "email": "ann@acme.test"}``.
+            create: ``False`` creates nobody.
+
+        Raises:
+            InvalidArgumentError: The claims hold no usable identifier.
+        """
+        with self.lock:
+            read = read_claims(kind, claims, self.settings)
+            return resolve(self._store.table(kind), read, create=create).to_wire()
+
+    def declare_attribute(self, kind: EntityKind, name: str, type: str) -> None:  # noqa: A002
+        """Fix the type of an attribute before its first value.
+
+        Args:
+            kind: ``"user"`` or ``"account"``.
+            name: For example ``"plan"``.
+            type: One of string, number, boolean, date, array, json.
+
+        Raises:
+            InvalidArgumentError: The type is unknown, or the attribute has another one.
+        """
+        with self.lock:
+            self._schemas[kind].declare(name, type)
+
+    def hide_attribute(self, kind: EntityKind, name: str, *, hidden: bool = True) -> None:
+        """Leave an attribute out of reports, segments and notifications, or show it again.
+
+        Args:
+            kind: ``"user"`` or ``"account"``.
+            name: For example ``"salary"``.
+            hidden: ``False`` shows it again.
+        """
+        with self.lock:
+            self._schemas[kind].hide(name, hidden=hidden)
+            self._settle_all(kind, self.clock.time())
+
+    def schema(self, kind: EntityKind) -> dict[str, dict[str, Any]]:
+        """Return the known attributes of a kind: ``{name: {"type": "string", "hidden": False}}``."""
+        with self.lock:
+            return self._schemas[kind].to_wire()
+
+    def update_settings(self, value: Mapping[str, Any]) -> OrganizationSettings:
+        """Change some settings; the others stay.
+
+        Args:
+            value: See :func:`hull_sdk.platform.settings.load_settings`.
+
+        Raises:
+            InvalidArgumentError: A key is unknown or a value breaks a rule; nothing is changed.
+        """
+        if not isinstance(value, Mapping):
+            raise InvalidArgumentError(f"the organization's settings are {value!r}; they must be a JSON object")
+        with self.lock:
+            self.settings = load_settings({**self.settings.to_wire(), **value})
+            return self.settings
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as plain data in an order that repeats, for comparing two runs."""
+        with self.lock:
+            return {
+                "host": self.host,
+                "settings": self.settings.to_wire(),
+                **dump_store(self._store),
+                "attributes": {kind: self._schemas[kind].to_wire() for kind in KINDS},
+                "users_segments": self.users_segments(),
+                "accounts_segments": self.accounts_segments(),
+                "segment_transitions": self.segment_transitions,
+                "records": [record.to_wire() for record in self._journal],
+                "record_counts": self.record_counts,
+                "log": [entry.to_wire() for entry in self._log_book.entries],
+            }
+
+    def _report(self, kind: EntityKind, claims: Mapping[str, Any] | str) -> dict[str, Any] | None:
+        with self.lock:
+            entity = self.find(kind, claims)
+            view = None if entity is None else self.view(kind, entity.id)
+            return None if view is None else view.report
