@@ -22,7 +22,8 @@ _SECRET_PARAMETERS: Final = frozenset({"state", "conf", "code", "sig"})
 _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NOT_WORD = re.compile(r"[^A-Za-z0-9]+")
 
-_JWT = re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]{4,}\.[\w-]{4,}(?:\.[\w-]*)?")
+#: Without the group it is no token; it is matched all the same, so that no letter is read twice.
+_JWT = re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]{4,}+(?P<rest>\.[\w-]{4,}+(?:\.[\w-]*+)?)?")
 _FERNET = re.compile(r"(?<![A-Za-z0-9])gAAAA[\w-]{20,}={0,2}")
 _PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
 _USERINFO = re.compile(r"(?<=://)[^/?#\s\"'<>]*@")
@@ -66,7 +67,7 @@ def mask_text(text: str) -> str:
     """
     if _HINT.search(text) is None:
         return text
-    text = _JWT.sub(MASK, text)
+    text = _JWT.sub(_mask_token, text)
     text = _FERNET.sub(MASK, text)
     text = _PEM.sub(MASK, text)
     text = _USERINFO.sub(f"{MASK}@", text)
@@ -124,6 +125,10 @@ def _mask_item(key: Any, item: Any, depth: int) -> Any:
 
 def _mask_parameter(name: str, value: str) -> str:
     return MASK if is_secret_name(name) or name.lower() in _SECRET_PARAMETERS else mask_text(value)
+
+
+def _mask_token(match: re.Match[str]) -> str:
+    return match[0] if match["rest"] is None else MASK
 
 
 def _mask_pair(match: re.Match[str]) -> str:

@@ -223,6 +223,8 @@ def test_masking_twice_changes_nothing_more(text):
         "\\" * 50_000,
         "token" + " " * 99_000,
         "eyJaaaa." * 12_000,
+        "-eyJaaaa" * 12_000,
+        "_eyJ" * 25_000,
         "://" * 30_000,
         'token="' + "\\a" * 40_000,
     ],
