@@ -66,7 +66,7 @@ class Exits:
     def leave(self, sender: OpenSender) -> None:
         """Forget a sender that is closed and empty; when no other has messages, SIGTERM is given back."""
         self._senders.discard(sender)
-        if self.armed and not any(other.waiting for other in list(self._senders)):
+        if self.armed and not any(other.waiting for other in self._open()):
             self._hook.uninstall()
             self.armed = False
 
@@ -78,7 +78,7 @@ class Exits:
         """Send what is queued, in the calling thread, and write one line if not all could be sent."""
         lost = 0
         with self._hook.holding():
-            senders = list(self._senders)
+            senders = self._open()
             for sender in senders:
                 sender.begin_exit()
             for sender in senders:
@@ -99,6 +99,13 @@ class Exits:
         self._hook.forget_parent()
         for member in (*self._senders, *self._others):
             member.after_fork()
+
+    def _open(self) -> list[OpenSender]:
+        while True:
+            try:
+                return list(self._senders)
+            except RuntimeError:  # another thread has just made a sender; a lock could be held by who is interrupted
+                continue
 
 
 #: The process's one watch over its end.

@@ -117,12 +117,9 @@ class Lane:
 
     def wake(self) -> None:
         """Have the step called soon."""
-        tasks = self._runtime.tasks
-        if self._worker is None or self._worker_tasks is not tasks:
-            self.stop()
-            self._worker, self._worker_tasks = tasks.worker(self.step, name=self._name), tasks
+        worker = self._current_worker()
         try:
-            self._worker.wake()
+            worker.wake()
         except RuntimeError:
             self.stranded = True
         else:
@@ -130,9 +127,10 @@ class Lane:
 
     def stop(self) -> None:
         """End the thread, if there is one."""
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
+        with self._backlog.lock:
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.stop()
 
     def step(self, deadline: float = math.inf) -> float | None:
         """Send one batch if one is due.
@@ -160,6 +158,17 @@ class Lane:
         self._follow(verdict, batch)
         with self._backlog.lock:
             return self._wait_s(clock.monotonic())
+
+    def _current_worker(self) -> Worker:
+        tasks = self._runtime.tasks
+        with self._backlog.lock:  # of two callers at once, one makes it
+            worker, old = self._worker, None
+            if worker is None or self._worker_tasks is not tasks:
+                old, worker = worker, tasks.worker(self.step, name=self._name)
+                self._worker, self._worker_tasks = worker, tasks
+        if old is not None:
+            old.stop()
+        return worker
 
     def _wait_s(self, now: float) -> float | None:
         if self._busy or not (self._batch or self._queue):

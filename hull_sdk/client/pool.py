@@ -138,14 +138,14 @@ class SenderPool:
         return evicted
 
     def _let_go(self) -> None:
+        # Under the lock, so that none is closed that has just been given out again.
         with self._lock:
-            leaving = list(self._leaving.items())
-        for key, sender in leaving:
-            if sender.close_if_idle():
-                result = sender.flush(0.0)
-                with self._lock:
-                    self._leaving.pop(key, None)
-                    self._gone = _sum((self._gone, result))
+            idle = [key for key, sender in self._leaving.items() if sender.close_if_idle()]
+            closed = [self._leaving.pop(key) for key in idle]
+        results = [sender.flush(0.0) for sender in closed]
+        if results:
+            with self._lock:
+                self._gone = _sum((self._gone, *results))
 
 
 def _sum(results: Iterable[FlushResult]) -> FlushResult:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from client_sinks import ID, SECRET
 
@@ -118,3 +120,21 @@ def test_a_sender_that_was_let_go_in_between_is_replaced(runtime, sink, monkeypa
     monkeypatch.setattr(pool, "get", get)
     user.traits({"n": 1})
     assert pool.flush(5).sent == 1
+
+
+def test_a_sender_that_is_given_out_again_is_not_closed(runtime, sink, monkeypatch):
+    """A connector that comes back while its sender is being let go gets one that takes messages."""
+    pool = SenderPool(runtime, max_senders=1)
+    evicted = pool.get(config(1))
+    close, given = evicted.close_if_idle, []
+    other = threading.Thread(target=lambda: given.append(pool.get(config(1))))
+
+    def close_while_it_comes_back():
+        other.start()
+        other.join(0.05)
+        return close()
+
+    monkeypatch.setattr(evicted, "close_if_idle", close_while_it_comes_back)
+    pool.get(config(2))
+    other.join(10)
+    assert "open" in repr(given[0])
