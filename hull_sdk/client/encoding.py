@@ -34,9 +34,13 @@ def encode(value: Any, what: str) -> bytes:
             names the place.
     """
     try:
-        return json.dumps(value)
+        data = json.dumps(value)
     except (TypeError, ValueError, RecursionError):
         return json.dumps(plain(value, what))
+    # How deep the encoder goes differs between versions of Python; only many brackets can be too deep.
+    if data.count(b"{") + data.count(b"[") > _MAX_DEPTH:
+        plain(value, what)
+    return data
 
 
 def plain(value: Any, path: str, depth: int = 0) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from hull_sdk.context import Context
 from hull_sdk.core.logs import emit
 from hull_sdk.core.masking import mask_text
+from hull_sdk.core.tasks import Future
 from hull_sdk.errors import RejectedError
 from hull_sdk.outcomes import deadline_passed, judge, not_accepted, report
 
@@ -36,7 +37,7 @@ def run_within_deadline(context: Context, function: Callable[[], T]) -> T:
         TransientError: It did not end in time (status 503); it goes on, and if it fails later, that is reported.
         Exception: Whatever the function raised in time.
     """
-    future = context.runtime.tasks.spawn(_reporting_late, context, function, name="hull-handler")
+    future: Future[T] = context.runtime.tasks.spawn(_reporting_late, context, function, name="hull-handler")
     in_time = context.runtime.tasks.wait(future, context.remaining_s())
     if not in_time or _is_late(context):
         raise deadline_passed(context.timeout_s)

@@ -47,7 +47,8 @@ def load_segments(arrival: Arrival) -> None:
 
 
 def _find(context: Context, name: str) -> list[Any]:
-    notification: Mapping[str, Any] = {} if context.notification is None else context.notification  # type: ignore[assignment]  # read by computed keys
+    # Read by computed keys.
+    notification = cast("Mapping[str, Any]", {} if context.notification is None else context.notification)
     for key in _BODY_KEYS[name]:
         if isinstance(notification.get(key), list):
             return list(notification[key])

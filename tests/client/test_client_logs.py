@@ -56,7 +56,7 @@ def test_secrets_are_masked(client, caplog):
     """Neither the record nor its JSON line holds a secret."""
     caplog.set_level(logging.INFO)
     user = client.as_user("5a7962e2793d3e942a03b29b")
-    user.logger.info("x", {"secret": SECRET, "token": user.token(), "text": f"token={user.token()}"})  # noqa: PLE1205 - not a logger of the standard library
+    user.logger.info("x", {"secret": SECRET, "token": user.token(), "text": f"token={user.token()}"})
     line = JsonFormatter().format(caplog.records[-1])
     assert SECRET not in line
     assert user.token() not in line
