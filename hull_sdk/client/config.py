@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from hull_sdk.core.ids import is_object_id
 from hull_sdk.core.net import host_of, is_loopback, split_host
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.errors import InvalidArgumentError
@@ -22,7 +23,6 @@ from hull_sdk.wire.firehose import FIREHOSE_PATH, MAX_MESSAGE_BYTES
 
 __all__ = ["ClientConfig", "SendingOptions"]
 
-_ID = re.compile(r"[0-9a-fA-F]{24}")
 _ADDRESS = re.compile(r"\[.*\]|[\d.]+")
 _PROTOCOLS: Final = ("http", "https")
 _MAX_WORKERS: Final = 64
@@ -181,7 +181,7 @@ class ClientConfig:
 
 
 def _check_id(value: Any) -> None:
-    if not isinstance(value, str) or not _ID.fullmatch(value):
+    if not isinstance(value, str) or not is_object_id(value):
         raise InvalidArgumentError(
             f"id is {value!r}; pass the connector's id, 24 hexadecimal characters such as '5a7962e2793d3e942a03b29a'"
         )

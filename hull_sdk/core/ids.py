@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import random
+import re
 import secrets
 import uuid
 from abc import ABC, abstractmethod
 
-__all__ = ["Ids", "SeededIds", "SystemIds"]
+__all__ = ["Ids", "SeededIds", "SystemIds", "is_object_id"]
+
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+
+
+def is_object_id(text: str) -> bool:
+    """Tell whether a text has the form of the platform's own ids: 24 hexadecimal characters."""
+    return _OBJECT_ID.fullmatch(text) is not None
 
 
 class Ids(ABC):

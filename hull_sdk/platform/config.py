@@ -14,7 +14,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate, valida
 from hull_sdk.core import json
 from hull_sdk.core.net import split_host
 from hull_sdk.errors import HullError, InvalidArgumentError
-from hull_sdk.platform.connectors import address, check_manifest
+from hull_sdk.platform.connectors import address, check_manifest, checked_id
 from hull_sdk.platform.organization import Organization
 from hull_sdk.platform.platform import Platform
 from hull_sdk.platform.settings import load_settings
@@ -29,6 +29,10 @@ def _host(text: str) -> None:
 
 def _url(text: str) -> None:
     _as_validation(address, text)
+
+
+def _id(text: str) -> None:
+    _as_validation(checked_id, text)
 
 
 def _settings(value: Any) -> None:
@@ -52,7 +56,7 @@ class _Strict(Schema):
 
 
 class _Connector(_Strict):
-    id = fields.String(validate=validate.Regexp(r"[A-Za-z0-9_-]{1,64}\Z", error="use 24 hexadecimal characters"))
+    id = fields.String(validate=_id)
     secret = fields.String(validate=validate.Length(min=1))
     name = fields.String(validate=validate.Length(min=1))
     url = fields.String(validate=_url)

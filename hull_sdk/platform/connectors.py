@@ -6,7 +6,6 @@ configured and nowhere else: paths in a manifest cannot lead to another host.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from cronsim import CronSim, CronSimError
 
 from hull_sdk.core.clock import VIRTUAL_START, iso_seconds
+from hull_sdk.core.ids import is_object_id
 from hull_sdk.core.net import host_of
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.wire.manifest import Schedule, Subscription, is_smart, load_manifest, schedules, setting_defaults
@@ -35,7 +35,6 @@ __all__ = [
 #: What a connector may report about itself.
 STATUSES: Final = ("ok", "warning", "error", "setupRequired")
 
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MAX_INTERVAL_MINUTES: Final = 366 * 24 * 60
 
 
@@ -229,11 +228,11 @@ def checked_id(value: Any) -> str:
     """Return a connector id that somebody chose.
 
     Raises:
-        InvalidArgumentError: It cannot stand in a path.
+        InvalidArgumentError: It is not what clients take for a connector's id.
     """
-    if not isinstance(value, str) or not _ID.fullmatch(value):
+    if not isinstance(value, str) or not is_object_id(value):
         raise InvalidArgumentError(
-            f"the connector id {value!r} is invalid; use 24 hexadecimal characters, or up to 64 letters and digits"
+            f"the connector id {value!r} is invalid; use 24 hexadecimal characters, or leave it out for a fresh one"
         )
     return value
 

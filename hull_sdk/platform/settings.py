@@ -109,6 +109,7 @@ class _Settings(Schema):
     rejected_domains = fields.List(fields.String(validate=validate.Length(min=1)))
     free_email_domains = fields.List(fields.String(validate=validate.Length(min=1)))
     limits = fields.Nested(_Limits)
+    disabled = fields.Boolean(truthy={True}, falsy={False})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +123,7 @@ class OrganizationSettings:
         free_email_domains: Domains treated as free e-mail beside :data:`FREE_EMAIL_DOMAINS`.
         max_attributes: Most attributes of one entity; ``None`` is unlimited (the original allows 2000).
         max_value_bytes: Largest value in bytes of JSON; ``None`` is unlimited (the original allows 2048).
+        disabled: The organization is switched off: its connectors' requests are answered 402.
     """
 
     user_external_id_pattern: str | None = None
@@ -130,6 +132,7 @@ class OrganizationSettings:
     free_email_domains: frozenset[str] = frozenset()
     max_attributes: int | None = None
     max_value_bytes: int | None = None
+    disabled: bool = False
 
     def external_id_problem(self, kind: EntityKind, external_id: str) -> str | None:
         """Return why an external_id is not believed, or ``None``."""
@@ -154,6 +157,7 @@ class OrganizationSettings:
             "rejected_domains": sorted(self.rejected_domains),
             "free_email_domains": sorted(self.free_email_domains),
             "limits": {"attributes": self.max_attributes, "value_bytes": self.max_value_bytes},
+            "disabled": self.disabled,
         }
 
 
@@ -162,7 +166,8 @@ def load_settings(value: Mapping[str, Any] | OrganizationSettings | None) -> Org
 
     Args:
         value: For example ``{"user_external_id_pattern": "[0-9]+", "rejected_domains": ["example.com"],
-            "free_email_domains": [], "limits": {"attributes": 2000, "value_bytes": 2048}}``; every key is optional.
+            "free_email_domains": [], "limits": {"attributes": 2000, "value_bytes": 2048},
+            "disabled": False}``; every key is optional.
 
     Returns:
         The settings; ``None`` gives the defaults.

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from hull_sdk.core.ids import Ids, SeededIds, SystemIds
+from hull_sdk.core.ids import Ids, SeededIds, SystemIds, is_object_id
 
 SOURCES = [SystemIds, SeededIds]
 
@@ -18,6 +18,8 @@ def test_ids_have_the_forms_of_the_wire(source):
     ids: Ids = source()
     assert uuid.UUID(ids.uuid()).version == 4
     assert re.fullmatch(r"[0-9a-f]{24}", ids.object_id())
+    assert is_object_id(ids.object_id())
+    assert not is_object_id(ids.secret())
     assert re.fullmatch(r"[0-9a-f]{32}", ids.secret())
     assert 0.0 <= ids.random() < 1.0
 

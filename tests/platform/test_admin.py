@@ -10,6 +10,7 @@ from hull_sdk.errors import HullError, InvalidArgumentError
 from hull_sdk.platform import Platform
 
 ANN = {"email": "ann@acme.test"}
+ID = "5a79000000000000000000aa"
 
 
 def test_the_operator_installs_a_connector(platform, organization, call, admin):
@@ -37,7 +38,7 @@ def test_the_operator_installs_a_connector(platform, organization, call, admin):
         {"url": "https://user@crm.test"},
         {"url": "ftp://crm.test"},
         {"url": "https://crm.test", "manifest": {"tags": "x"}},
-        {"manifest": {}, "id": "no spaces please"},
+        {"manifest": {}, "id": "one"},
         {"manifest": {}, "private_settings": [1]},
         {"manifest": {}, "sercet": "x"},
     ],
@@ -51,8 +52,8 @@ def test_malformed_connectors_are_refused(organization, call, admin, body):
 
 def test_ids_are_unique_on_a_server(platform, organization, call, admin):
     """A connector id that another organization uses is refused."""
-    platform.create_organization("other.hullapp.test").install(None, manifest={}, id="one")
-    assert call("POST", "/api/v1/connectors", {"manifest": {}, "id": "one"}, **admin)[0] == 400
+    platform.create_organization("other.hullapp.test").install(None, manifest={}, id=ID)
+    assert call("POST", "/api/v1/connectors", {"manifest": {}, "id": ID}, **admin)[0] == 400
 
 
 def test_the_operator_creates_segments_and_changes_settings(organization, call, admin):
@@ -137,7 +138,30 @@ def test_deliveries_traces_and_snapshots_can_be_read(platform, call, send, fake,
     snapshot = call("POST", "/_platform/snapshot")[1]
     assert list(snapshot["organizations"]) == ["acme.hullapp.test"]
     assert send.connector.secret not in str(snapshot)
-    assert call("POST", "/_platform/identity/preview", {})[0] == 404
+
+
+def test_identity_can_be_tried_out(organization, call, send, controls):
+    """A preview names whom claims lead to, and changes nothing."""
+    send.organization.receive([send.message("traits", {"plan": "pro"}, user=ANN)], send.connector)
+    before = organization.state()
+    status, found = call("POST", "/_platform/identity/preview", {"claims": ANN})
+    assert (status, found) == (200, organization.preview("user", ANN))
+    assert call("POST", "/_platform/identity/preview", {"claims": {}})[0] == 400
+    assert call("POST", "/_platform/identity/preview", {"type": "cat", "claims": ANN})[0] == 400
+    assert organization.state() == before
+
+
+def test_an_organization_can_be_switched_off(call, admin, credentials, send):
+    """Its connectors are answered 402, with a secret or a token, until the operator switches it on again."""
+    token = {"Hull_App_Id": send.connector.id, "Hull_Access_Token": send.token(user=ANN)}
+    assert call("PUT", "/api/v1/settings", {"disabled": True}, **admin)[1]["disabled"] is True
+    assert call("GET", "/api/v1/app", **credentials)[0] == 402
+    assert call("POST", "/api/v1/firehose", {"batch": []}, **credentials)[0] == 402
+    assert call("PUT", "/api/v1/me/traits", {"a": 1}, **token)[0] == 402
+    assert call("GET", "/api/v1/app", Hull_App_Id=send.connector.id, Hull_Access_Token="wrong")[0] == 401
+    assert call("PUT", "/api/v1/settings", {"disabled": "yes"}, **admin)[0] == 400
+    assert call("PUT", "/api/v1/settings", {"disabled": False}, **admin)[0] == 200
+    assert call("GET", "/api/v1/app", **credentials)[0] == 200
 
 
 def test_faults_are_added_and_cleared_over_http(call, controls, credentials):

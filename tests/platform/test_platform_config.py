@@ -65,7 +65,10 @@ def test_a_configuration_makes_organizations_connectors_and_segments(signing_key
         (organization(colour="red"), r"\$\.organizations\[0\]\.colour: Unknown field"),
         (organization(connectors=[{}]), r"\$\.organizations\[0\]\.connectors\[0\]\.url: a connector needs a url"),
         (organization(connectors=[{"url": "crm"}]), r"connectors\[0\]\.url: the connector url 'crm' is no address"),
-        (organization(connectors=[{"url": "http://a.test", "id": "a b"}]), r"connectors\[0\]\.id: use 24 hexadecimal"),
+        (
+            organization(connectors=[{"url": "http://a.test", "id": "one"}]),
+            r"connectors\[0\]\.id: .*'one'.* 24 hexadecimal",
+        ),
         (
             organization(connectors=[{"manifest": {"tags": 1}}]),
             r"connectors\[0\]\.manifest: the manifest is invalid: tags",
@@ -105,8 +108,8 @@ def test_all_problems_are_told_at_once():
             r"\$\.organizations\[1\]: the organization 'a.test'",
         ),
         (
-            organization(connectors=[{"id": "x", "manifest": {}}] * 2),
-            r"\[0\]\.connectors\[1\]: the connector id 'x' is taken",
+            organization(connectors=[{"id": "5a79000000000000000000aa", "manifest": {}}] * 2),
+            r"\[0\]\.connectors\[1\]: the connector id '5a79000000000000000000aa' is taken",
         ),
         (organization(users_segments=[{"name": "x", "query": {"dance": {}}}]), r"\[0\]\.users_segments\[0\]: .*dance"),
     ],

@@ -82,7 +82,8 @@ def authenticate(directory: Directory, request: Request) -> Caller:
         The caller.
 
     Raises:
-        Refused: 401 for missing or wrong credentials, 404 for an unknown connector or organization.
+        Refused: 401 for missing or wrong credentials, 402 for an organization that was switched off, 404 for an
+            unknown connector or organization.
     """
     token = _parameter(request, HEADER_ACCESS_TOKEN, _SECRET_PARAMETERS)
     connector_id = _parameter(request, HEADER_APP_ID, _ID_PARAMETERS)
@@ -98,6 +99,8 @@ def authenticate(directory: Directory, request: Request) -> Caller:
     organization, connector = found
     _check_same_organization(directory, request, organization)
     claims = _check_token(directory, connector, token)
+    if organization.settings.disabled:
+        refuse(402, "Organization is disabled; its operator can switch it on again in the settings")
     user_id = request.headers.get(HEADER_USER_ID)
     if claims is None and user_id:
         claims = _as_user(directory, connector, user_id)

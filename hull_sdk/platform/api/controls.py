@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Blueprint, request
 
 from hull_sdk.core.clock import iso_millis
+from hull_sdk.platform.api.access import organization_of
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.api.routing import Route, add_routes, created
+from hull_sdk.platform.store import KINDS
 
 if TYPE_CHECKING:
     from hull_sdk.platform.platform import Platform
@@ -59,6 +61,14 @@ def _trace(platform: Platform, message_id: str) -> dict[str, Any]:
         if record is not None:
             return {"organization": organization.host, **record.to_wire()}
     return refuse(404, f"no message {message_id!r} has arrived")
+
+
+def _preview_identity(platform: Platform) -> dict[str, Any]:
+    body = read_object(request)
+    kind, claims, create = body.get("type", "user"), body.get("claims"), body.get("create", True)
+    if kind not in KINDS or not isinstance(claims, dict) or not isinstance(create, bool):
+        refuse(400, 'send {"type": "user" | "account", "claims": {"email": ...}, "create": true | false}')
+    return organization_of(platform, request).preview(kind, claims, create=create)
 
 
 def _faults(platform: Platform) -> list[dict[str, Any]]:
@@ -107,6 +117,7 @@ _ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/idle", _idle),
     ("GET", "/deliveries", _deliveries),
     ("GET", "/trace/<message_id>", _trace),
+    ("POST", "/identity/preview", _preview_identity),
     ("GET", "/faults", _faults),
     ("POST", "/faults", _add_fault),
     ("DELETE", "/faults", _clear_faults),
