@@ -20,6 +20,7 @@ from hull_sdk.core.tasks import RLock, Worker
 from hull_sdk.platform.carrier import Carrier, Reply
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.dead_letters import DeadLetter, DeadLetters
+from hull_sdk.platform.history import History
 from hull_sdk.platform.lanes import FAST, NORMAL, Lane, Mailbox, Outgoing
 from hull_sdk.platform.notifications import Catalog, notification_body, with_message_id
 from hull_sdk.platform.reports import EntityChange
@@ -124,10 +125,17 @@ class Dispatcher:
         runtime: Clock, ids, tasks and network.
         carrier: Sends what is due.
         next_sequence: Numbers the deliveries of the whole platform.
+        history: Deliveries to keep; all when ``None``.
     """
 
     def __init__(
-        self, organization: Host, *, runtime: Runtime, carrier: Carrier, next_sequence: Callable[[], int]
+        self,
+        organization: Host,
+        *,
+        runtime: Runtime,
+        carrier: Carrier,
+        next_sequence: Callable[[], int],
+        history: int | None = None,
     ) -> None:
         self._organization = organization
         self._runtime = runtime
@@ -135,8 +143,9 @@ class Dispatcher:
         self._next_sequence = next_sequence
         self._boxes: dict[tuple[str, str], Mailbox] = {}
         self._routes: dict[tuple[str, str, str], _Route] = {}
-        #: Every try, in order.
-        self.deliveries: list[Delivery] = []
+        self._closed = False
+        #: The latest tries, in order.
+        self.deliveries: History[Delivery] = History(history)
         self.dead_letters = DeadLetters()
 
     def entity_changed(self, change: EntityChange) -> None:
@@ -149,7 +158,7 @@ class Dispatcher:
         with self._organization.lock:
             fast = change.after is not None and self._organization.is_active(change.kind, change.entity_id)
             for connector in self._organization.connectors.values():
-                if connector.may_want(channel):
+                if self._serves(connector, channel):
                     box = self._box(connector, channel)
                     self._wake(connector, box, box.add_change(change, FAST if fast else NORMAL))
 
@@ -164,7 +173,7 @@ class Dispatcher:
         """
         with self._organization.lock:
             for connector in self._organization.connectors.values() if only is None else (only,):
-                if connector.may_want(channel):
+                if self._serves(connector, channel):
                     box = self._box(connector, channel)
                     self._wake(connector, box, box.add_object(key, value))
 
@@ -194,10 +203,10 @@ class Dispatcher:
             ids: Which; all when ``None``.
 
         Returns:
-            How many messages were taken.
+            How many messages were taken; those of a channel that the connector no longer subscribes to stay.
         """
         with self._organization.lock:
-            letters = self.dead_letters.take(connector.id, ids)
+            letters = self._take_letters(connector, ids)
             groups: dict[tuple[str, str, str], list[DeadLetter]] = {}
             for letter in letters:
                 groups.setdefault((letter.channel, letter.lane, letter.notification_id), []).append(letter)
@@ -220,8 +229,13 @@ class Dispatcher:
     def close(self) -> None:
         """Deliver nothing any more."""
         with self._organization.lock:
+            self._closed = True
             for connector_id, channel in list(self._boxes):
                 self._close_box(connector_id, channel)
+
+    def _serves(self, connector: Connector, channel: str) -> bool:
+        installed = self._organization.connectors.get(connector.id) is connector
+        return installed and not self._closed and connector.may_want(channel)
 
     def _box(self, connector: Connector, channel: str) -> Mailbox:
         return self._boxes.setdefault((connector.id, channel), Mailbox(channel))
@@ -379,6 +393,15 @@ class Dispatcher:
         fields = {"connector_id": letter.connector_id, "channel": letter.channel, "entity_id": key, "reason": reason}
         emit(_log, logging.ERROR, "delivery.dead_letter", fields)
 
+    def _take_letters(self, connector: Connector, ids: Iterable[str] | None) -> list[DeadLetter]:
+        taken = self.dead_letters.take(connector.id, ids)
+        served = [letter for letter in taken if self._serves(connector, letter.channel)]
+        kept = {letter.id for letter in taken} - {letter.id for letter in served}
+        for letter in taken:
+            if letter.id in kept:
+                self.dead_letters.add(letter)
+        return served
+
     def _redrive_group(
         self, connector: Connector, channel: str, lane_name: str, parent_id: str, letters: list[DeadLetter]
     ) -> None:
@@ -393,7 +416,7 @@ class Dispatcher:
         self._wake(connector, box, lane)
 
     def _record(self, route: _Route, outgoing: Outgoing, reply: Reply, verdict: Verdict, at: float) -> None:
-        self.deliveries.append(
+        self.deliveries.record(
             Delivery(
                 sequence=self._next_sequence(),
                 organization=self._organization.host,

@@ -15,6 +15,7 @@ from hull_sdk.core.clock import Clock
 from hull_sdk.core.ids import Ids
 from hull_sdk.core.net import WsgiNetwork
 from hull_sdk.core.runtime import Runtime
+from hull_sdk.core.tasks import Lock
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.carrier import Carrier
 from hull_sdk.platform.connectors import (
@@ -48,6 +49,8 @@ class Landlord(Protocol):
     runtime: Runtime
     carrier: Carrier
     address: str | None
+    installing: Lock
+    history: int | None
 
     def next_sequence(self) -> int:
         """Return the next number of the platform's records."""
@@ -88,7 +91,11 @@ class Organization(Population):
             landlord.runtime, landlord.carrier, self.lock, is_installed=self._has, follow=self._follow_manifest
         )
         self.dispatcher = Dispatcher(
-            self, runtime=landlord.runtime, carrier=landlord.carrier, next_sequence=landlord.next_sequence
+            self,
+            runtime=landlord.runtime,
+            carrier=landlord.carrier,
+            next_sequence=landlord.next_sequence,
+            history=landlord.history,
         )
         self.schedules = Schedules(
             host,
@@ -98,6 +105,7 @@ class Organization(Population):
             carrier=landlord.carrier,
             dialled_host=self.dialled_host,
             next_sequence=landlord.next_sequence,
+            history=landlord.history,
         )
         self.on_change(self.dispatcher.entity_changed)
         self.on_segment_change(self._tell_segment_change)
@@ -232,11 +240,11 @@ class Organization(Population):
 
     def uninstall(self, connector: Connector) -> None:
         """Remove a connector: nothing is delivered to it any more, and its credentials are void."""
-        self.schedules.stop(connector.id)
-        self.dispatcher.forget(connector)
         with self.lock:
             self.connectors.pop(connector.id, None)
         self._manifests.stop(connector.id)
+        self.schedules.stop(connector.id)
+        self.dispatcher.forget(connector)
 
     def catalog(self) -> Catalog:
         """Return the segments as notifications carry them."""
@@ -306,8 +314,9 @@ class Organization(Population):
 
     def _evaluate_segments(self) -> float | None:
         """Decide the segments that time alone can change; every six hours of domain time."""
-        if not any(each.query.relative for kind in KINDS for each in self._book.of(kind)):
-            return None
+        with self.lock:
+            if not any(each.query.relative for kind in KINDS for each in self._book.of(kind)):
+                return None
         wait = self._next_evaluation - self.clock.time()
         if wait > 0:
             return wait
@@ -327,7 +336,7 @@ class Organization(Population):
         return f"https://{host}", where
 
     def _register(self, connector: Connector, *, keep_name: bool) -> None:
-        with self.lock:
+        with self._landlord.installing, self.lock:
             if self._landlord.find_connector(connector.id) is not None:
                 raise InvalidArgumentError(
                     f"the connector id {connector.id!r} is taken; ids are unique on a server, choose another one"
@@ -341,8 +350,10 @@ class Organization(Population):
         return connector_id in self.connectors
 
     def _follow_manifest(self, connector: Connector) -> None:
-        self.schedules.start(connector)
-        self.dispatcher.manifest_changed(connector)
+        with self.lock:  # it may have been uninstalled while its manifest was read
+            if self.connectors.get(connector.id) is connector:
+                self.schedules.start(connector)
+                self.dispatcher.manifest_changed(connector)
 
     def _tell_connector(self, connector: Connector) -> None:
         self.dispatcher.object_changed("ship:update", connector.id, connector.to_wire(), only=connector)

@@ -23,6 +23,7 @@ from hull_sdk.platform.carrier import Carrier
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.delivery import Delivery
 from hull_sdk.platform.faults import Faults
+from hull_sdk.platform.history import HISTORY
 from hull_sdk.platform.organization import Organization
 from hull_sdk.platform.schedules import ScheduleRun
 from hull_sdk.wire.signatures import generate_key, public_pem
@@ -72,6 +73,10 @@ class Platform:
         self.address: str | None = None
         #: Whether ``/_platform`` answers.
         self.test_controls = False
+        #: Held while a connector is installed, so that ids stay unique on the platform.
+        self.installing = Lock()
+        #: Deliveries and calls of schedules that each organization keeps; all of them when ``None``.
+        self.history = None if isinstance(self.runtime.tasks, VirtualTasks) else HISTORY
         self._signing_key = signing_key
         self._key_id: str | None = None
         self._lock = Lock()
@@ -188,13 +193,13 @@ class Platform:
 
     @property
     def deliveries(self) -> list[Delivery]:
-        """Every try to deliver a notification, in order."""
+        """The tries to deliver a notification, in order; on real time the latest 10,000 of each organization."""
         found = [each for organization in self._all() for each in organization.dispatcher.deliveries]
         return sorted(found, key=lambda delivery: delivery.sequence)
 
     @property
     def schedule_runs(self) -> list[ScheduleRun]:
-        """Every call of a schedule, in order."""
+        """The calls of schedules, in order; on real time the latest 10,000 of each organization."""
         found = [run for organization in self._all() for run in organization.schedules.runs]
         return sorted(found, key=lambda run: run.sequence)
 

@@ -23,6 +23,7 @@ from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import RLock, Worker
 from hull_sdk.platform.carrier import ANSWER_BYTES, Carrier
 from hull_sdk.platform.connectors import Connector, interval_minutes
+from hull_sdk.platform.history import History
 from hull_sdk.wire.manifest import Schedule
 
 __all__ = ["ScheduleRun", "Schedules", "next_time"]
@@ -104,6 +105,7 @@ class Schedules:
         carrier: Sends the calls.
         dialled_host: Returns the host that connectors are told.
         next_sequence: Numbers the runs of the whole platform.
+        history: Runs to keep; all when ``None``.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class Schedules:
         carrier: Carrier,
         dialled_host: Callable[[], str],
         next_sequence: Callable[[], int],
+        history: int | None = None,
     ) -> None:
         self._host = host
         self._runtime = runtime
@@ -125,8 +128,8 @@ class Schedules:
         self._dialled_host = dialled_host
         self._next_sequence = next_sequence
         self._workers: dict[str, list[Worker]] = {}
-        #: Every call, in order.
-        self.runs: list[ScheduleRun] = []
+        #: The latest calls, in order.
+        self.runs: History[ScheduleRun] = History(history)
 
     def start(self, connector: Connector) -> None:
         """Follow a connector's manifest, in place of what it said before."""
@@ -189,7 +192,7 @@ class Schedules:
             error=reply.error,
         )
         with self._lock:
-            self.runs.append(run)
+            self.runs.record(run)
         fine = reply.status is not None and reply.status < 400
         fields = {"connector_id": connector.id, "url": run.url, "status": run.status, "error": run.error}
         emit(_log, logging.DEBUG if fine else logging.WARNING, "schedule.called", fields)

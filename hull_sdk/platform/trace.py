@@ -104,6 +104,8 @@ class Journal:
             at, old = self._order.popleft()
             if self._remembered.get(old) == at:
                 del self._remembered[old]
+                if self._latest[old] not in self._records:
+                    del self._latest[old]
         if message_id is None or message_id not in self._remembered:
             return None
         number = self._latest[message_id]
