@@ -74,9 +74,16 @@ def _file(root: Path, path: str) -> Response | None:
         return None
     for folder in _FOLDERS:
         target = safe_join(str(root / folder), name)
-        if target is not None and Path(target).is_file():
+        if target is not None and _is_file(Path(target)):
             return send_from_directory(root / folder, name)
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # longer than any file's name may be
+        return False
 
 
 def _read(path: Path) -> dict[str, Any]:

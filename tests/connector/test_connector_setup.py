@@ -158,6 +158,8 @@ def test_files_are_served(folder, path, content):
         "/assets/img",
         "/secret.txt",
         "/assets/..\\secret.txt",
+        "/assets/" + "long" * 100,
+        "/assets/" + "deep/" * 2000,
     ],
 )
 def test_nothing_else_is_served(folder, path):
