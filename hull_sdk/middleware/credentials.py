@@ -61,7 +61,7 @@ def check_organization(organization: str, trust: HostPatterns) -> None:
     """
     if not trust.allows(organization):
         raise CredentialsError(
-            f"the organization {organization!r} is not allowed; if it is yours, add its host to "
+            f"the organization {organization!r:.200} is not allowed; if it is yours, add its host to "
             "allowed_organizations (or HULL_ALLOWED_ORGANIZATIONS)"
         )
 

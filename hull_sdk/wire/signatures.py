@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
 
 from hull_sdk.errors import NotificationError
-from hull_sdk.wire.tokens import LEEWAY_S
+from hull_sdk.wire.tokens import LEEWAY_S, MAX_TIME
 
 __all__ = [
     "HEADER_FLAG",
@@ -159,11 +159,18 @@ def verify_notification(
 
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:
-    issued, expires = claims.get("iat"), claims.get("exp")
-    if isinstance(issued, int | float) and issued - now > LEEWAY_S:
+    issued, expires = (_time(claims, name) for name in ("iat", "exp"))
+    if issued is not None and issued - now > LEEWAY_S:
         raise _invalid(f"it was signed {issued - now:.0f} s in the future, leeway {LEEWAY_S:.0f} s; check the clocks")
-    if isinstance(expires, int | float) and now - expires > LEEWAY_S:
+    if expires is not None and now - expires > LEEWAY_S:
         raise _invalid(f"its signature expired {now - expires:.0f} s ago, leeway {LEEWAY_S:.0f} s; check the clocks")
+
+
+def _time(claims: Mapping[str, Any], name: str) -> float | None:
+    value = claims.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > MAX_TIME):
+        raise _invalid(f"its {name} is {value!r:.50}; it must be Unix seconds")
+    return value
 
 
 def _invalid(reason: str) -> NotificationError:

@@ -23,6 +23,7 @@ __all__ = [
     "CLAIM_CREATE",
     "CLAIM_SUBJECT_TYPE",
     "LEEWAY_S",
+    "MAX_TIME",
     "build_claims",
     "encode",
     "issuer_of",
@@ -42,7 +43,7 @@ CLAIM_ACTIVE: Final = "io.hull.active"
 
 _TOKEN_PARTS: Final = 3
 #: No time that a token names is beyond this, in Unix seconds; larger integers would not fit a float.
-_MAX_TIME: Final = 1e15
+MAX_TIME: Final = 1e15
 
 
 def _b64(data: bytes) -> bytes:
@@ -149,7 +150,7 @@ def verify(token: str, secret: str, now: float) -> dict[str, Any]:
     if len(parts) != _TOKEN_PARTS or not isinstance(header, dict) or not isinstance(claims, dict):
         raise CredentialsError("the token is malformed; it must be a signed JWT of three parts")
     if header.get("alg") != ALGORITHM:
-        raise CredentialsError(f"the token is signed with {header.get('alg')!r}; only {ALGORITHM} is accepted")
+        raise CredentialsError(f"the token is signed with {header.get('alg')!r:.50}; only {ALGORITHM} is accepted")
     expected = hmac.digest(secret.encode(), f"{parts[0]}.{parts[1]}".encode(), hashlib.sha256)
     if not hmac.compare_digest(signature, expected):
         raise CredentialsError("the token's signature does not match the connector's secret")
@@ -162,8 +163,8 @@ def _check_times(claims: Mapping[str, Any], now: float) -> None:
         value = claims.get(name)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _MAX_TIME:
-            raise CredentialsError(f"the token's {name} is {value!r}; it must be Unix seconds")
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > MAX_TIME:
+            raise CredentialsError(f"the token's {name} is {value!r:.50}; it must be Unix seconds")
         skew = sign * (float(value) - now)
         if skew > LEEWAY_S:
             where = "in the future" if sign > 0 else "ago"

@@ -129,6 +129,7 @@ def test_what_the_application_sets_ends_with_the_request(world, app):
         "acme.hullapp.test.evil.example",
         "evil.example/acme.hullapp.test",
         "a@b.hullapp.test",
+        "-eyJaaaa" * 10_000,
     ],
 )
 @pytest.mark.parametrize("way", ["query", "token", "config", "incoming token"])

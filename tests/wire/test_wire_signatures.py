@@ -137,6 +137,14 @@ def test_other_differences_are_named(signing_key, public_key, skew, reason):
         verify(sign_notification(signing_key, "n1", BODY, NOW), public_key, now=NOW + skew)
 
 
+@pytest.mark.parametrize("name", ["iat", "exp"])
+@pytest.mark.parametrize("value", ["1704448800", True, [1], 10**400, -(10**400), 1e300])
+def test_times_that_are_none_are_refused(signing_key, public_key, name, value):
+    """A time that is no number, or beyond all calendars, is refused like any other wrong signature."""
+    with refused(f"its {name} is "):
+        verify(signed(signing_key, **{name: value}), public_key)
+
+
 def test_the_machines_clock_does_not_matter(signing_key, public_key):
     """A signature of another century verifies at that time, so that a virtual clock works."""
     verify(sign_notification(signing_key, "n1", BODY, 86_400.0), public_key, now=86_400.0)
