@@ -375,14 +375,27 @@ def _check_bound(bound: Any) -> None:
         parse_bound(bound, datetime(2024, 1, 1, tzinfo=UTC))
 
 
+#: A star and what follows it, up to the next star.
+_STARS: Final = re.compile(r"\*((?:\\.|[^*\\]|\\)*)", re.DOTALL)
+_PARTS: Final = re.compile(r"\\.|\?|[^?\\]+|\\", re.DOTALL)
+
+
 def _wildcard(text: str) -> re.Pattern[str]:
-    parts = re.findall(r"\\.|[*?]|[^*?\\]+|\\", text)
-    return re.compile("".join(map(_wildcard_part, parts)), re.DOTALL)
+    # What stands between two stars is looked for once, at its first place: trying the later ones finds nothing more.
+    first, *between = [_literal(part) for part in _STARS.findall(f"*{text}")]
+    if not between:
+        return re.compile(first, re.DOTALL)
+    middle = "".join(f"(?>.*?{part})" for part in between[:-1])
+    return re.compile(f"{first}{middle}.*{between[-1]}", re.DOTALL)
 
 
-def _wildcard_part(part: str) -> str:
-    if part in {"*", "?"}:
-        return ".*" if part == "*" else "."
+def _literal(text: str) -> str:
+    return "".join(map(_literal_part, _PARTS.findall(text)))
+
+
+def _literal_part(part: str) -> str:
+    if part == "?":
+        return "."
     return re.escape(part[1:] if part[0] == "\\" and len(part) > 1 else part)
 
 
