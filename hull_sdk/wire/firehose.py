@@ -21,6 +21,7 @@ __all__ = [
     "HEADER_REQUEST_ID",
     "HEADER_USER_ID",
     "MAX_BODY_BYTES",
+    "MAX_BODY_MESSAGES",
     "MAX_MESSAGE_BYTES",
     "MESSAGE_TYPES",
     "REJECTION_CODES",
@@ -51,8 +52,10 @@ BATCH_MESSAGES: Final = 500
 BATCH_BYTES: Final = 1_000_000
 #: Largest single message, in bytes of JSON.
 MAX_MESSAGE_BYTES: Final = 500_000
-#: Largest request that the platform reads.
+#: Largest request that the platform reads ...
 MAX_BODY_BYTES: Final = 10_000_000
+#: ... and the most messages in it.
+MAX_BODY_MESSAGES: Final = 50_000
 
 #: Why the platform refuses one message at the door.
 REJECTION_CODES: Final = ("BAD_TOKEN", "INVALID_MESSAGE", "NO_IDENTIFIER", "TOO_LARGE", "UNKNOWN_TYPE")

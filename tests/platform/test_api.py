@@ -10,7 +10,7 @@ from delivery_kit import FakeConnector
 
 from hull_sdk.core import json
 from hull_sdk.wire import tokens
-from hull_sdk.wire.firehose import MAX_BODY_BYTES
+from hull_sdk.wire.firehose import MAX_BODY_BYTES, MAX_BODY_MESSAGES
 
 ANN = {"email": "ann@acme.test"}
 
@@ -72,6 +72,7 @@ def test_the_firehose_reads_gzip(call, credentials, send, path):
         (gzip.compress(b'{"batch": []}')[:-9], {"Content_Encoding": "gzip"}, 400),
         (gzip.compress(b" " * (MAX_BODY_BYTES + 1)), {"Content_Encoding": "gzip"}, 413),
         (b" " * (MAX_BODY_BYTES + 1), {}, 413),
+        (b'{"batch": [' + b"0," * MAX_BODY_MESSAGES + b"0]}", {}, 413),
         (b"{}", {"Content_Encoding": "br"}, 415),
     ],
 )

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from hull_sdk.platform.api.access import authenticate
 from hull_sdk.platform.api.body import read_json
 from hull_sdk.platform.api.errors import json_response, refuse
-from hull_sdk.wire.firehose import HEADER_APP_ID
+from hull_sdk.wire.firehose import HEADER_APP_ID, MAX_BODY_MESSAGES
 
 if TYPE_CHECKING:
     from hull_sdk.platform.platform import Platform
@@ -34,6 +34,8 @@ def firehose_routes(platform: Platform) -> Blueprint:
         batch = body.get("batch") if isinstance(body, dict) else None
         if not isinstance(batch, list):
             refuse(400, 'the body has no list of messages; send {"batch": [...]}')
+        if len(batch) > MAX_BODY_MESSAGES:
+            refuse(413, f"the batch has {len(batch)} messages, the limit is {MAX_BODY_MESSAGES}; send less at a time")
         accepted, rejections = caller.organization.receive(batch, caller.connector)
         return json_response({"accepted": accepted, "rejected": [each.to_wire() for each in rejections]})
 
