@@ -7,6 +7,7 @@ caller's thread instead. Redirects are never followed, bodies are bounded, and r
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import socket
@@ -48,6 +49,9 @@ MAX_RESPONSE_BYTES: Final = 32 * 1024 * 1024
 
 _LINE_BREAK = re.compile(r"[\r\n\x00]")
 _CHUNK_BYTES = 65_536
+
+#: Where the library below writes each request's path with its query, at the debug level.
+_library_log = logging.getLogger(urllib3.connectionpool.__name__)
 
 WsgiApp = Callable[..., Iterable[bytes]]
 
@@ -178,6 +182,7 @@ class HttpNetwork(Network):
         self._connections_per_host = connections_per_host
         self._pid = -1
         self._managers: dict[str, urllib3.PoolManager] = {}
+        _library_log.addFilter(_mask_addresses)
 
     def send(self, request: Request) -> Response:
         """Send one request over a pooled connection."""
@@ -227,6 +232,12 @@ class HttpNetwork(Network):
                 manager.pool_classes_by_scheme = {"http": _PublicHTTPPool, "https": _PublicHTTPSPool}
             manager = self._managers.setdefault(key, manager)
         return manager
+
+
+def _mask_addresses(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(mask_url(arg) if isinstance(arg, str) and "?" in arg else arg for arg in record.args)
+    return True
 
 
 def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

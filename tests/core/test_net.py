@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import logging
 import os
 import socket
 import threading
@@ -247,6 +248,14 @@ def test_a_refused_connection_is_one_clear_error_without_secrets(network):
     assert "hunter2" not in text
     assert caught.value.extra["sent"] is False
     assert isinstance(caught.value, TransientError)
+
+
+def test_the_log_of_the_library_below_shows_no_secrets(server, network, caplog):
+    """Whoever listens to everything finds the address of each request, without its secrets."""
+    with caplog.at_level(logging.DEBUG):
+        network.send(get(f"{server.url}/sync?ship=5a79&secret=hunter2"))
+    assert "/sync?ship=5a79&secret=***" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 @pytest.mark.parametrize(
