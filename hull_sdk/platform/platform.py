@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +23,7 @@ from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.delivery import Delivery
 from hull_sdk.platform.faults import Faults
 from hull_sdk.platform.history import HISTORY
+from hull_sdk.platform.loops import MAX_ATTEMPTS, LoopWatch
 from hull_sdk.platform.organization import Organization
 from hull_sdk.platform.schedules import ScheduleRun
 from hull_sdk.wire.signatures import generate_key, public_pem
@@ -35,9 +35,6 @@ __all__ = ["Platform"]
 
 #: How often a platform on real time looks whether it is idle, in seconds.
 _POLL_S: Final = 0.01
-
-#: Deliveries that are searched for the attribute that keeps changing.
-_LOOP_WINDOW: Final = 200
 
 
 class Platform:
@@ -208,31 +205,35 @@ class Platform:
         """How many entities have news that a connector was not told yet."""
         return sum(organization.dispatcher.pending() for organization in self._all())
 
-    def run_until_idle(self, max_deliveries: int = 10_000, timeout_s: float = 60.0) -> None:
+    def run_until_idle(
+        self, max_deliveries: int = 10_000, timeout_s: float = 60.0, *, max_attempts: int = MAX_ATTEMPTS
+    ) -> None:
         """Let everything happen that is under way, without waiting for schedules.
 
         Args:
             max_deliveries: Tries after which the run counts as a loop.
             timeout_s: On real time, longest wait in seconds; a virtual clock needs none.
+            max_attempts: Tries of one notification after which it counts as stuck.
 
         Raises:
             HullError: A connector and the platform keep each other busy (the message names connector, entity
-                and attribute), or something was still pending when the time ran out.
+                and attribute), a notification is stuck (it quotes the last answer), or something was still pending
+                when the time ran out.
         """
-        limit = self._count_deliveries() + max_deliveries
+        watch = LoopWatch(self._delivery_lists, max_deliveries=max_deliveries, max_attempts=max_attempts)
         if isinstance(self.runtime.tasks, VirtualTasks):
-            self.runtime.tasks.run_until_idle(lambda: self._count_deliveries() > limit)
-        elif not self.wait_until_idle(timeout_s, limit):
-            self._check_loop(limit, max_deliveries)
+            self.runtime.tasks.run_until_idle(watch.caught)
+        elif not self.wait_until_idle(timeout_s, watch.caught):
+            self._check_loop(watch)
             raise HullError(f"{self.pending} entities were still to be told after {timeout_s:g} s: {self._waiting()}")
-        self._check_loop(limit, max_deliveries)
+        self._check_loop(watch)
 
-    def wait_until_idle(self, timeout_s: float, limit: int | None = None) -> bool:
+    def wait_until_idle(self, timeout_s: float, stop: Callable[[], bool] | None = None) -> bool:
         """Wait until every connector was told everything.
 
         Args:
             timeout_s: Longest wait in seconds.
-            limit: Total number of deliveries that ends the wait early.
+            stop: Returns ``True`` to end the wait early.
 
         Returns:
             ``True`` when nothing is pending.
@@ -240,7 +241,7 @@ class Platform:
         tasks = self.runtime.tasks
         deadline = self.runtime.clock.monotonic() + timeout_s
         while self.pending and self.runtime.clock.monotonic() < deadline:
-            if limit is not None and self._count_deliveries() > limit:
+            if stop is not None and stop():
                 return False
             tasks.sleep(_POLL_S)
         return not self.pending
@@ -291,14 +292,12 @@ class Platform:
     def _all(self) -> list[Organization]:
         return list(self.organizations.values())
 
-    def _count_deliveries(self) -> int:
-        return sum(len(organization.dispatcher.deliveries) for organization in self._all())
+    def _delivery_lists(self) -> list[list[Delivery]]:
+        return [organization.dispatcher.deliveries for organization in self._all()]
 
-    def _check_loop(self, limit: int, max_deliveries: int) -> None:
-        if self._count_deliveries() > limit:
-            raise HullError(
-                f"more than {max_deliveries} deliveries without coming to rest: {_describe_loop(self.deliveries)}"
-            )
+    def _check_loop(self, watch: LoopWatch) -> None:
+        if watch.caught():
+            raise HullError(watch.describe(self.deliveries))
 
     def _waiting(self) -> str:
         names = [c.name for o in self._all() for c in o.connectors.values() if c.url is not None and not c.ready]
@@ -328,23 +327,3 @@ def _copy_setup(old: Organization, new: Organization) -> None:
     for segment in [*old.users_segments(), *old.accounts_segments()]:
         source = "predicate" if segment.get("predicate") is not None else "query"
         new.create_segment(segment["type"], segment["name"], id=segment["id"], **{source: segment[source]})
-
-
-def _describe_loop(deliveries: list[Delivery]) -> str:
-    """Name who keeps whom busy: the connector, entity and attribute that come up most in the last deliveries."""
-    recent = deliveries[-_LOOP_WINDOW:]
-    last = Counter((d.connector_name, d.connector_id, d.outcome) for d in recent).most_common(1)[0][0]
-    changes = Counter(
-        (message.get("user", message.get("account", message)).get("id"), kind, attribute)
-        for delivery in recent
-        for message in delivery.messages
-        for kind in ("user", "account")
-        for attribute in message.get("changes", {}).get(kind, {})
-    )
-    if last[2] != "next" or not changes:
-        return f"the connector {last[0]!r} ({last[1]}) keeps answering {last[2]!r}; advance the clock in smaller steps"
-    (entity, kind, attribute), times = changes.most_common(1)[0]
-    return (
-        f"the connector {last[0]!r} ({last[1]}) writes back what it is told about; the {kind} {entity} changed "
-        f"{attribute!r} {times} times in the last {len(recent)} deliveries. Write it only when the value differs"
-    )

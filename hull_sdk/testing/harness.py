@@ -20,6 +20,7 @@ from hull_sdk.core.tasks import VirtualTasks
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.infra import RecordingInstrumentation
 from hull_sdk.platform import Platform
+from hull_sdk.platform.loops import MAX_ATTEMPTS
 from hull_sdk.testing.capture import CapturedLog, CapturedMessage, LogCapture, messages_in
 from hull_sdk.testing.keys import signing_key
 
@@ -133,17 +134,19 @@ class Harness:
         """
         self._tasks.sleep(timedelta(**duration).total_seconds())
 
-    def run_until_idle(self, max_deliveries: int = 10_000) -> None:
+    def run_until_idle(self, max_deliveries: int = 10_000, *, max_attempts: int = MAX_ATTEMPTS) -> None:
         """Let everything happen that is under way, without waiting for schedules.
 
         Args:
             max_deliveries: Deliveries after which the run counts as a loop.
+            max_attempts: Tries of one notification after which it counts as stuck.
 
         Raises:
-            HullError: The connector and the platform keep each other busy; the message names connector,
-                entity and attribute.
+            HullError: The connector and the platform keep each other busy (the message names connector, entity and
+                attribute), or a notification is stuck, for example because the handler raises each time (it quotes
+                the last answer).
         """
-        self.platform.run_until_idle(max_deliveries=max_deliveries)
+        self.platform.run_until_idle(max_deliveries=max_deliveries, max_attempts=max_attempts)
 
     def service(self, host: str, app: Callable[..., Any]) -> None:
         """Answer a third party's host with a WSGI application, for example a small Flask app.

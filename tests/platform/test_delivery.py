@@ -361,6 +361,37 @@ def test_a_write_back_loop_is_named(platform, organization, connector, fake, sen
         assert name in caught.value.message
 
 
+def test_a_notification_that_is_never_done_is_named(platform, connector, fake, send):
+    """A connector that refuses the same notification each time ends the run with its own words."""
+    refusal = b'{"flow_control": {"type": "retry", "in": 1000}, "errors": [{"code": "E", "reason": "no key"}]}'
+    fake.answer = lambda _notification: (500, refusal)
+    send.traits(ANN, {"plan": "pro"})
+    with pytest.raises(HullError) as caught:
+        platform.run_until_idle(max_attempts=5)
+    for part in ("Fake", connector.id, "user:update", "more than 5 times", "status 500", "E: no key"):
+        assert part in caught.value.message
+    assert len(platform.deliveries) == 6
+
+
+def test_a_subscription_that_leads_nowhere_is_named(platform, connector, fake, send):
+    """A connector that answers 404 ends the run with a hint at the address."""
+    fake.answer = lambda _notification: (404, b"not found")
+    send.traits(ANN, {"plan": "pro"})
+    with pytest.raises(HullError, match="nothing answers at the subscription's url"):
+        platform.run_until_idle(max_attempts=5)
+
+
+def test_tries_of_an_earlier_run_do_not_count(platform, connector, fake, send):
+    """A notification that was tried often while time was let pass may be tried as often again."""
+    fake.answer = lambda _notification: (200, b'{"flow_control": {"type": "retry", "in": 1000}}')
+    send.traits(ANN, {"plan": "pro"})
+    platform.advance(seconds=60)
+    assert len(platform.deliveries) > 50
+    fake.answer = lambda _notification: NEXT
+    platform.run_until_idle(max_attempts=1)
+    assert platform.deliveries[-1].outcome == "next"
+
+
 def test_the_same_seed_gives_the_same_run(signing_key):
     """State and deliveries of two runs with one seed are equal byte for byte."""
 
