@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from connector_world import BUYERS, CONNECTOR_ID, CREDENTIALS, CUSTOMERS, HOST, HOST_SECRET, OTHER_ID, SECRET, query
 
@@ -251,3 +253,25 @@ def test_collected_messages_are_settled_apart(run, world):
 def test_settling_without_sending_costs_nothing(run):
     """A context whose client was never used has nothing to settle."""
     assert run(lambda: current_context.settle(5), "/run") is None
+
+
+def test_threads_of_one_context_share_its_client(run, monkeypatch):
+    """Whoever asks first, everything is sent through the client whose record is settled before the answer."""
+    make, begun = Context._open, threading.Event()
+
+    def make_slowly(ctx):
+        begun.wait(0.05)
+        return make(ctx)
+
+    def look():
+        ctx, found = current_context._target(), []
+        threads = [threading.Thread(target=lambda: found.append(ctx.client)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
+
+    monkeypatch.setattr(Context, "_open", make_slowly)
+    clients = run(look)
+    assert len({id(client) for client in clients}) == 1

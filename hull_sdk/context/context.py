@@ -21,7 +21,7 @@ from hull_sdk.context.response import SmartNotifierResponse
 from hull_sdk.context.services import Services
 from hull_sdk.core import json
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import Future
+from hull_sdk.core.tasks import Future, Lock
 from hull_sdk.errors import CredentialsError, InvalidArgumentError
 from hull_sdk.infra import Cache, Instrumentation, Metric
 from hull_sdk.infra.instrumentation import connector_tags
@@ -84,6 +84,7 @@ class Context:
         self._services = services
         self._load_options = load_options
         self._options: dict[str, Any] | None = None
+        self._lock = Lock()
         self._sending: _Sending | None = None
         self._helpers: SimpleNamespace | None = None
         self._token: str | None = None
@@ -171,9 +172,10 @@ class Context:
         scope = _scope.get()
         if scope is not None and scope[0] is self:
             return scope[1].client
-        if self._sending is None:
-            self._sending = self._open()
-        return self._sending.client
+        with self._lock:  # of several threads at once, all get the one whose record is settled
+            if self._sending is None:
+                self._sending = self._open()
+            return self._sending.client
 
     @property
     def connector(self) -> Any:
