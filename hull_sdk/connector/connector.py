@@ -17,7 +17,7 @@ from flask.typing import ResponseReturnValue
 from hull_sdk.connector.server import port_of, serve
 from hull_sdk.connector.static import read_manifest, static_responder
 from hull_sdk.connector.worker import JobRunner
-from hull_sdk.context import Context
+from hull_sdk.context import DEFAULT_TIMEOUT_S, Context
 from hull_sdk.core.logs import emit
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.flask_app import app_extension, find_context, install, promise_delivery
@@ -27,8 +27,6 @@ from hull_sdk.middleware import Extension, host_secrets, trust_root
 
 __all__ = ["Connector"]
 
-#: Deadline of handlers, in seconds: the platform gives up soon after.
-DEFAULT_TIMEOUT_S: Final = 25.0
 #: How long a stop waits for jobs and for what is queued, in seconds.
 STOP_TIMEOUT_S: Final = 30.0
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from hull_sdk.client import SenderPool
 from hull_sdk.context.credentials import Credentials, TokenPurpose
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.infra import Cache, Instrumentation, Queue
 
-__all__ = ["Services"]
+__all__ = ["DEFAULT_TIMEOUT_S", "Services"]
+
+#: Deadline of handlers, in seconds: the platform gives up soon after.
+DEFAULT_TIMEOUT_S: Final = 25.0
 
 
 def _no_token(credentials: Credentials, purpose: TokenPurpose) -> str | None:  # noqa: ARG001 - the shape of Services.seal
@@ -48,4 +51,4 @@ class Services:
     connector_config: dict[str, Any] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
     helpers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-    timeout_s: float = 25.0
+    timeout_s: float = DEFAULT_TIMEOUT_S

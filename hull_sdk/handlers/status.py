@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
@@ -17,11 +17,9 @@ from hull_sdk.errors import HullError, InvalidArgumentError
 from hull_sdk.flask_app import request_context
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 from hull_sdk.middleware import run_within_deadline, settle
+from hull_sdk.wire.manifest import CONNECTOR_STATUSES
 
-__all__ = ["STATUSES", "status_handler"]
-
-#: What a connector may say of itself, from good to bad.
-STATUSES: Final = ("ok", "warning", "setupRequired", "error")
+__all__ = ["status_handler"]
 
 Check = Callable[[Context], Any]
 
@@ -62,7 +60,7 @@ def _answer(checks: list[Check]) -> ResponseReturnValue:
 
 def _run(checks: list[Check], context: Context) -> dict[str, Any]:
     results = [_check(check, context) for check in checks]
-    worst = max((status for status, _ in results), key=STATUSES.index, default="ok")
+    worst = max((status for status, _ in results), key=CONNECTOR_STATUSES.index, default="ok")
     answer = {"status": worst, "messages": [message for _, messages in results for message in messages]}
     context.client.put(f"{context.credentials().id}/status", answer)
     settle(context, context.timeout_s)
@@ -80,10 +78,10 @@ def _check(check: Check, context: Context) -> tuple[str, list[str]]:
 
 
 def _read(result: Any) -> tuple[str, list[str]]:
-    if not isinstance(result, Mapping) or result.get("status", "ok") not in STATUSES:
+    if not isinstance(result, Mapping) or result.get("status", "ok") not in CONNECTOR_STATUSES:
         raise InvalidArgumentError(
             f"a check returned {result!r}; return nothing, or a dict with messages and one of the statuses "
-            f"{', '.join(STATUSES)}"
+            f"{', '.join(CONNECTOR_STATUSES)}"
         )
     messages = result.get("messages", [])
     return result.get("status", "ok"), [messages] if isinstance(messages, str) else [str(m) for m in messages]

@@ -21,7 +21,6 @@ from hull_sdk.wire.manifest import Schedule, Subscription, is_smart, load_manife
 from hull_sdk.wire.manifest import subscriptions as subscriptions_of
 
 __all__ = [
-    "STATUSES",
     "Connector",
     "address",
     "check_manifest",
@@ -31,9 +30,6 @@ __all__ = [
     "interval_minutes",
     "path_on",
 ]
-
-#: What a connector may report about itself.
-STATUSES: Final = ("ok", "warning", "error", "setupRequired")
 
 _MAX_INTERVAL_MINUTES: Final = 366 * 24 * 60
 

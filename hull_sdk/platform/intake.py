@@ -22,7 +22,7 @@ from hull_sdk.platform.ingestion import Outcome, apply_message
 from hull_sdk.platform.logs import LogBook, LogEntry, identifiers
 from hull_sdk.platform.messages import MessageError, ParsedMessage, message_id_of, parse_message
 from hull_sdk.platform.reports import EntityChange, View
-from hull_sdk.platform.segments import SegmentBook
+from hull_sdk.platform.segments import Segment, SegmentBook
 from hull_sdk.platform.settings import OrganizationSettings, load_settings
 from hull_sdk.platform.settlement import Settlement, ViewKey, settle
 from hull_sdk.platform.store import KINDS, Store
@@ -31,12 +31,14 @@ from hull_sdk.platform.unit import Unit
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.firehose import Rejection
 
-__all__ = ["ChangeListener", "Intake"]
+__all__ = ["ChangeListener", "Intake", "SegmentListener"]
 
 _log = logging.getLogger(__name__)
 
 #: Told of each change of an entity, in order.
 ChangeListener = Callable[[EntityChange], None]
+#: Told of a segment that was created or changed (``"update"``) or removed (``"delete"``).
+SegmentListener = Callable[[str, Segment], None]
 
 _LOG_SUFFIXES: Final = {
     "applied": (logging.INFO, "success"),
@@ -92,6 +94,7 @@ class Intake:
         self._log_book = LogBook()
         self._views: dict[ViewKey, View] = {}
         self._listeners: list[ChangeListener] = []
+        self._segment_listeners: list[SegmentListener] = []
 
     @property
     def ids(self) -> Ids:

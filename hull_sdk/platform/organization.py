@@ -19,7 +19,6 @@ from hull_sdk.core.tasks import Lock
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.carrier import Carrier
 from hull_sdk.platform.connectors import (
-    STATUSES,
     Connector,
     address,
     checked_id,
@@ -34,6 +33,7 @@ from hull_sdk.platform.population import Population
 from hull_sdk.platform.schedules import Schedules
 from hull_sdk.platform.segments import Segment
 from hull_sdk.platform.store import KINDS
+from hull_sdk.wire.manifest import CONNECTOR_STATUSES
 
 __all__ = ["Landlord", "Organization"]
 
@@ -231,8 +231,8 @@ class Organization(Population):
         """
         status = value.get("status") if isinstance(value, Mapping) else None
         messages = value.get("messages", []) if isinstance(value, Mapping) else None
-        if status not in STATUSES:
-            raise InvalidArgumentError(f"the status is {status!r}; use one of {', '.join(STATUSES)}")
+        if status not in CONNECTOR_STATUSES:
+            raise InvalidArgumentError(f"the status is {status!r}; use one of {', '.join(CONNECTOR_STATUSES)}")
         if not isinstance(messages, list) or not all(isinstance(each, str) for each in messages):
             raise InvalidArgumentError(f"the status messages are {messages!r}; they must be a list of texts")
         connector.status = {"status": status, "messages": list(messages)}

@@ -5,16 +5,13 @@ Rules: sections "Identity", "Attributes" and "Segments" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from hull_sdk.core.clock import Clock
-from hull_sdk.core.ids import Ids
-from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.identity import read_claims, resolve
-from hull_sdk.platform.intake import Intake
+from hull_sdk.platform.intake import Intake, SegmentListener
 from hull_sdk.platform.reports import View
 from hull_sdk.platform.segments import Segment
 from hull_sdk.platform.settings import OrganizationSettings, load_settings
@@ -23,36 +20,14 @@ from hull_sdk.platform.store import KINDS, Entity
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.tokens import AS_CLAIMS, CLAIM_SUBJECT_TYPE
 
-__all__ = ["Population", "SegmentListener"]
-
-#: Told of a segment that was created or changed (``"update"``) or removed (``"delete"``).
-SegmentListener = Callable[[str, Segment], None]
+__all__ = ["Population"]
 
 
 class Population(Intake):
     """Users, accounts, events and segments of one customer; nothing of it is visible in another.
 
-    Args:
-        host: As for :class:`~hull_sdk.platform.intake.Intake`, as all that follow.
-        runtime: The doors.
-        clock: Domain time.
-        ids: Where new ids come from.
-        admin_secret: Opens the admin endpoints.
-        settings: See :func:`hull_sdk.platform.settings.load_settings`.
+    It is made as an :class:`~hull_sdk.platform.intake.Intake`.
     """
-
-    def __init__(
-        self,
-        host: str,
-        *,
-        runtime: Runtime,
-        clock: Clock,
-        ids: Ids | None = None,
-        admin_secret: str | None = None,
-        settings: Mapping[str, Any] | OrganizationSettings | None = None,
-    ) -> None:
-        super().__init__(host, runtime=runtime, clock=clock, ids=ids, admin_secret=admin_secret, settings=settings)
-        self._segment_listeners: list[SegmentListener] = []
 
     # Segments
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from hull_sdk.core.clock import parse_time
@@ -109,10 +109,6 @@ class FlowControl:
         until = now if self.at is None else self.at
         wanted = until - now if self.in_ms is None else self.in_ms / 1000
         return min(MAX_PAUSE_S, max(0.0, wanted))
-
-    def with_size(self, size: int) -> FlowControl:
-        """Return a copy that asks for another size."""
-        return replace(self, size=size)
 
 
 #: A handler returned.

@@ -14,6 +14,7 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 from hull_sdk.errors import InvalidArgumentError
 
 __all__ = [
+    "CONNECTOR_STATUSES",
     "SMART_TAGS",
     "Schedule",
     "Subscription",
@@ -23,6 +24,9 @@ __all__ = [
     "setting_defaults",
     "subscriptions",
 ]
+
+#: What a connector may say of itself, from good to bad.
+CONNECTOR_STATUSES: Final = ("ok", "warning", "setupRequired", "error")
 
 #: Either tag selects smart delivery.
 SMART_TAGS: Final = frozenset({"smart-notifier", "kraken"})
