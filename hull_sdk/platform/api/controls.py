@@ -1,7 +1,7 @@
 """Test controls: moving time, waiting for rest, breaking things, and looking inside.
 
-Only there when the platform was started with them; otherwise every path below ``/_platform`` is 404. They ask for no
-credentials, so they belong on a loopback address.
+Rules: section "Test controls" of ``docs/protocol.md``. Only there when the platform was started with them; otherwise
+every path below ``/_platform`` is 404. They ask for no credentials, so they belong on a loopback address.
 """
 
 from __future__ import annotations
