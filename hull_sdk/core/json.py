@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-__all__ = ["JSONDecodeError", "dumps", "dumps_sorted", "loads"]
+__all__ = ["JSONDecodeError", "dumps", "dumps_sorted", "loads", "nests_deeper"]
 
 JSONDecodeError = json.JSONDecodeError
 
@@ -75,6 +75,22 @@ def loads(data: bytes | str) -> Any:
         return _decode(text)
     except RecursionError as err:
         raise ValueError("the JSON is nested too deeply") from err
+
+
+def nests_deeper(value: Any, levels: int) -> bool:
+    """Tell whether lists and objects of a value stand in one another more than so many levels deep.
+
+    Args:
+        value: A decoded value; its own list or object is the first level.
+        levels: For example ``100``.
+    """
+    layer: Iterable[Any] = (value,)
+    for _ in range(levels + 1):
+        layer = [each for each in layer if isinstance(each, Mapping | list | tuple)]
+        if not layer:
+            return False
+        layer = [inner for each in layer for inner in (each.values() if isinstance(each, Mapping) else each)]
+    return True
 
 
 def _bytes(value: Any, encode: Callable[[Any], str], fallback: Callable[[Any], str]) -> bytes:

@@ -13,7 +13,7 @@ from hull_sdk.core import json
 from hull_sdk.errors import CredentialsError
 from hull_sdk.platform.messages import MessageError, ParsedMessage, parse_message
 from hull_sdk.platform.settings import OrganizationSettings
-from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, MAX_MESSAGE_BYTES
+from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, MAX_MESSAGE_BYTES, MAX_MESSAGE_DEPTH
 from hull_sdk.wire.tokens import verify
 
 __all__ = ["ConnectorCredentials", "admit", "check_size"]
@@ -57,16 +57,22 @@ def check_size(message: Any) -> None:
         message: Any value.
 
     Raises:
-        MessageError: ``INVALID_MESSAGE`` when it is no JSON, ``TOO_LARGE`` when it has
-            more than ``MAX_MESSAGE_BYTES``.
+        MessageError: ``INVALID_MESSAGE`` when it is no JSON or nested deeper than ``MAX_MESSAGE_DEPTH``, ``TOO_LARGE``
+            when it has more than ``MAX_MESSAGE_BYTES``.
     """
     try:
-        size = len(json.dumps(message))
+        data = json.dumps(message)
     except (TypeError, ValueError, RecursionError) as err:
         raise MessageError("INVALID_MESSAGE", f"the message is no JSON: {err}") from err
-    if size > MAX_MESSAGE_BYTES:
+    if len(data) > MAX_MESSAGE_BYTES:
         raise MessageError(
-            "TOO_LARGE", f"the message has {size} bytes, the limit is {MAX_MESSAGE_BYTES}; send less in one message"
+            "TOO_LARGE",
+            f"the message has {len(data)} bytes, the limit is {MAX_MESSAGE_BYTES}; send less in one message",
+        )
+    # Most messages have fewer brackets than levels are allowed.
+    if data.count(b"{") + data.count(b"[") > MAX_MESSAGE_DEPTH and json.nests_deeper(message, MAX_MESSAGE_DEPTH):
+        raise MessageError(
+            "INVALID_MESSAGE", f"the message is nested more than {MAX_MESSAGE_DEPTH} levels deep; send a flatter value"
         )
 
 

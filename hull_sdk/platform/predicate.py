@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.platform.query import compile_query
+from hull_sdk.platform.query import MAX_DEPTH, compile_query
 from hull_sdk.wire.entities import EntityKind, report_key
 
 __all__ = ["OPERATORS", "compile_predicate"]
@@ -33,6 +34,8 @@ def compile_predicate(tree: Any, kind: EntityKind) -> _Clause:
     Raises:
         InvalidArgumentError: A node cannot be read; the message names it.
     """
+    if json.nests_deeper(tree, MAX_DEPTH):
+        raise InvalidArgumentError(f"the predicate is nested more than {MAX_DEPTH} levels deep; use fewer groups")
     if not isinstance(tree, Mapping):
         raise _bad("a predicate", tree, 'an object such as {"type": "all", "predicates": [...]}')
     query = {"constant_score": {"query": {"match_all": {}}, "filter": _node(tree, kind) if tree else {"match_all": {}}}}

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.dates import is_relative, parse_bound
 from hull_sdk.wire.attributes import AttributeType, cast
 
-__all__ = ["CLAUSES", "Document", "Query", "compile_query"]
+__all__ = ["CLAUSES", "MAX_DEPTH", "Document", "Query", "compile_query"]
+
+#: Deepest nesting of lists and objects in a query.
+MAX_DEPTH: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,11 @@ def compile_query(source: Any) -> Query:
         The compiled query.
 
     Raises:
-        InvalidArgumentError: A clause is unknown or malformed; the message names it.
+        InvalidArgumentError: A clause is unknown or malformed, and the message names it; or they stand in one another
+            more than :data:`MAX_DEPTH` levels deep.
     """
+    if json.nests_deeper(source, MAX_DEPTH):
+        raise InvalidArgumentError(f"the query is nested more than {MAX_DEPTH} levels deep; join clauses side by side")
     compiler = _Compiler()
     matches = compiler.clause(source)
     return Query(source, matches, compiler.relative, compiler.uses_events)

@@ -23,6 +23,7 @@ __all__ = [
     "MAX_BODY_BYTES",
     "MAX_BODY_MESSAGES",
     "MAX_MESSAGE_BYTES",
+    "MAX_MESSAGE_DEPTH",
     "MESSAGE_TYPES",
     "REJECTION_CODES",
     "FirehoseMessage",
@@ -52,6 +53,8 @@ BATCH_MESSAGES: Final = 500
 BATCH_BYTES: Final = 1_000_000
 #: Largest single message, in bytes of JSON.
 MAX_MESSAGE_BYTES: Final = 500_000
+#: Deepest nesting of lists and objects in a message.
+MAX_MESSAGE_DEPTH: Final = 100
 #: Largest request that the platform reads ...
 MAX_BODY_BYTES: Final = 10_000_000
 #: ... and the most messages in it.

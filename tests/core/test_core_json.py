@@ -84,6 +84,15 @@ def test_every_text_that_can_be_read_can_be_written(text):
     assert json.loads(json.dumps_sorted(read)) == read
 
 
+@pytest.mark.parametrize(
+    ("value", "levels"), [(1, 0), ({}, 1), ([1, {"a": 2}], 2), ({"a": [], "b": {"c": [(1,)]}}, 4), ([[], [[]], []], 3)]
+)
+def test_the_levels_of_a_value_are_counted(value, levels):
+    """Lists and objects within one another count, whatever stands beside them."""
+    assert not json.nests_deeper(value, levels)
+    assert levels == 0 or json.nests_deeper(value, levels - 1)
+
+
 def test_bottomless_values_are_refused_when_written():
     """Nesting that cannot be written, and a value that holds itself, raise ValueError."""
     deep: list = []

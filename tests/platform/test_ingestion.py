@@ -60,6 +60,17 @@ def test_what_is_refused_at_the_door_names_a_code_and_spares_the_rest(bench):
     assert bench.organization.record_counts == {"applied": 1, "merged": 0, "ignored": 0, "failed": 5}
 
 
+def test_a_message_is_flat_enough_to_be_worked_with(bench):
+    """Deep values are taken up to a limit and can be compared; deeper ones are refused at the door."""
+    fine, refused = json.loads('{"a":' * 95 + "1" + "}" * 95), json.loads('{"a":' * 120 + "1" + "}" * 120)
+    user = {"email": "ann@acme.test"}
+    batch = [signed(bench, "traits", {"tree": value}, user=user) for value in (fine, fine, refused)]
+    accepted, (rejection,) = bench.organization.receive(batch, CONNECTOR)
+    assert (accepted, rejection.code) == (2, "INVALID_MESSAGE")
+    assert "100 levels" in rejection.reason
+    bench.organization.create_segment("user", "All", query={})
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -393,3 +393,26 @@ def test_many_stars_take_no_noticeable_time():
     assert not matches(query, {"name": "a" * 20_000})
     assert matches(query, {"name": "a" * 20_000 + "b"})
     assert time.perf_counter() - began < 5
+
+
+def nested(wrap, levels):
+    """Return a query or a predicate inside so many others."""
+    found = {}
+    for _ in range(levels):
+        found = wrap(found)
+    return found
+
+
+@pytest.mark.parametrize("levels", [120, 100_000])
+def test_bottomless_definitions_are_refused(levels):
+    """Queries and predicates that nobody could evaluate are refused when they are made."""
+    with pytest.raises(InvalidArgumentError, match="levels deep"):
+        compile_query(nested(lambda query: {"not": query}, levels))
+    with pytest.raises(InvalidArgumentError, match="levels deep"):
+        compile_predicate(nested(lambda tree: {"type": "all", "predicates": [tree]}, levels), "user")
+
+
+def test_deep_definitions_are_compiled():
+    """Forty levels of clauses are no problem."""
+    assert matches(nested(lambda query: {"and": [query]}, 40))
+    compile_predicate(nested(lambda tree: {"type": "all", "predicates": [tree]}, 10), "user")
