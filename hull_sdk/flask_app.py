@@ -12,10 +12,9 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from typing import Any, Final, cast
 
-from flask import Flask, Response, after_this_request, current_app, jsonify, make_response, request
+from flask import Flask, Request, Response, after_this_request, current_app, jsonify, make_response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
@@ -222,18 +221,19 @@ def answer_error(error: Exception) -> Response | HTTPException:
 
 
 def _enter() -> None:
+    present = _present_request()
     # Requests that lead nowhere and files need no context.
-    if request.endpoint is None or request.endpoint == "static":
+    if present.endpoint is None or present.endpoint == "static":
         return
     extension = app_extension()
-    environ = request.environ
-    context = Context(extension, hostname=_hostname(), load_options=_option_loader())
+    environ = present.environ
+    context = Context(extension, hostname=_hostname(present), load_options=_option_loader(present))
     environ[_ENV_CONTEXT] = context
-    environ[_ENV_ACTIVE] = active = ExitStack()
-    active.enter_context(context.active())
+    environ[_ENV_ACTIVE] = active = context.active()
+    active.__enter__()
     facts = RequestFacts(
-        header=request.headers.get,
-        query=request.args.to_dict(),
+        header=present.headers.get,
+        query=present.args.to_dict(),
         is_notification=_ENV_FLAG in environ,
         body=environ.get(_ENV_BODY),
         body_error=environ.get(_ENV_BODY_ERROR),
@@ -244,13 +244,15 @@ def _enter() -> None:
     _rewind(environ)
 
 
-def _option_loader() -> Callable[[Any], dict[str, Any]]:
-    # Bound to the request itself: a context may outlive the call that made it.
-    args, get_json = request.args, request.get_json
+def _present_request() -> Request:
+    """Return the request itself: a context may outlive the call that made it, and each look at the proxy costs."""
+    return cast("LocalProxy[Request]", request)._get_current_object()  # noqa: SLF001 - the documented way
 
+
+def _option_loader(present: Request) -> Callable[[Any], dict[str, Any]]:
     def load(notification: Any) -> dict[str, Any]:
-        body = get_json(silent=True) if notification is None else notification
-        return {**args.to_dict(), **(body if isinstance(body, dict) else {})}
+        body = present.get_json(silent=True) if notification is None else notification
+        return {**present.args.to_dict(), **(body if isinstance(body, dict) else {})}
 
     return load
 
@@ -258,12 +260,13 @@ def _option_loader() -> Callable[[Any], dict[str, Any]]:
 def _leave(_error: BaseException | None) -> None:
     active = request.environ.pop(_ENV_ACTIVE, None)
     if active is not None:
-        active.close()
+        active.__exit__(None, None, None)
 
 
-def _hostname() -> str:
-    parsed = split_host(request.host)
-    return request.host if parsed is None else parsed[0]
+def _hostname(present: Request) -> str:
+    host = present.host
+    parsed = split_host(host)
+    return host if parsed is None else parsed[0]
 
 
 def _settle_first() -> None:

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -71,6 +71,11 @@ class SendingOptions:
             raise InvalidArgumentError(f"retry is {self.retry!r}; pass a RetryPolicy(base_s=, cap_s=, total_s=)")
 
 
+@cache
+def _default_sending() -> SendingOptions:
+    return SendingOptions()
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClientConfig:
     """A connector's identity and addresses.
@@ -101,7 +106,7 @@ class ClientConfig:
     api_url: str | None = None
     request_id: str | None = None
     connector_name: str | None = None
-    sending: SendingOptions = field(default_factory=SendingOptions)
+    sending: SendingOptions = field(default_factory=_default_sending)
 
     def __post_init__(self) -> None:
         _check_id(self.id)

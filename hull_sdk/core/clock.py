@@ -183,9 +183,8 @@ def _join_zone(match: re.Match[str]) -> str:
 
 
 def _iso(moment: datetime | float, unit: Literal["seconds", "milliseconds"]) -> str:
-    if not isinstance(moment, datetime):
-        moment = datetime.fromtimestamp(moment, UTC)
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=unit) + "Z"
+    moment = moment.astimezone(UTC) if isinstance(moment, datetime) else datetime.fromtimestamp(moment, UTC)
+    return moment.isoformat(timespec=unit).removesuffix("+00:00") + "Z"
 
 
 def _in_utc(moment: datetime) -> datetime | None:

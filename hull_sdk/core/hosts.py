@@ -49,12 +49,13 @@ def host_of(url: str) -> str:
         return ""
     try:
         parts = urlsplit(url)
-        port = parts.port
+        name, port = parts.hostname, parts.port
     except ValueError:
         return ""
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+    if parts.scheme not in {"http", "https"} or not name or "@" in parts.netloc:
         return ""
-    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    if ":" in name:
+        name = f"[{name}]"
     return name if port is None else f"{name}:{port}"
 
 
@@ -76,6 +77,8 @@ def is_public_address(address: str) -> bool:
 
 def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return an address; one that only wraps an IPv4 address becomes that one."""
+    if ":" not in text and not text[-1:].isdigit():
+        return None  # a name, as most are; the parser below takes long to say so
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

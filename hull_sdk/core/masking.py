@@ -43,6 +43,9 @@ _PAIR = re.compile(
 _HINT = re.compile(r"[:=@%]|eyJ|gAAAA|-----BEGIN")
 _MAX_DEPTH: Final = 12
 
+_NUMBERS: Final = (bool, int, float)
+_SEQUENCES: Final = (list, tuple, set, frozenset)
+
 
 @functools.lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
@@ -100,27 +103,32 @@ def mask(value: Any, depth: int = 0) -> Any:
     Returns:
         The masked copy.
     """
-    if value is None or isinstance(value, bool | int | float):
-        return value
     if isinstance(value, str):
         return mask_text(value)
+    if value is None or isinstance(value, _NUMBERS):
+        return value
     if depth >= _MAX_DEPTH:
         return MASK
     if isinstance(value, Mapping):
-        return {_mask_key(key): _mask_item(key, item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+        return dict(_mask_item(key, item, depth + 1) for key, item in value.items())
+    if isinstance(value, _SEQUENCES):
         return [mask(item, depth + 1) for item in value]
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
     return mask_text(str(value))
 
 
-def _mask_key(key: Any) -> Any:
-    return mask_text(key) if isinstance(key, str) else key
+def _mask_item(key: Any, item: Any, depth: int) -> tuple[Any, Any]:
+    if not isinstance(key, str):
+        return key, mask(item, depth)
+    shown, is_secret = _read_key(key)
+    return shown, MASK if is_secret and item is not None else mask(item, depth)
 
 
-def _mask_item(key: Any, item: Any, depth: int) -> Any:
-    return MASK if isinstance(key, str) and item is not None and is_secret_name(key) else mask(item, depth)
+@functools.lru_cache(maxsize=4096)
+def _read_key(key: str) -> tuple[str, bool]:
+    """Return a key as it may be shown, and whether what stands under it is a secret."""
+    return mask_text(key), is_secret_name(key)
 
 
 def _mask_parameter(name: str, value: str) -> str:

@@ -7,7 +7,6 @@ everybody. Nothing is shared between processes; a store on Redis takes the same 
 from __future__ import annotations
 
 import contextvars
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -114,8 +113,8 @@ class Cache:
             namespace: What the keys belong to, for example connector id and organization. Views of one
                 namespace see the same values; the cache itself does not see them under its own keys.
         """
-        view = copy.copy(self)
-        view._scope = (*self._scope, namespace)  # noqa: SLF001 - the copy is ours
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__, _scope=(*self._scope, namespace))
         return view
 
     def get(self, key: str, default: Any = None) -> Any:

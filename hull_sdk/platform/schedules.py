@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -63,7 +64,8 @@ class ScheduleRun:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as JSON, times as text."""
-        return {**asdict(self), "due_at": iso_millis(self.due_at), "at": iso_millis(self.at)}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**values, "due_at": iso_millis(self.due_at), "at": iso_millis(self.at)}
 
 
 def next_time(schedule: Schedule, after: float, start: float) -> float | None:
@@ -77,21 +79,41 @@ def next_time(schedule: Schedule, after: float, start: float) -> float | None:
     Returns:
         Unix seconds; ``None`` when the cron line never comes again.
     """
+    return next(_times(schedule, after, start), None)
+
+
+def _times(schedule: Schedule, after: float, start: float) -> Iterator[float]:
     if schedule.type == "interval":
         step = interval_minutes(schedule) * 60
-        return start + (int((after - start) / step + 1e-9) + 1) * step
-    try:
-        return next(CronSim(schedule.value, datetime.fromtimestamp(after, UTC))).timestamp()
-    except (StopIteration, CronSimError):
-        return None
+        while True:
+            after = start + (int((after - start) / step + 1e-9) + 1) * step
+            yield after
+    with suppress(CronSimError):
+        for moment in CronSim(schedule.value, datetime.fromtimestamp(after, UTC)):
+            yield moment.timestamp()
 
 
-@dataclass(eq=False, slots=True)
 class _Timer:
-    connector: Connector
-    schedule: Schedule
-    start: float
-    due_at: float | None
+    """When a schedule of a connector is due; a cron line is parsed once, as long as no time is missed."""
+
+    def __init__(self, connector: Connector, schedule: Schedule, start: float) -> None:
+        self.connector = connector
+        self.schedule = schedule
+        self._start = start
+        self._times: Iterator[float] = iter(())
+        self.due_at = self._after(start)
+
+    def take(self, due_at: float, now: float) -> float:
+        """Return the time that has come, and move on to the next one that has not."""
+        self.due_at = self._after(max(now, due_at))
+        return due_at
+
+    def _after(self, moment: float) -> float | None:
+        found = next(self._times, None)
+        if found is None or found <= moment:
+            self._times = _times(self.schedule, moment, self._start)
+            found = next(self._times, None)
+        return found
 
 
 class Schedules:
@@ -135,7 +157,7 @@ class Schedules:
         """Follow a connector's manifest, in place of what it said before."""
         self.stop(connector.id)
         now = self._clock.time()
-        timers = [_Timer(connector, each, now, next_time(each, now, now)) for each in connector.schedules()]
+        timers = [_Timer(connector, each, now) for each in connector.schedules()]
         workers = [
             self._runtime.tasks.worker(
                 functools.partial(self._step, timer),
@@ -174,8 +196,7 @@ class Schedules:
             return None
         if timer.due_at - now > _TICK_S:
             return timer.due_at - now
-        due_at, timer.due_at = timer.due_at, next_time(timer.schedule, max(now, timer.due_at), timer.start)
-        self._call(timer, due_at, now)
+        self._call(timer, timer.take(timer.due_at, now), now)
         return 0.0
 
     def _call(self, timer: _Timer, due_at: float, now: float) -> None:
