@@ -45,8 +45,8 @@ class Incoming:
         request_id: Goes into every log line and outgoing header.
     """
 
-    config: Mapping[str, Any] | None = None
-    token: str | None = None
+    config: Mapping[str, Any] | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
     request_id: str | None = None
 
 
@@ -63,9 +63,9 @@ class RequestFacts:
     """
 
     header: Callable[[str], str | None]
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
     is_notification: bool = False
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
     body_error: NotificationError | None = None
 
 

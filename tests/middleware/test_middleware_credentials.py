@@ -7,6 +7,7 @@ from connector_world import CONNECTOR_ID, CREDENTIALS, HOST, HOST_SECRET, SECRET
 from flask import Flask
 
 from hull_sdk import Middleware, current_context, incoming
+from hull_sdk.middleware import Incoming, RequestFacts
 
 OTHER_ID = "5a7962e2793d3e942a03b29b"
 
@@ -188,3 +189,9 @@ def test_the_middleware_alone_builds_the_context(world):
     client = world.adopt(app).test_client()
     assert client.get(f"/show?{query()}").get_json()["config"] == CREDENTIALS
     assert client.get("/show?token=x").status_code == 401
+
+
+def test_what_stands_for_a_request_shows_no_secret():
+    """Neither what a request brought nor what the application set appears in a text form, as in a traceback."""
+    facts = RequestFacts(header=CREDENTIALS.get, query=CREDENTIALS, body=SECRET.encode())
+    assert SECRET not in f"{facts} {Incoming(config=CREDENTIALS, token=SECRET)}"

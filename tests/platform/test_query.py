@@ -415,4 +415,4 @@ def test_bottomless_definitions_are_refused(levels):
 def test_deep_definitions_are_compiled():
     """Forty levels of clauses are no problem."""
     assert matches(nested(lambda query: {"and": [query]}, 40))
-    compile_predicate(nested(lambda tree: {"type": "all", "predicates": [tree]}, 10), "user")
+    compile_predicate(nested(lambda tree: {"type": "all", "predicates": [tree] if tree else []}, 10), "user")
