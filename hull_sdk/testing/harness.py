@@ -18,6 +18,7 @@ from hull_sdk.core.net import Exchange, HostPatterns, Request, Response, WsgiNet
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import VirtualTasks
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.flask_app import app_extension
 from hull_sdk.infra import RecordingInstrumentation
 from hull_sdk.platform import Platform
 from hull_sdk.platform.loops import MAX_ATTEMPTS
@@ -80,13 +81,10 @@ class Harness:
         self.app = app
         self.platform = virtual_platform(seed) if platform is None else platform
         self._tasks, self._net = _virtual_doors(self.platform.runtime)
-        self._extension = _extension_of(app)
+        self._extension = app_extension(app)
         self.organization = (
             self.platform.create_organization(ORGANIZATION_HOST) if organization is None else organization
         )
-        self._platform_hosts = {self.organization.host, _firehose_host(self.organization.host)}
-        for host in self._platform_hosts:
-            self._net.mount(host, self.platform.wsgi_app)
         self._net.mount(CONNECTOR_HOST, app)
         self._instrumentation = RecordingInstrumentation()
         self._restore = self._extension.use_doubles(
@@ -110,6 +108,9 @@ class Harness:
             organization=self.organization.host,
             runtime=self.platform.runtime,
         )
+        self._platform_hosts = {self.organization.host, host_of(self.client.configuration()["firehose_url"])}
+        for host in self._platform_hosts:
+            self._net.mount(host, self.platform.wsgi_app)
 
     def __enter__(self) -> Self:
         return self
@@ -239,16 +240,3 @@ def _virtual_doors(runtime: Runtime) -> tuple[VirtualTasks, WsgiNetwork]:
             f"the platform runs on {type(runtime.tasks).__name__}; a harness needs one from virtual_platform()"
         )
     return runtime.tasks, runtime.net
-
-
-def _extension_of(app: Flask) -> Any:
-    extension = app.extensions.get("hull")
-    if extension is None:
-        raise InvalidArgumentError(
-            f"the application {app.name!r} has no connector; call Connector(...).setup_app(app) before Harness(app)"
-        )
-    return extension
-
-
-def _firehose_host(host: str) -> str:
-    return f"firehose.{host.partition('.')[2]}"
