@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hull_sdk.core.masking import mask
+from hull_sdk.core.tasks import Lock
 from hull_sdk.infra.extras import load, require
 from hull_sdk.infra.telemetry import ExceptionRecord, Record
 
@@ -39,6 +40,7 @@ class SentryBackend:
             "include_local_variables": False,
             "max_breadcrumbs": 0,
         }
+        self._lock = Lock()
         self._sdk: Any = None
         self._client: Any = None
 
@@ -46,23 +48,29 @@ class SentryBackend:
         """Report an error; metrics and events are ignored."""
         if not isinstance(record, ExceptionRecord):
             return
-        if self._client is None:
-            self._sdk = load("sentry_dsn", "sentry_sdk", "sentry")
-            self._client = self._sdk.Client(**self._options)
+        client = self._opened()
         scope = self._sdk.Scope()
         for name, value in record.tags.items():
             scope.set_tag(name, value)
         if record.context:
             scope.set_context("hull", record.context)
         # A scope's own capture goes to the process's client; only the client itself is surely ours.
-        event, hint = self._sdk.utils.event_from_exception(record.error, client_options=self._client.options)
-        self._client.capture_event(event, hint=hint, scope=scope)
+        event, hint = self._sdk.utils.event_from_exception(record.error, client_options=client.options)
+        client.capture_event(event, hint=hint, scope=scope)
 
     def close(self, timeout_s: float) -> None:
         """Send what waits and end."""
-        if self._client is not None:
-            self._client.close(timeout=timeout_s)
-            self._client = None
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close(timeout=timeout_s)
+
+    def _opened(self) -> Any:
+        with self._lock:  # of several errors at once, one opens the client
+            if self._client is None:
+                self._sdk = load("sentry_dsn", "sentry_sdk", "sentry")
+                self._client = self._sdk.Client(**self._options)
+            return self._client
 
 
 def _masked(event: Any, _hint: Any) -> Any:
