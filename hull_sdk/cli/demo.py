@@ -24,7 +24,7 @@ __all__ = ["demo"]
 _LOGGERS = ("hull_sdk", "waitress")
 
 
-@click.command()
+@click.command(short_help="Run platform and connector on bundled data.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 @click.option("--virtual", is_flag=True, help="Run on a virtual clock, without sockets.")
 @click.option("-v", "--verbose", is_flag=True, help="Write logs to stderr, one JSON object a line.")

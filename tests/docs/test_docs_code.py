@@ -43,6 +43,7 @@ def test_python_blocks_run(page):
     """The Python blocks of a page run one after the other, but for those saved as files and those marked no-run."""
     saved = {block.line for block in page.blocks if block.saved_as is not None}
     document = Document.parse(str(page.path), CodeBlockParser("python", PythonEvaluator()))
+    document.namespace["__name__"] = __name__  # as in a module of one's own
     for example in document.examples():
         if example.line + 1 not in saved:
             example.evaluate()
