@@ -14,13 +14,15 @@ from typing import Any, Final, TypeVar
 from flask import Flask
 from flask.typing import ResponseReturnValue
 
+from hull_sdk.connector.doubts import manifest_doubts
 from hull_sdk.connector.server import port_of, serve
-from hull_sdk.connector.static import read_manifest, static_responder
+from hull_sdk.connector.static import MANIFEST_NAME, read_manifest, static_responder
 from hull_sdk.connector.worker import JobRunner
 from hull_sdk.context import DEFAULT_TIMEOUT_S, Context
 from hull_sdk.core.logs import emit
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.flask_app import app_extension, find_context, install, promise_delivery
+from hull_sdk.handlers.smart_notifier import SMART_NOTIFIER
 from hull_sdk.infra import Cache, Instrumentation, Queue
 from hull_sdk.infra.queues import DEFAULT_QUEUE, open_queue
 from hull_sdk.middleware import Extension, host_secrets, trust_root
@@ -159,6 +161,7 @@ class Connector:
         if self._jobs:
             extension.work_on(JobRunner(extension, self._jobs).run)
         _warn(extension, shared=self._redis_url is not None)
+        _doubt(app, manifest)
         return app
 
     def start_app(self, app: Flask, *, host: str = "0.0.0.0") -> None:  # noqa: S104 - a server is meant to be reached
@@ -290,6 +293,14 @@ def _warn(extension: Extension, *, shared: bool) -> None:
                 "be handled twice; run one process with several threads",
             },
         )
+
+
+def _doubt(app: Flask, manifest: dict[str, Any] | None) -> None:
+    if manifest is None and any(rule.rule == f"/{MANIFEST_NAME}" for rule in app.url_map.iter_rules()):
+        return
+    handles = any(name.startswith(SMART_NOTIFIER) for name in app.blueprints)
+    for event, reason in manifest_doubts(manifest, handles_notifications=handles).items():
+        emit(_log, logging.WARNING, event, {"reason": reason})
 
 
 def worker_processes(environ: Mapping[str, str], argv: list[str]) -> int:

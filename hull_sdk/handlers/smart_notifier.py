@@ -27,7 +27,10 @@ from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.flow_control import DEFAULT_NEXT, DEFAULT_UNSUPPORTED, MAX_SIZE, FlowControl, MessageResult
 from hull_sdk.wire.notifications import CHANNELS
 
-__all__ = ["LEGACY_CHANNELS", "Handler", "smart_notifier_handler"]
+__all__ = ["LEGACY_CHANNELS", "SMART_NOTIFIER", "Handler", "smart_notifier_handler"]
+
+#: How the names of these blueprints begin.
+SMART_NOTIFIER: Final = "hull_smart_notifier"
 
 #: ``f(ctx, messages)`` or ``f(ctx, messages, batch)``; returns nothing, or a list of message results.
 Handler = Callable[..., Any]
@@ -99,7 +102,7 @@ def smart_notifier_handler(
         segment_filter_setting=segment_filter_setting,
         flow_control=_default_control(flow_control),
     )
-    return endpoint("hull_smart_notifier", partial(_answer, functions, options), ["POST"])
+    return endpoint(SMART_NOTIFIER, partial(_answer, functions, options), ["POST"])
 
 
 def _answer(functions: Mapping[str, _Registered], options: _Options) -> ResponseReturnValue:

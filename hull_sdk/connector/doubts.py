@@ -1,0 +1,49 @@
+"""What is allowed in a manifest, but leaves a connector waiting for notifications that never come.
+
+Rules: section "Manifest" of ``docs/protocol.md``. Nothing is refused here; manifests that break a rule are refused when
+they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hull_sdk.wire.manifest import is_smart, subscriptions
+from hull_sdk.wire.notifications import CHANNELS
+
+__all__ = ["manifest_doubts"]
+
+
+def manifest_doubts(manifest: Mapping[str, Any] | None, *, handles_notifications: bool) -> dict[str, str]:
+    """Return why notifications may never arrive.
+
+    Args:
+        manifest: The checked manifest, or ``None`` when the application serves none.
+        handles_notifications: Whether the application has a ``smart_notifier_handler``.
+
+    Returns:
+        Reasons by the name of the event under which they are logged, for example
+        ``{"connector.manifest.untagged": "..."}``.
+    """
+    found: dict[str, str] = {}
+    if handles_notifications and manifest is None:
+        found["connector.manifest.missing"] = (
+            "there is a smart_notifier_handler and no manifest; pass Connector(manifest=...) or put manifest.json "
+            "beside the application"
+        )
+    elif handles_notifications and manifest is not None and not is_smart(manifest):
+        found["connector.manifest.untagged"] = (
+            'there is a smart_notifier_handler, but the manifest asks for no notifications; add "tags": '
+            '["smart-notifier"]'
+        )
+    unknown = sorted(_channels({} if manifest is None else manifest) - set(CHANNELS))
+    if unknown:
+        found["connector.manifest.unknown_channel"] = (
+            f"the manifest subscribes to {', '.join(map(repr, unknown))}; known are {', '.join(CHANNELS)}"
+        )
+    return found
+
+
+def _channels(manifest: Mapping[str, Any]) -> set[str]:
+    return {name for each in subscriptions(manifest) if each.channels is not None for name in each.channels}
