@@ -33,7 +33,7 @@ def emit(
     Args:
         logger: The module's logger.
         level: For example ``logging.INFO``.
-        event: Stable name, for example ``"incoming.user.success"``.
+        event: Stable name, for example ``"incoming.user.success"``; secrets in it are masked too.
         fields: JSON-like data; secrets are masked here.
         exc_info: The error to append, if any.
     """
@@ -42,7 +42,7 @@ def emit(
     file, line, function, _ = logger.findCaller(stacklevel=2)
     error = None if exc_info is None else (type(exc_info), exc_info, exc_info.__traceback__)
     extra = {"hull": mask(dict(fields or {}))}
-    record = logger.makeRecord(logger.name, level, file, line, "%s", (event,), error, function, extra)
+    record = logger.makeRecord(logger.name, level, file, line, "%s", (mask_text(event),), error, function, extra)
     if error is not None:
         # Formatters print this text as it is; their own would hold the secrets of the error's message.
         record.exc_text = mask_text(_traceback.formatException(error))

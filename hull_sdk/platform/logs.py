@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from hull_sdk.core import logs
 from hull_sdk.core.clock import iso_millis
-from hull_sdk.core.masking import mask
+from hull_sdk.core.masking import mask, mask_text
 from hull_sdk.platform.identity import EntityClaims
 from hull_sdk.platform.store import HANDLES
 
@@ -67,7 +67,9 @@ class LogBook:
             fields: Identifiers and data; secrets are masked here, ``None`` is left out.
         """
         known = {name: value for name, value in fields.items() if value is not None}
-        self._entries.append(LogEntry(event, logging.getLevelName(level).lower(), iso_millis(at), mask(known)))
+        self._entries.append(
+            LogEntry(mask_text(event), logging.getLevelName(level).lower(), iso_millis(at), mask(known))
+        )
         logs.emit(_log, level, event, known)
 
 

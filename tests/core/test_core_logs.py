@@ -43,6 +43,13 @@ def test_an_event_carries_its_name_and_masked_fields(logger):
     assert fields_of(record) == {"count": 3, "api_key": "***"}
 
 
+def test_a_name_that_somebody_made_up_shows_no_secret(logger):
+    """The message of a connector's own line is masked for every formatter too."""
+    stream = listen(logger, logging.Formatter())
+    emit(logger, logging.INFO, "fetched with api_key=hunter2")
+    assert stream.getvalue() == "fetched with api_key=***\n"
+
+
 def test_an_event_without_fields_has_none(logger):
     """Fields may be left out, and records of other libraries have none."""
     records = []
