@@ -15,6 +15,7 @@ from cronsim import CronSim, CronSimError
 
 from hull_sdk.core.clock import VIRTUAL_START, iso_seconds
 from hull_sdk.core.ids import is_object_id
+from hull_sdk.core.masking import mask_url
 from hull_sdk.core.net import host_of
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.wire.manifest import Schedule, Subscription, is_smart, load_manifest, schedules, setting_defaults
@@ -25,6 +26,7 @@ __all__ = [
     "address",
     "check_manifest",
     "checked_id",
+    "checked_name",
     "checked_secret",
     "checked_settings",
     "interval_minutes",
@@ -151,8 +153,8 @@ def address(url: str) -> str:
     """
     if not isinstance(url, str) or not host_of(url) or urlsplit(url).query or urlsplit(url).fragment:
         raise InvalidArgumentError(
-            f"the connector url {url!r} is no address; write an absolute http or https URL without query and "
-            "user name, such as 'http://127.0.0.1:8082'"
+            f"the connector url {mask_url(str(url))!r} is no address; write an absolute http or https URL without "
+            "query and user name, such as 'http://127.0.0.1:8082'"
         )
     return url.rstrip("/")
 
@@ -237,10 +239,26 @@ def checked_secret(value: Any) -> str:
     """Return a secret that somebody chose.
 
     Raises:
-        InvalidArgumentError: It is empty or no text.
+        InvalidArgumentError: It is empty, no text, or no header could carry it.
     """
     if not isinstance(value, str) or not value:
         raise InvalidArgumentError("the connector's secret must be text of at least one character")
+    if not (value.isascii() and value.isprintable()) or value != value.strip():
+        raise InvalidArgumentError(
+            f"the connector's secret ({len(value)} characters) holds blanks at its ends, line feeds or characters that "
+            "a header cannot carry; choose printable ASCII"
+        )
+    return value
+
+
+def checked_name(value: Any) -> str:
+    """Return the name of a connector.
+
+    Raises:
+        InvalidArgumentError: It is empty or no text.
+    """
+    if not isinstance(value, str) or not value:
+        raise InvalidArgumentError(f"the connector's name is {value!r:.100}; it must be text")
     return value
 
 

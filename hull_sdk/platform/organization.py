@@ -22,6 +22,7 @@ from hull_sdk.platform.connectors import (
     Connector,
     address,
     checked_id,
+    checked_name,
     checked_secret,
     checked_settings,
 )
@@ -157,7 +158,7 @@ class Organization(Population):
         connector = Connector(
             id=connector_id,
             secret=ids.secret() if secret is None else checked_secret(secret),
-            name="Connector" if name is None else name,
+            name="Connector" if name is None else checked_name(name),
             url=url,
             app=app,
             settings=checked_settings("settings", settings),
@@ -202,9 +203,7 @@ class Organization(Population):
         wanted = {
             key: checked_settings(key, changes[key]) for key in ("settings", "private_settings") if key in changes
         }
-        name = changes.get("name", connector.name)
-        if not isinstance(name, str) or not name:
-            raise InvalidArgumentError(f"the connector's name is {name!r}; it must be text")
+        name = checked_name(changes.get("name", connector.name))
         with self.lock:
             changed = any(getattr(connector, key) != value for key, value in wanted.items())
             if not changed and name == connector.name:

@@ -41,6 +41,9 @@ def test_the_operator_installs_a_connector(platform, organization, call, admin):
         {"manifest": {}, "id": "one"},
         {"manifest": {}, "private_settings": [1]},
         {"manifest": {}, "sercet": "x"},
+        {"manifest": {}, "name": 5},
+        {"manifest": {}, "secret": "line\nfeed"},
+        {"manifest": {}, "secret": "é"},
     ],
 )
 def test_malformed_connectors_are_refused(organization, call, admin, body):

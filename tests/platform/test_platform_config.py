@@ -66,6 +66,10 @@ def test_a_configuration_makes_organizations_connectors_and_segments(signing_key
         (organization(connectors=[{}]), r"\$\.organizations\[0\]\.connectors\[0\]\.url: a connector needs a url"),
         (organization(connectors=[{"url": "crm"}]), r"connectors\[0\]\.url: the connector url 'crm' is no address"),
         (
+            organization(connectors=[{"url": "http://ann:hunter2@a.test/?secret=hunter2"}]),
+            r"the connector url 'http://\*\*\*@a.test/\?secret=\*\*\*' is no address",
+        ),
+        (
             organization(connectors=[{"url": "http://a.test", "id": "one"}]),
             r"connectors\[0\]\.id: .*'one'.* 24 hexadecimal",
         ),
