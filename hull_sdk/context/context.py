@@ -296,7 +296,7 @@ class Context:
         """
         token = self.token_for("job")
         if token is None:
-            raise InvalidArgumentError("jobs store encrypted credentials: pass Connector(host_secret=...)")
+            raise InvalidArgumentError("jobs store their credentials encrypted; pass Connector(host_secret=...)")
         stored = {"token": token, "hostname": self.hostname, "request_id": self.request_id}
         return self._services.queue.enqueue(job_name, payload, context=stored, **options)
 

@@ -7,7 +7,10 @@ from connector_world import CONNECTOR_ID, CREDENTIALS, HOST, HOST_SECRET, SECRET
 from flask import Flask
 
 from hull_sdk import Middleware, current_context, incoming
+from hull_sdk.context.credentials import MISSING_CREDENTIALS
+from hull_sdk.errors import CredentialsError
 from hull_sdk.middleware import Incoming, RequestFacts
+from hull_sdk.outcomes import judge
 
 OTHER_ID = "5a7962e2793d3e942a03b29b"
 
@@ -52,6 +55,11 @@ def test_values_are_trimmed(client):
     """Blanks around the query's values are dropped, and a host is lower-cased."""
     padded = query(ship=f" {CONNECTOR_ID} ", secret=f"{SECRET} ", organization=f" {HOST.upper()}")
     assert client.get(f"/show?{padded}").get_json()["config"] == CREDENTIALS
+
+
+def test_the_way_to_credentials_is_readable():
+    """What a request without credentials is answered holds no secret, and nothing of it is taken for one."""
+    assert judge(CredentialsError(MISSING_CREDENTIALS)).text == MISSING_CREDENTIALS
 
 
 @pytest.mark.parametrize("missing", ["ship", "secret", "organization"])
