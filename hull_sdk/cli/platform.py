@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -49,10 +50,11 @@ def _run(config: dict[str, Any], host: str, port: int, address: str | None, *, t
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, _stop)
     try:
-        server = serve(served, host, port, address=address)
-        configure(served, config)
-        print(json.dumps(ready_line(served, server.url)).decode(), flush=True)
-        served.runtime.tasks.wait(served.runtime.tasks.future())
+        # Closed before the interpreter ends, so that no thread of its writes to a stream that is going away.
+        with closing(serve(served, host, port, address=address)) as server:
+            configure(served, config)
+            print(json.dumps(ready_line(served, server.url)).decode(), flush=True)
+            served.runtime.tasks.wait(served.runtime.tasks.future())
     except KeyboardInterrupt:
         pass
     finally:
