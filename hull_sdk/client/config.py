@@ -151,7 +151,8 @@ class ClientConfig:
         if self.firehose_url is not None:
             return self.firehose_url
         host = (split_host(self.organization) or ("", None))[0]
-        if is_loopback(self.organization) or _ADDRESS.fullmatch(host) or not self.domain:
+        # A domain without a dot is a public suffix: its "firehose" host would belong to somebody else.
+        if is_loopback(self.organization) or _ADDRESS.fullmatch(host) or "." not in self.domain:
             return f"{self.api_base}{FIREHOSE_PATH}"
         return f"{self.scheme}://firehose.{self.domain}/"
 

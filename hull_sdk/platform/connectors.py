@@ -33,6 +33,7 @@ __all__ = [
     "path_on",
 ]
 
+_MIN_INTERVAL_MINUTES: Final = 1
 _MAX_INTERVAL_MINUTES: Final = 366 * 24 * 60
 
 
@@ -208,16 +209,16 @@ def interval_minutes(schedule: Schedule) -> float:
     """Return the minutes of an interval schedule.
 
     Raises:
-        InvalidArgumentError: The value is no number of minutes between 0 and a year.
+        InvalidArgumentError: The value is no number of minutes from 1 to a year.
     """
     try:
         minutes = float(schedule.value)
     except ValueError:
         minutes = 0.0
-    if not 0 < minutes <= _MAX_INTERVAL_MINUTES:
+    if not _MIN_INTERVAL_MINUTES <= minutes <= _MAX_INTERVAL_MINUTES:
         raise InvalidArgumentError(
             f"the schedule of {schedule.url!r} has the interval {schedule.value!r}; "
-            f"write minutes above 0 and up to {_MAX_INTERVAL_MINUTES}, such as '5'"
+            f"write minutes from {_MIN_INTERVAL_MINUTES} to {_MAX_INTERVAL_MINUTES}, such as '5'"
         )
     return minutes
 

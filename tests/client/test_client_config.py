@@ -26,6 +26,7 @@ def config(**options) -> ClientConfig:
         ("[::1]:80", "http://[::1]:80/api/v1", "http://[::1]:80/api/v1/firehose"),
         ("10.0.0.7:3000", "https://10.0.0.7:3000/api/v1", "https://10.0.0.7:3000/api/v1/firehose"),
         ("platform:3000", "https://platform:3000/api/v1", "https://platform:3000/api/v1/firehose"),
+        ("mycompany.io", "https://mycompany.io/api/v1", "https://mycompany.io/api/v1/firehose"),
     ],
 )
 def test_addresses_follow_from_the_organization(organization, api, firehose):

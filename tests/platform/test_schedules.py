@@ -93,7 +93,7 @@ def test_a_removed_connector_is_not_called(platform, organization):
 
 @pytest.mark.parametrize(
     ("kind", "value", "expected"),
-    [("cron", "*/5 * * * *", 300), ("cron", "30 14 * * *", 9000), ("interval", "5", 300), ("interval", "0.5", 30)],
+    [("cron", "*/5 * * * *", 300), ("cron", "30 14 * * *", 9000), ("interval", "5", 300), ("interval", "1", 60)],
 )
 def test_the_next_time_is_after_now(kind, value, expected):
     """A time that is now has been; the next one counts."""
@@ -111,7 +111,8 @@ def test_a_cron_line_that_never_comes_is_never_due():
     [
         ("cron", "* * *", r"cron line '\* \* \*'"),
         ("interval", "soon", "interval 'soon'"),
-        ("interval", "-1", "above 0"),
+        ("interval", "-1", "from 1 to"),
+        ("interval", "0.000001", "from 1 to"),
     ],
 )
 def test_malformed_schedules_are_refused_at_installation(organization, kind, value, problem):
