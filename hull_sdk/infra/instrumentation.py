@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 
 from hull_sdk.core.logs import emit
@@ -114,21 +114,23 @@ class Instrumentation:
 
     def record(self, record: Record) -> None:
         """Hand a record to every backend; one that fails is logged and disturbs nobody."""
-        for backend in self._backends:
-            try:
-                backend.record(record)
-            except Exception as err:  # noqa: BLE001 - measuring never breaks what is measured
-                fields = {"backend": type(backend).__name__}
-                emit(_log, logging.WARNING, "instrumentation.failed", fields, exc_info=err)
+        self._each(lambda backend: backend.record(record))
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Send what is buffered.
+        """Send what is buffered; a backend that fails is logged and holds up no other.
 
         Args:
             timeout_s: Longest wait for each backend, in seconds.
         """
+        self._each(lambda backend: backend.close(timeout_s))
+
+    def _each(self, action: Callable[[Backend], None]) -> None:
         for backend in self._backends:
-            backend.close(timeout_s)
+            try:
+                action(backend)
+            except Exception as err:  # noqa: BLE001 - measuring never breaks what is measured
+                fields = {"backend": type(backend).__name__}
+                emit(_log, logging.WARNING, "instrumentation.failed", fields, exc_info=err)
 
 
 class Metric:

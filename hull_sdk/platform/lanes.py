@@ -267,7 +267,8 @@ class Mailbox:
 
     def _take(self, lane: Lane, catalog: Catalog) -> list[tuple[str, dict[str, Any]]]:
         told: list[tuple[str, dict[str, Any]]] = []
-        for key in list(lane.queue):
+        taken: list[str] = []
+        for key in lane.queue:
             if len(told) >= lane.size:
                 break
             entry = self.entries[key]
@@ -275,12 +276,13 @@ class Mailbox:
                 continue
             message = None if entry.news is None else entry.news.message(catalog)
             entry.news = None
-            del lane.queue[key]
-            if message is None:
-                self._drop_if_done(key)
-            else:
+            taken.append(key)
+            if message is not None:
                 entry.held += 1
                 told.append((key, message))
+        for key in taken:
+            del lane.queue[key]
+            self._drop_if_done(key)
         return told
 
     def _take_leave(self, key: str) -> None:

@@ -98,6 +98,8 @@ class Backend:
 
     def close(self, timeout_s: float) -> None:
         self.closed = True
+        if self.error is not None:
+            raise self.error
 
 
 def test_a_failing_backend_disturbs_neither_the_work_nor_the_others(caplog):
