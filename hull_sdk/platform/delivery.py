@@ -209,7 +209,8 @@ class Dispatcher:
             letters = self._take_letters(connector, ids)
             groups: dict[tuple[str, str, str], list[DeadLetter]] = {}
             for letter in letters:
-                groups.setdefault((letter.channel, letter.lane, letter.notification_id), []).append(letter)
+                lane_name = self._box(connector, letter.channel).lane_of(letter.key, letter.lane)
+                groups.setdefault((letter.channel, lane_name, letter.notification_id), []).append(letter)
             for (channel, lane_name, parent_id), group in groups.items():
                 self._redrive_group(connector, channel, lane_name, parent_id, group)
         return len(letters)
@@ -365,7 +366,7 @@ class Dispatcher:
         by_id = {m["message_id"]: (m, key) for m, key in zip(outgoing.messages, outgoing.keys, strict=True)}
         for message_ids in verdict.parts:
             messages, keys = zip(*(by_id[each] for each in message_ids), strict=True)
-            route.box.hold(list(keys))
+            route.box.hold(list(keys), route.lane.name)
             lane.parts.append(self._part(route, outgoing.id, list(messages), list(keys), outgoing.first_at))
         for message_id, reason in verdict.dead:
             self._bury(route, outgoing, *by_id[message_id], reason)
@@ -411,7 +412,7 @@ class Dispatcher:
         for start in range(0, len(letters), lane.size):
             chunk = letters[start : start + lane.size]
             keys = [letter.key for letter in chunk]
-            box.hold(keys)
+            box.hold(keys, lane_name)
             lane.parts.append(self._part(route, parent_id, [letter.message for letter in chunk], keys, None))
         self._wake(connector, box, lane)
 

@@ -234,19 +234,24 @@ class Mailbox:
         """Tell whether a lane has something to send, now or later."""
         return lane.current is not None or bool(lane.parts) or any(not self.entries[key].held for key in lane.queue)
 
-    def hold(self, keys: list[str]) -> None:
-        """Mark entities as part of one more notification under way."""
+    def lane_of(self, key: str, otherwise: str) -> str:
+        """Return the lane that an entity is in; ``otherwise`` when it is in none."""
+        entry = self.entries.get(key)
+        return otherwise if entry is None else entry.lane
+
+    def hold(self, keys: list[str], lane: str) -> None:
+        """Mark entities as part of one more notification under way; those in no lane are in this one then."""
         for key in keys:
-            self._entry(key).held += 1
+            self._entry(key, lane).held += 1
 
     def release(self, keys: list[str]) -> None:
         """Mark entities as done in a notification; what is left of them waits for its turn."""
         for key in keys:
-            entry = self._entry(key)
+            entry = self.entries[key]
             entry.held -= 1
             self._drop_if_done(key)
 
-    def _entry(self, key: str, lane: str = NORMAL) -> Entry:
+    def _entry(self, key: str, lane: str) -> Entry:
         entry = self.entries.get(key)
         if entry is None:
             entry = self.entries[key] = Entry(lane)

@@ -58,6 +58,28 @@ def test_an_active_user_stays_in_its_lane_while_something_of_it_is_under_way(pla
     ]
 
 
+def test_a_dead_letter_comes_again_in_the_lane_its_user_is_in(platform, organization, connector, fake, send):
+    """Sent again while the user is under way in the fast lane, a message waits in that lane."""
+
+    def refuse(notification):
+        (message,) = notification["messages"]
+        return {**NEXT, "responses": [{"message_id": message["message_id"], "status": "error"}]}
+
+    fake.answer = refuse
+    send.traits({"external_id": "1"}, {"n": 1})
+    platform.run_until_idle()
+    fake.answer = lambda _n: {"flow_control": {"type": "retry", "in": 5000}}
+    send.traits({"external_id": "1"}, {"n": 2}, active=True)
+    platform.advance(seconds=1)
+    assert organization.redrive(connector.id) == 1
+    platform.advance(seconds=1)
+    assert [d.lane for d in platform.deliveries] == ["normal", "fast"]
+    fake.answer = lambda _n: NEXT
+    platform.run_until_idle()
+    told = [(d.lane, d.messages[0]["user"]["traits_n"]) for d in platform.deliveries]
+    assert told == [("normal", 1), ("fast", 2), ("fast", 2), ("fast", 1)]
+
+
 def test_the_fast_lane_is_left_after_ten_minutes(platform, fake, send):
     """Being active ends; then the user is served with the others."""
     send.traits({"external_id": "1"}, {"n": 1}, active=True)
@@ -144,7 +166,7 @@ class _Model:
         lane.current = None
         for message, key in zip(outgoing.messages, outgoing.keys, strict=True):
             if how == "split" and len(outgoing.keys) > 1:
-                self.box.hold([key])
+                self.box.hold([key], lane.name)
                 lane.parts.append(freeze([(key, message)]))
             else:
                 self.told[key].append(message["changes"]["user"]["n"])
