@@ -26,6 +26,7 @@ from hull_sdk.middleware import DEFAULT_MIDDLEWARE, Arrival, Extension, Incoming
 from hull_sdk.outcomes import judge, notification_body, report
 from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES, too_large
 from hull_sdk.wire.signatures import HEADER_FLAG
+from hull_sdk.wire.sns import HEADER_TYPE
 
 __all__ = [
     "EXTENSION_KEY",
@@ -51,6 +52,7 @@ _ENV_ACTIVE: Final = "hull.active"
 _ENV_BODY: Final = "hull.body"
 _ENV_BODY_ERROR: Final = "hull.body_error"
 _ENV_FLAG: Final = "HTTP_" + HEADER_FLAG.upper().replace("-", "_")
+_ENV_LEGACY: Final = "HTTP_" + HEADER_TYPE.upper().replace("-", "_")
 
 _SUCCESS: Final = range(200, 300)
 _SERVER_ERROR: Final = 500
@@ -235,6 +237,7 @@ def _enter() -> None:
         header=present.headers.get,
         query=present.args.to_dict(),
         is_notification=_ENV_FLAG in environ,
+        is_legacy=_ENV_LEGACY in environ,
         body=environ.get(_ENV_BODY),
         body_error=environ.get(_ENV_BODY_ERROR),
     )
@@ -302,7 +305,7 @@ class _BodyCapture:
         self._app = app
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if _ENV_FLAG in environ:
+        if _ENV_FLAG in environ or _ENV_LEGACY in environ:
             _capture(environ)
         return self._app(environ, start_response)
 

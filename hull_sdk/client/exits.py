@@ -5,12 +5,15 @@ This module holds the package's only state of a module: a weak set of what has t
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 from weakref import WeakSet
 
 from hull_sdk.core.process import EndHook, after_fork_in_child, in_main_thread, write_error_line
 
-__all__ = ["Exits", "ForkAware", "OpenSender", "exits"]
+__all__ = ["Exits", "ForkAware", "OpenBatches", "OpenSender", "exits"]
+
+
+T = TypeVar("T")
 
 
 class ForkAware(Protocol):
@@ -40,6 +43,23 @@ class OpenSender(ForkAware, Protocol):
         ...
 
 
+class OpenBatches(ForkAware, Protocol):
+    """Something that may still send when it is handed over, so that its turn comes before the senders'."""
+
+    @property
+    def waiting(self) -> int:
+        """Items that would be lost if the process ended now."""
+        ...
+
+    def finish_exit(self) -> int:
+        """Hand over what is held, as long as the exit timeout allows.
+
+        Returns:
+            Items that were not handed over.
+        """
+        ...
+
+
 class Exits:
     """Flushes the open senders at the end of the process.
 
@@ -49,6 +69,7 @@ class Exits:
 
     def __init__(self) -> None:
         self._senders: WeakSet[OpenSender] = WeakSet()
+        self._batches: WeakSet[OpenBatches] = WeakSet()
         self._others: WeakSet[ForkAware] = WeakSet()
         self._hook = EndHook(self.flush)
         #: ``True`` once nothing is left to install.
@@ -59,14 +80,19 @@ class Exits:
         """Have a sender flushed at the end, and told of forks."""
         self._senders.add(sender)
 
+    def join_batches(self, batches: OpenBatches) -> None:
+        """Have batches handed over at the end, before the senders are flushed, and told of forks."""
+        self._batches.add(batches)
+
     def watch_forks(self, member: ForkAware) -> None:
         """Have something told of forks."""
         self._others.add(member)
 
-    def leave(self, sender: OpenSender) -> None:
-        """Forget a sender that is closed and empty; when no other has messages, SIGTERM is given back."""
-        self._senders.discard(sender)
-        if self.armed and not any(other.waiting for other in self._open()):
+    def leave(self, member: OpenSender | OpenBatches) -> None:
+        """Forget what is closed and empty; when nothing else has messages, SIGTERM is given back."""
+        for members in (self._senders, self._batches):
+            members.discard(member)  # type: ignore[arg-type]  # only the set that holds it is changed
+        if self.armed and not any(other.waiting for other in (*_all(self._senders), *_all(self._batches))):
             self._hook.uninstall()
             self.armed = False
 
@@ -78,7 +104,8 @@ class Exits:
         """Send what is queued, in the calling thread, and write one line if not all could be sent."""
         lost = 0
         with self._hook.holding():
-            senders = self._open()
+            lost += sum(batches.finish_exit() for batches in _all(self._batches))
+            senders = _all(self._senders)
             for sender in senders:
                 sender.begin_exit()
             for sender in senders:
@@ -97,15 +124,16 @@ class Exits:
         """Start afresh in a child process: the parent sends what the parent queued."""
         self.armed = self._flushed = False
         self._hook.forget_parent()
-        for member in (*self._senders, *self._others):
+        for member in (*self._senders, *self._batches, *self._others):
             member.after_fork()
 
-    def _open(self) -> list[OpenSender]:
-        while True:
-            try:
-                return list(self._senders)
-            except RuntimeError:  # another thread has just made a sender; a lock could be held by who is interrupted
-                continue
+
+def _all(members: WeakSet[T]) -> list[T]:
+    while True:
+        try:
+            return list(members)
+        except RuntimeError:  # another thread has just made one; a lock could be held by who is interrupted
+            continue
 
 
 #: The process's one watch over its end.

@@ -214,7 +214,7 @@ class Connector:
         self._extension.work_on(JobRunner(self._extension, self._jobs).run)
 
     def close(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Finish the jobs, send what is queued, and stop.
+        """Hand over what was collected, finish the jobs, send what is queued, and stop.
 
         Args:
             timeout_s: Longest wait in seconds.
@@ -223,7 +223,8 @@ class Connector:
             return
         clock = self._extension.runtime.clock
         until = clock.monotonic() + timeout_s
-        self._extension.queue.stop(timeout_s)
+        self._extension.batches.stop(timeout_s)
+        self._extension.queue.stop(max(0.0, until - clock.monotonic()))
         self._extension.senders.close(max(0.0, until - clock.monotonic()))
         self._extension.instrumentation.close()
 

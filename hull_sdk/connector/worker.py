@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from hull_sdk.context import Context
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.handlers.background import complete_context
 from hull_sdk.handlers.endpoint import call
 from hull_sdk.infra import Job
-from hull_sdk.middleware import DEFAULT_MIDDLEWARE, Arrival, Extension, Incoming, RequestFacts, settle
+from hull_sdk.middleware import Extension, settle
 from hull_sdk.outcomes import judge, report
 
 __all__ = ["JobRunner"]
@@ -78,9 +79,4 @@ class JobRunner:
 
     def _complete(self, job: Job, context: Context) -> None:
         config = self._extension.tokens.decrypt(job.context.get("token", ""), ("job",))
-        facts = RequestFacts(header=lambda _name: None)
-        arrival = Arrival(facts=facts, incoming=Incoming(config=config), extension=self._extension, context=context)
-        for step in DEFAULT_MIDDLEWARE:
-            step(arrival)
-        for use in self._extension.uses:
-            use(context)
+        complete_context(self._extension, context, config)

@@ -104,9 +104,10 @@ class Context:
         self.ship: Any = None
         #: A namespace for the connector's own objects, filled in ``Connector.use``.
         self.service: Any = SimpleNamespace()
-        #: The raw message of a legacy notification.
+        #: The envelope of a legacy notification, or ``None``.
         self.message: Any = None
-        #: The decoded smart notification, or ``None``.
+        #: The decoded smart notification, or ``None``; in handlers of legacy notifications their
+        #: ``{"subject", "message", "timestamp"}``.
         self.notification: Notification | None = None
         self.smart_notifier_response = SmartNotifierResponse()
 

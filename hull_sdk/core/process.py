@@ -23,6 +23,7 @@ __all__ = ["EndHook", "after_fork_in_child", "in_main_thread", "write_error_line
 _LOCKING_CODE: Final = (
     "hull_sdk.client",
     "hull_sdk.core",
+    "hull_sdk.infra",
     "concurrent.futures",
     "logging",
     "queue",

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from hull_sdk.handlers.action import action_handler
+from hull_sdk.handlers.batcher import batcher_handler
+from hull_sdk.handlers.notif import notif_handler
 from hull_sdk.handlers.results import for_each
 from hull_sdk.handlers.smart_notifier import smart_notifier_handler
 from hull_sdk.handlers.status import status_handler
 
-__all__ = ["action_handler", "for_each", "smart_notifier_handler", "status_handler"]
+__all__ = [
+    "action_handler",
+    "batcher_handler",
+    "for_each",
+    "notif_handler",
+    "smart_notifier_handler",
+    "status_handler",
+]

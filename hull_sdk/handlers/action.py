@@ -14,7 +14,7 @@ from hull_sdk.flask_app import request_context
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 from hull_sdk.middleware import run_within_deadline, settle
 
-__all__ = ["action_handler"]
+__all__ = ["action_handler", "request_parts"]
 
 
 def action_handler(function: Callable[..., Any]) -> Blueprint:
@@ -41,8 +41,7 @@ def action_handler(function: Callable[..., Any]) -> Blueprint:
 def _answer(function: Callable[..., Any]) -> ResponseReturnValue:
     context = request_context()
     context.credentials()
-    parts = {"body": _body(), "query": request.args.to_dict()}
-    result = run_within_deadline(context, partial(_run, function, context, parts))
+    result = run_within_deadline(context, partial(_run, function, context, request_parts()))
     if isinstance(result, Response):
         return result
     if isinstance(result, dict | list):
@@ -54,6 +53,11 @@ def _run(function: Callable[..., Any], context: Context, parts: dict[str, Any]) 
     result = call(function, context, parts)
     settle(context, context.timeout_s)
     return result
+
+
+def request_parts() -> dict[str, Any]:
+    """Return body and query of the present request."""
+    return {"body": _body(), "query": request.args.to_dict()}
 
 
 def _body() -> Any:

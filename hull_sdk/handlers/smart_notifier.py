@@ -14,13 +14,12 @@ from typing import Any, Final
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from hull_sdk.client import group_traits as grouped
 from hull_sdk.context import Context
 from hull_sdk.errors import InvalidArgumentError, NotificationError
 from hull_sdk.flask_app import request_context
 from hull_sdk.handlers.deduplication import Runs
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint, positional_parameters
-from hull_sdk.helpers import matches_filter
+from hull_sdk.handlers.messages import prepare_message
 from hull_sdk.middleware import run_within_deadline, settle
 from hull_sdk.outcomes import notification_body
 from hull_sdk.wire.entities import EntityKind
@@ -136,16 +135,14 @@ def _messages(options: _Options, context: Context) -> list[Any]:
     kind = _KINDS.get(notification["channel"])
     if kind is None:
         return list(notification["messages"])
-    return [_message(options, context, kind, message) for message in notification["messages"]]
-
-
-def _message(options: _Options, context: Context, kind: EntityKind, message: dict[str, Any]) -> dict[str, Any]:
-    prepared = {**message, "matches_filter": matches_filter(context, message, kind, options.segment_filter_setting)}
-    if options.group_traits:
-        for entity in ("user", "account"):
-            if isinstance(message.get(entity), dict):
-                prepared[entity] = grouped(message[entity])
-    return prepared
+    prepare = partial(
+        prepare_message,
+        context,
+        kind,
+        group_traits=options.group_traits,
+        segment_filter_setting=options.segment_filter_setting,
+    )
+    return [prepare(message) for message in notification["messages"]]
 
 
 def _responses(result: Any) -> list[MessageResult] | None:

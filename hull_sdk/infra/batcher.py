@@ -132,8 +132,12 @@ class Batcher(Generic[T]):
                 return 0
             done = self.runtime.tasks.future()
             self._drains.append((self._added, done))
-        self._wake()
-        self.runtime.tasks.wait(done, timeout_s)
+        try:
+            self._wake()
+        except RuntimeError:  # while the interpreter ends no thread begins, and none runs the step
+            self._run_here(timeout_s)
+        else:
+            self.runtime.tasks.wait(done, timeout_s)
         return len(self._held)
 
     def stop(self, timeout_s: float = 10.0) -> int:
@@ -160,6 +164,13 @@ class Batcher(Generic[T]):
                 self._worker = self.runtime.tasks.worker(self._step, name=self._name)
             worker = self._worker
         worker.wake()
+
+    def _run_here(self, timeout_s: float) -> None:
+        until = self.runtime.clock.monotonic() + timeout_s
+        pause = self._step()
+        while pause is not None and self.runtime.clock.monotonic() + pause < until:
+            self.runtime.tasks.sleep(pause)
+            pause = self._step()
 
     def _step(self) -> float | None:
         with self._lock:

@@ -6,7 +6,8 @@ from hull_sdk.middleware.base import Arrival, Extension, Incoming, RequestFacts,
 from hull_sdk.middleware.connector import load_connector
 from hull_sdk.middleware.credentials import resolve_credentials
 from hull_sdk.middleware.deadline import log_rejected, run_within_deadline, settle
-from hull_sdk.middleware.keys import KeyRing
+from hull_sdk.middleware.keys import KeyRing, check_sns_url
+from hull_sdk.middleware.legacy import read_legacy_notification
 from hull_sdk.middleware.notification import read_notification
 from hull_sdk.middleware.segments import load_segments
 from hull_sdk.middleware.tokens import ContextTokens, host_secrets
@@ -20,6 +21,7 @@ __all__ = [
     "KeyRing",
     "RequestFacts",
     "Step",
+    "check_sns_url",
     "host_secrets",
     "log_rejected",
     "run_within_deadline",
@@ -28,4 +30,10 @@ __all__ = [
 ]
 
 #: The steps, in the order in which they fill in a context.
-DEFAULT_MIDDLEWARE: tuple[Step, ...] = (read_notification, resolve_credentials, load_connector, load_segments)
+DEFAULT_MIDDLEWARE: tuple[Step, ...] = (
+    read_notification,
+    read_legacy_notification,
+    resolve_credentials,
+    load_connector,
+    load_segments,
+)

@@ -18,6 +18,7 @@ from hull_sdk.errors import InvalidArgumentError, NotificationError
 from hull_sdk.helpers import BOUND_HELPERS
 from hull_sdk.infra import Cache, Instrumentation, MemoryQueue, Queue
 from hull_sdk.infra.queues import JobHandler
+from hull_sdk.middleware.batches import Batches
 from hull_sdk.middleware.keys import KeyRing
 from hull_sdk.middleware.tokens import ContextTokens, host_secrets
 
@@ -58,13 +59,15 @@ class RequestFacts:
         header: Returns a header by its name, whatever its case.
         query: The first value of each parameter.
         is_notification: ``True`` when the request says that it is a smart notification.
-        body: The raw bytes of a notification; ``None`` for other requests.
+        is_legacy: ``True`` when it says that it is a legacy notification.
+        body: The raw bytes of a notification of either generation; ``None`` for other requests.
         body_error: Why the bytes could not be read.
     """
 
     header: Callable[[str], str | None]
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     is_notification: bool = False
+    is_legacy: bool = False
     body: bytes | None = field(default=None, repr=False)
     body_error: NotificationError | None = None
 
@@ -77,6 +80,7 @@ class Extension(Services):
         tokens: Encrypts and decrypts credentials.
         trust: The trust root: organizations and key addresses must lie on these hosts.
         keys: The platform's public keys.
+        batches: What endpoints collect for their functions.
         connector: The ``Connector``, or ``None`` under a bare ``Middleware``.
         skip_signature_validation: ``True`` believes every notification.
         accept_unbound_signatures: ``True`` accepts signatures that do not cover the body.
@@ -88,6 +92,7 @@ class Extension(Services):
     tokens: ContextTokens
     trust: HostPatterns
     keys: KeyRing
+    batches: Batches
     connector: Any = None
     skip_signature_validation: bool = False
     accept_unbound_signatures: bool = False
@@ -137,6 +142,7 @@ class Extension(Services):
             seal=tokens.encrypt,
             trust=trust_root(allowed_organizations, environ),
             keys=KeyRing(runtime),
+            batches=Batches(runtime),
             helpers=BOUND_HELPERS,
             **options,
         )
@@ -155,19 +161,21 @@ class Extension(Services):
             Call it to have the originals back.
         """
         doors = Runtime(tasks=self.runtime.tasks, ids=self.runtime.ids, net=self.runtime.net)
-        before = (self.trust, self.instrumentation, self.senders, self.queue)
+        before = (self.trust, self.instrumentation, self.senders, self.queue, self.batches)
         self.runtime.become(runtime)
         self.trust, self.instrumentation = trust, instrumentation
         # These hold on to background work, which must neither come from real threads nor outlive the test.
         self.senders = SenderPool(self.runtime)
+        self.batches = Batches(self.runtime)
         if isinstance(self.queue, MemoryQueue):
             self.queue = MemoryQueue(self.runtime)
             self.work_on(self.run_job)
 
         def restore() -> None:
+            self.batches.stop(0.0)
             self.senders.close()
             self.runtime.become(doors)
-            self.trust, self.instrumentation, self.senders, self.queue = before
+            self.trust, self.instrumentation, self.senders, self.queue, self.batches = before
 
         return restore
 

@@ -9,6 +9,7 @@ from hull_sdk.core import json
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.errors import ApiError, ConnectorNotFoundError, CredentialsError, OrganizationDisabledError
 from hull_sdk.middleware.base import Arrival
+from hull_sdk.middleware.legacy import subject_of
 
 __all__ = ["load_connector"]
 
@@ -43,10 +44,10 @@ def load_connector(arrival: Arrival) -> None:
     context = arrival.context
     if context.config is None:
         return
+    if subject_of(context) == "ship:update":
+        context.internal_cache.delete(CONNECTOR_KEY)
     notification = context.notification
     if notification is not None:
-        if notification["channel"] == "ship:update":
-            context.internal_cache.delete(CONNECTOR_KEY)
         found: Any = notification.get("connector")
         if isinstance(found, dict):
             context.ship = found

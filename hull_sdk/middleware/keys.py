@@ -1,13 +1,15 @@
-"""The platform's public keys: fetched from allowed hosts only, once for many waiters, and kept.
+"""The platform's public keys and certificates: fetched from allowed hosts only, once for many waiters, and kept.
 
-Rules: section "Signatures" of ``docs/protocol.md``.
+Rules: sections "Signatures" and "Legacy notifications" of ``docs/protocol.md``.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from hull_sdk.core.logs import emit
@@ -17,8 +19,11 @@ from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import NetworkError, NotificationError
 from hull_sdk.infra import Cache
 from hull_sdk.wire.signatures import load_public_key
+from hull_sdk.wire.sns import is_certificate_url, is_sns_host, load_certificate
 
-__all__ = ["KeyRing"]
+__all__ = ["KeyRing", "check_sns_url"]
+
+T = TypeVar("T")
 
 #: How long a key is believed before it is fetched again, in seconds.
 KEY_TTL_S: Final = 3600.0
@@ -38,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 class KeyRing:
-    """Keeps public keys by their address.
+    """Keeps public keys and certificates by their address.
 
     Args:
         runtime: Clock, tasks and network.
@@ -61,40 +66,63 @@ class KeyRing:
             NotificationError: ``INVALID_SIGNATURE``: the address is not allowed, or gave no key.
         """
         check_key_url(url, trust)
+        return self._kept("key", url, lambda: self._fetch_key(url, signature))
+
+    def certificate(self, url: str, trust: HostPatterns) -> x509.Certificate:
+        """Return the certificate at an address.
+
+        Args:
+            url: ``SigningCertURL`` of a legacy notification, so anybody may have written it.
+            trust: Hosts where certificates may lie beside those of SNS.
+
+        Raises:
+            NotificationError: ``INVALID_SIGNATURE``: the address is not allowed, or gave no certificate.
+        """
+        check_sns_url(url, trust, "SigningCertURL")
+        if is_sns_host(url) and not is_certificate_url(url):
+            raise _refused(f"the SigningCertURL {mask_url(url)!r} is no address of a certificate of SNS")
+        return self._kept("certificate", url, lambda: self._fetch_certificate(url))
+
+    def _kept(self, kind: str, url: str, fetch: Callable[[], T]) -> T:
+        fresh, stale = self._fresh.scoped(kind), self._stale.scoped(kind)
+
+        def fetch_and_keep() -> T:
+            found = fetch()
+            stale.set(url, found)
+            return found
+
         try:
-            return self._fresh.wrap(url, lambda: self._fetch(url, signature))
+            return fresh.wrap(url, fetch_and_keep)
         except NotificationError as err:
-            known: RSAPublicKey | None = self._stale.get(url)
+            known: T | None = stale.get(url)
             if known is None:
                 raise
-            self._fresh.set(url, known, STALE_PAUSE_S)
+            fresh.set(url, known, STALE_PAUSE_S)
             emit(_log, logging.WARNING, "connector.key.stale", {"url": mask_url(url), "reason": err.reason})
             return known
 
-    def _fetch(self, url: str, signature: str) -> RSAPublicKey:
-        try:
-            response = self._ask("POST", url, signature.encode())
-            if response.status in _ASK_BY_GET:
-                response = self._ask("GET", url, None)
-        except NetworkError as err:
-            raise _refused(f"the signing key could not be fetched: {err}") from err
-        if response.status != _OK:
-            raise _refused(f"the signing key's address {mask_url(url)} answered {response.status}")
-        key = load_public_key(response.body)
-        self._stale.set(url, key)
-        return key
+    def _fetch_key(self, url: str, signature: str) -> RSAPublicKey:
+        response = self._ask("POST", url, signature.encode())
+        if response.status in _ASK_BY_GET:
+            response = self._ask("GET", url, None)
+        return load_public_key(_body(url, response))
+
+    def _fetch_certificate(self, url: str) -> x509.Certificate:
+        return load_certificate(_body(url, self._ask("GET", url, None)))
 
     def _ask(self, method: str, url: str, body: bytes | None) -> Response:
-        return self._runtime.net.send(
-            Request(
-                method=method,
-                url=url,
-                headers={} if body is None else {"Content-Type": "text/plain"},
-                body=body,
-                timeout_s=FETCH_TIMEOUT_S,
-                max_bytes=MAX_KEY_BYTES,
-            )
+        request = Request(
+            method=method,
+            url=url,
+            headers={} if body is None else {"Content-Type": "text/plain"},
+            body=body,
+            timeout_s=FETCH_TIMEOUT_S,
+            max_bytes=MAX_KEY_BYTES,
         )
+        try:
+            return self._runtime.net.send(request)
+        except NetworkError as err:
+            raise _refused(f"the signing key could not be fetched: {err}") from err
 
 
 def check_key_url(url: str, trust: HostPatterns) -> None:
@@ -115,6 +143,35 @@ def check_key_url(url: str, trust: HostPatterns) -> None:
         )
     if not url.lower().startswith("https://") and not is_loopback(host):
         raise _refused(f"the signing key's address {mask_url(url)!r} must use https")
+
+
+def check_sns_url(url: str, trust: HostPatterns, field: str) -> None:
+    """Refuse an address in a legacy notification that lies neither on a host of SNS nor on an allowed one.
+
+    Args:
+        url: From the message, so anybody may have written it.
+        trust: Hosts that are allowed beside those of SNS.
+        field: Where it stood, for example ``"SigningCertURL"``.
+
+    Raises:
+        NotificationError: ``INVALID_SIGNATURE``.
+    """
+    if is_sns_host(url):
+        return
+    host = host_of(url)
+    if not trust.allows(host):
+        raise _refused(
+            f"the {field} {mask_url(url)!r} lies neither on sns.<region>.amazonaws.com over https nor on an allowed "
+            "host; if it is the platform's own, add its host to allowed_organizations (or HULL_ALLOWED_ORGANIZATIONS)"
+        )
+    if not url.lower().startswith("https://") and not is_loopback(host):
+        raise _refused(f"the {field} {mask_url(url)!r} must use https")
+
+
+def _body(url: str, response: Response) -> bytes:
+    if response.status != _OK:
+        raise _refused(f"the signing key's address {mask_url(url)} answered {response.status}")
+    return response.body
 
 
 def _refused(reason: str) -> NotificationError:

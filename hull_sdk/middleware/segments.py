@@ -9,6 +9,7 @@ from hull_sdk.context import Context
 from hull_sdk.helpers import is_selected, segment_selection
 from hull_sdk.middleware.base import Arrival
 from hull_sdk.middleware.connector import FETCH_RETRY, FETCH_TIMEOUT_S
+from hull_sdk.middleware.legacy import subject_of
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.notifications import Segment
 
@@ -31,8 +32,7 @@ def load_segments(arrival: Arrival) -> None:
     context = arrival.context
     if context.config is None:
         return
-    notification: Any = context.notification
-    if notification is not None and "segment" in notification["channel"]:
+    if "segment" in subject_of(context):
         for name in _BODY_KEYS:
             context.internal_cache.delete(name)
     setting = arrival.extension.segment_filter_setting

@@ -1,0 +1,61 @@
+"""An endpoint that answers at once and hands what it was sent to a function in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, Response
+from flask.typing import ResponseReturnValue
+
+from hull_sdk.context import Context
+from hull_sdk.flask_app import request_context
+from hull_sdk.handlers.action import request_parts
+from hull_sdk.handlers.background import Collector
+from hull_sdk.handlers.endpoint import call, check_callable, endpoint
+
+__all__ = ["batcher_handler"]
+
+
+def batcher_handler(function: Callable[..., Any], *, max_size: int = 100, max_time_ms: float = 10_000) -> Blueprint:
+    """Return a blueprint that collects POSTs and hands them over in batches, one connector at a time.
+
+    Example::
+
+        def on_hits(ctx, messages):
+            for message in messages:
+                ctx.client.as_user({"email": message["body"]["email"]}).track("Mail opened")
+
+        app.register_blueprint(batcher_handler(on_hits), url_prefix="/webhook")
+
+    Each request is answered ``ok`` at once. The batch gets a context of its own, and succeeds once what it sent was
+    accepted. One that fails is tried again with backoff, up to 5 times; then, or after a
+    :class:`~hull_sdk.errors.LogicError`, it is dropped with an error in the log. What is collected is kept in memory:
+    it is handed over before a graceful stop and at the normal end of the process, and is lost in a crash. Use
+    ``ctx.enqueue`` in an ``action_handler`` for what must not be lost.
+
+    Args:
+        function: ``f(ctx, messages)``, plain or ``async``; a message is ``{"body": ..., "query": ...}``.
+        max_size: Most messages in one batch.
+        max_time_ms: Longest time that a message waits for others, in milliseconds.
+
+    Returns:
+        A blueprint; mount it with ``url_prefix``. Without credentials it answers 403, while the connector is being
+        stopped 503.
+
+    Raises:
+        InvalidArgumentError: ``function`` is no function, or a limit breaks a rule.
+    """
+    check_callable(function, "the function of batcher_handler")
+    collector = Collector(partial(_run, function), max_size=max_size, max_time_ms=max_time_ms)
+    return endpoint("hull_batcher", partial(_answer, collector), ["POST"])
+
+
+def _answer(collector: Collector) -> ResponseReturnValue:
+    collector.add(request_context(), request_parts())
+    return Response("ok", mimetype="text/plain")
+
+
+def _run(function: Callable[..., Any], context: Context, messages: list[Any]) -> None:
+    call(function, context, messages)

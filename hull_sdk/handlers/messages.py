@@ -1,0 +1,38 @@
+"""Messages as handlers see them: whether they match the segment filter, and their attributes grouped if asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hull_sdk.client import group_traits as grouped
+from hull_sdk.context import Context
+from hull_sdk.helpers import matches_filter
+from hull_sdk.wire.entities import EntityKind
+
+__all__ = ["prepare_message"]
+
+
+def prepare_message(
+    context: Context,
+    kind: EntityKind,
+    message: Mapping[str, Any],
+    *,
+    group_traits: bool,
+    segment_filter_setting: str | None,
+) -> dict[str, Any]:
+    """Return a message about a user or an account for a handler.
+
+    Args:
+        context: The context.
+        kind: Whom the message is about.
+        message: As it came.
+        group_traits: ``True`` nests attributes.
+        segment_filter_setting: Private setting for ``matches_filter``; the connector's when ``None``.
+    """
+    prepared = {**message, "matches_filter": matches_filter(context, message, kind, segment_filter_setting)}
+    if group_traits:
+        for entity in ("user", "account"):
+            if isinstance(message.get(entity), dict):
+                prepared[entity] = grouped(message[entity])
+    return prepared

@@ -1,0 +1,113 @@
+"""The batches of an application: one batcher for each endpoint and connector, handed over before a stop.
+
+What is held here was answered already. It outlives a graceful stop and the normal end of a process, not a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, Final
+
+from hull_sdk.client.exits import exits
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.core.tasks import Lock, VirtualTasks
+from hull_sdk.errors import TransientError
+from hull_sdk.infra import Batcher
+
+__all__ = ["Batches"]
+
+#: Beyond so many batchers the empty ones are forgotten.
+MAX_BATCHERS: Final = 1000
+#: How long the end of a process waits for what is held, in seconds.
+EXIT_TIMEOUT_S: Final = 10.0
+
+
+class Batches:
+    """The batchers of an application.
+
+    Args:
+        runtime: Clock and tasks.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._lock = Lock()
+        self._batchers: dict[Hashable, Batcher[Any]] = {}
+        self._stopped = False
+        #: ``True`` while the process ends: nobody may wait for senders, whose turn comes afterwards.
+        self.ending = False
+        exits.join_batches(self)
+
+    def add(self, key: Hashable, item: Any, make: Callable[[], Batcher[Any]]) -> None:
+        """Take an item.
+
+        Args:
+            key: Whose batch it joins.
+            item: Anything.
+            make: Returns a batcher when the key has none yet.
+
+        Raises:
+            QueueFullError: Too many items wait already; this one was not taken.
+            TransientError: The application is being stopped; the item was not taken (status 503).
+        """
+        with self._lock:
+            if self._stopped:
+                raise TransientError("the connector is being stopped and takes no more items", status=503)
+            if len(self._batchers) >= MAX_BATCHERS:
+                self._batchers = {known: batcher for known, batcher in self._batchers.items() if len(batcher)}
+            batcher = self._batchers.get(key)
+            if batcher is None:
+                batcher = self._batchers[key] = make()
+            batcher.add(item)
+        if not exits.armed and self._is_real():
+            exits.arm()
+
+    @property
+    def waiting(self) -> int:
+        """Items that would be lost if the process ended now; none on a virtual clock."""
+        return sum(len(batcher) for batcher in list(self._batchers.values())) if self._is_real() else 0
+
+    def stop(self, timeout_s: float) -> int:
+        """Take no more items and hand over what is held.
+
+        Args:
+            timeout_s: Longest wait in seconds.
+
+        Returns:
+            How many items could not be handed over; they are logged by number.
+        """
+        with self._lock:
+            self._stopped = True
+        left = self._stop_all(timeout_s)
+        exits.leave(self)
+        return left
+
+    def finish_exit(self) -> int:
+        """Hand over what is held before the process ends.
+
+        Returns:
+            Items that were not handed over.
+        """
+        if not self._is_real():
+            return 0
+        self.ending = True
+        try:
+            return self._stop_all(EXIT_TIMEOUT_S)
+        except KeyboardInterrupt:  # whoever asks twice does not want to wait
+            return self.waiting
+
+    def after_fork(self) -> None:
+        """Start empty in a child process: the parent hands over what it took."""
+        self._lock = Lock()
+        self._batchers = {}
+
+    def _stop_all(self, timeout_s: float) -> int:
+        clock = self._runtime.clock
+        until = clock.monotonic() + timeout_s
+        batchers = list(self._batchers.values())
+        for batcher in batchers:
+            batcher.flush(0.0)
+        return sum(batcher.stop(max(0.0, until - clock.monotonic())) for batcher in batchers)
+
+    def _is_real(self) -> bool:
+        return not isinstance(self._runtime.tasks, VirtualTasks)
