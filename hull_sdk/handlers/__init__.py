@@ -5,6 +5,7 @@ from __future__ import annotations
 from hull_sdk.handlers.action import action_handler
 from hull_sdk.handlers.batcher import batcher_handler
 from hull_sdk.handlers.notif import notif_handler
+from hull_sdk.handlers.oauth import oauth_handler
 from hull_sdk.handlers.results import for_each
 from hull_sdk.handlers.smart_notifier import smart_notifier_handler
 from hull_sdk.handlers.status import status_handler
@@ -14,6 +15,7 @@ __all__ = [
     "batcher_handler",
     "for_each",
     "notif_handler",
+    "oauth_handler",
     "smart_notifier_handler",
     "status_handler",
 ]

@@ -19,9 +19,12 @@ from hull_sdk.core import json
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import CredentialsError, InvalidArgumentError
 
-__all__ = ["ContextTokens", "host_secrets"]
+__all__ = ["OAUTH_TTL_S", "ContextTokens", "host_secrets"]
 
 _PURPOSES: Final[tuple[TokenPurpose, ...]] = get_args(TokenPurpose)
+#: How long the state of an authorization is good for, in seconds; other services see it.
+OAUTH_TTL_S: Final = 600
+
 _KEY_BYTES: Final = 32
 _KEY_INFO: Final = b"hull-sdk context token v1: "
 _FIELDS: Final = ("id", "organization", "secret")
@@ -91,14 +94,22 @@ class ContextTokens:
             purposes: What it may have been made for.
 
         Raises:
-            CredentialsError: It is damaged, made for another purpose or with another host secret (status 401).
+            CredentialsError: It is damaged, too old, made for another purpose or with another host secret (status 401).
         """
-        for box in (self._boxes[purpose] for purpose in purposes if purpose in self._boxes):
+        for purpose in purposes:
+            box = self._boxes.get(purpose)
+            if box is None:
+                continue
             try:
-                return Credentials(**json.loads(box.decrypt(token.encode())))
+                return Credentials(**json.loads(self._open(box, purpose, token.encode())))
             except InvalidToken:
                 continue
         raise CredentialsError("Invalid Token")
+
+    def _open(self, box: MultiFernet, purpose: TokenPurpose, token: bytes) -> bytes:
+        if purpose != "oauth":
+            return box.decrypt(token)
+        return box.decrypt_at_time(token, OAUTH_TTL_S, int(self._runtime.clock.time()))
 
 
 def _box(secrets: tuple[str, ...], purpose: str) -> MultiFernet:
