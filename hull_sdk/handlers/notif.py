@@ -199,7 +199,7 @@ def _functions(handlers: Mapping[str, Handler | Sequence[Handler]]) -> dict[str,
         name = handler_name(key)
         if name not in HANDLER_NAMES:
             raise InvalidArgumentError(f"{key!r} is no legacy notification; use one of {', '.join(HANDLER_NAMES)}")
-        given = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        given: list[Any] = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         for function in given:
             check_callable(function, f"the handler of {key!r}")
         functions.setdefault(name, []).extend(given)

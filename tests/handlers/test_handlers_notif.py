@@ -253,21 +253,20 @@ def test_changed_segments_are_read_anew(world, sns):
     assert names == [["Buyers"], ["Buyers"], []]
 
 
-def test_a_failing_batch_is_tried_again(world, sns, caplog):
-    """A batch that fails keeps its messages; the attempt is counted, the failure reported."""
+def test_a_failing_batch_is_tried_again(world, sns):
+    """A batch that fails keeps its messages, and the context counts the tries."""
     attempts = []
 
     def handle(ctx, messages):
         attempts.append((ctx.attempt, len(messages)))
         if len(attempts) < 3:
-            raise RuntimeError(f"no {ctx.config.secret}")
+            raise RuntimeError("bug")
         ctx.client.as_user({"id": "u1"}).traits({"a": 1})
 
     sns.post(world.app(notif_handler({"user:update": handle})), sns.signed(user_message("u1")), URL)
     world.runtime.tasks.sleep(60)
     assert attempts == [(1, 1), (2, 1), (3, 1)]
     assert len(world.platform.messages) == 1
-    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize(("error", "tries"), [(RuntimeError("bug"), 5), (LogicError("never"), 1)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -148,6 +149,30 @@ def test_stop_gives_up_after_its_timeout_and_says_what_is_left(caplog):
     assert batcher.stop(timeout_s=5) == 2
     assert batcher.runtime.clock.monotonic() - began == 5
     assert "batcher.stopped.unfinished" in caplog.messages
+
+
+def test_without_new_threads_the_caller_hands_over(monkeypatch):
+    """While the interpreter ends no thread begins; a flush then runs in the calling thread, its retries included."""
+    batches = []
+
+    def flush(items):
+        if not batches:
+            batches.append("failed")
+            raise TransientError("down", retry_after=0.01)
+        batches.append((items, threading.current_thread()))
+
+    def refuse(_thread):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    batcher = Batcher(flush, max_size=2, runtime=Runtime.system())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for item in range(3):
+            with suppress(RuntimeError):
+                batcher.add(item)
+        assert batcher.stop(5) == 0
+    me = threading.current_thread()
+    assert batches == ["failed", ([0, 1], me), ([2], me)]
 
 
 def test_a_batcher_that_was_never_used_stops_at_once():
