@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from connector_world import CONNECTOR_ID, OTHER_ID, SECRET, query, user_message
+from connector_world import CONNECTOR_ID, OTHER_ID, query, user_message
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from flask import redirect
 from sns_sender import CERTIFICATE_URL, SNS_HOST, SUBSCRIBE_URL, SnsSender, envelope
