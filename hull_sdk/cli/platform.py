@@ -13,6 +13,7 @@ import click
 
 from hull_sdk.core import json
 from hull_sdk.core.logs import JsonFormatter
+from hull_sdk.core.process import end_process
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform import Platform
 from hull_sdk.platform.config import configure, read_config, ready_line
@@ -59,6 +60,7 @@ def _run(config: dict[str, Any], host: str, port: int, address: str | None, *, t
         pass
     finally:
         served.close()
+    end_process(0)
 
 
 def _stop(_number: int, _frame: Any) -> NoReturn:

@@ -7,6 +7,7 @@ calling thread, and that the process then ends the way it would have ended witho
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 import sys
@@ -15,9 +16,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-__all__ = ["EndHook", "after_fork_in_child", "in_main_thread", "write_error_line"]
+__all__ = ["EndHook", "after_fork_in_child", "end_process", "in_main_thread", "write_error_line"]
 
 #: Code that takes locks which a callback may need; it never keeps one for longer than microseconds.
 _LOCKING_CODE: Final = (
@@ -65,6 +66,20 @@ def write_error_line(text: str) -> None:
         stream.flush()
     except (OSError, ValueError):
         return
+
+
+def end_process(code: int) -> NoReturn:
+    """End this process at once, with its streams written out.
+
+    For servers: tearing the interpreter down beneath daemon threads that are inside a C library (TLS, say) can crash it.
+
+    Args:
+        code: The exit code.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class EndHook:
