@@ -71,7 +71,7 @@ def write_error_line(text: str) -> None:
 def end_process(code: int) -> NoReturn:
     """End this process at once, with its streams written out.
 
-    For servers: tearing the interpreter down beneath daemon threads that are inside a C library (TLS, say) can crash it.
+    For servers: tearing the interpreter down beneath threads that are inside a C library (TLS, say) can crash it.
 
     Args:
         code: The exit code.
