@@ -30,6 +30,7 @@ from hull_sdk.wire.sns import HEADER_TYPE
 
 __all__ = [
     "EXTENSION_KEY",
+    "JOBS_KEY",
     "Middleware",
     "answer_error",
     "app_extension",
@@ -42,6 +43,9 @@ __all__ = [
 
 #: Where an application keeps what this package shares between its requests.
 EXTENSION_KEY: Final = "hull"
+
+#: Where an application keeps the jobs that its handlers bring along, by name; each is ``f(ctx, payload)``.
+JOBS_KEY: Final = "hull_jobs"
 
 #: Least time that a plain view's messages are given to be accepted, in seconds.
 MIN_SETTLE_S: Final = 5.0

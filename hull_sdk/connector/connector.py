@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -21,7 +22,7 @@ from hull_sdk.connector.worker import JobRunner
 from hull_sdk.context import DEFAULT_TIMEOUT_S, Context
 from hull_sdk.core.logs import emit
 from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.flask_app import app_extension, find_context, install, promise_delivery
+from hull_sdk.flask_app import JOBS_KEY, app_extension, find_context, install, promise_delivery
 from hull_sdk.handlers.smart_notifier import SMART_NOTIFIER
 from hull_sdk.infra import Cache, Instrumentation, Queue
 from hull_sdk.infra.queues import DEFAULT_QUEUE, open_queue
@@ -111,6 +112,7 @@ class Connector:
         }
         self._uses: list[Callable[[Context], Any]] = []
         self._jobs: dict[str, Callable[..., Any]] = {}
+        self._all_jobs: Mapping[str, Callable[..., Any]] = self._jobs
         self._extension: Extension | None = None
 
     def __repr__(self) -> str:
@@ -158,8 +160,9 @@ class Connector:
         promise_delivery(app)
         app.before_request(self._use_all)
         self._extension = extension
-        if self._jobs:
-            extension.work_on(JobRunner(extension, self._jobs).run)
+        # Handlers bring jobs too, also those that are registered later.
+        self._all_jobs = ChainMap(self._jobs, app.extensions.setdefault(JOBS_KEY, {}))
+        extension.work_on(JobRunner(extension, self._all_jobs).run)
         _warn(extension, shared=self._redis_url is not None)
         _doubt(app, manifest)
         return app
@@ -195,8 +198,6 @@ class Connector:
             if not callable(function):
                 raise InvalidArgumentError(f"the job {name!r} is {function!r}; pass a function f(ctx, payload)")
         self._jobs.update(jobs)
-        if self._extension is not None:
-            self._extension.work_on(JobRunner(self._extension, self._jobs).run)
 
     def start_worker(self, queue_name: str = DEFAULT_QUEUE) -> None:
         """Run the jobs of a queue; with the queue in memory this process already does.
@@ -209,9 +210,9 @@ class Connector:
         """
         if self._extension is None:
             raise InvalidArgumentError("start_worker needs an application; call setup_app(app) first")
-        if not self._jobs:
+        if not self._all_jobs:
             raise InvalidArgumentError(f"no jobs for the queue {queue_name!r}; call worker({{name: function}}) first")
-        self._extension.work_on(JobRunner(self._extension, self._jobs).run)
+        self._extension.work_on(JobRunner(self._extension, self._all_jobs).run)
 
     def close(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Hand over what was collected, finish the jobs, send what is queued, and stop.

@@ -20,6 +20,7 @@ from hull_sdk.context.current import current
 from hull_sdk.context.response import SmartNotifierResponse
 from hull_sdk.context.services import Services
 from hull_sdk.core import json
+from hull_sdk.core.net import HostPatterns
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future, Lock
 from hull_sdk.errors import CredentialsError, InvalidArgumentError
@@ -263,6 +264,11 @@ class Context:
         """Clock, ids, tasks and network of the application."""
         return self._services.runtime
 
+    @property
+    def trust(self) -> HostPatterns:
+        """The trust root: hosts that this connector may talk to."""
+        return self._services.trust
+
     def tags(self) -> dict[str, str]:
         """Return what tells this context apart in metrics and reports of errors."""
         services, config = self._services, self.config
@@ -328,6 +334,10 @@ class Context:
     def remaining_s(self) -> float:
         """Return the seconds until the handler's deadline, 0 when it has passed."""
         return max(0.0, self._deadline_at - self._services.runtime.clock.monotonic())
+
+    def restart_deadline(self) -> None:
+        """Let the deadline count from now, as a job does before each part of its work."""
+        self._deadline_at = self._services.runtime.clock.monotonic() + self.timeout_s
 
     def settle(self, timeout_s: float) -> Settlement | None:
         """Wait until the platform has answered for everything that was sent through ``client``.

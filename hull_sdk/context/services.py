@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from hull_sdk.client import SenderPool
 from hull_sdk.context.credentials import Credentials, TokenPurpose
+from hull_sdk.core.net import HostPatterns
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.infra import Cache, Instrumentation, Queue
 
@@ -38,6 +39,7 @@ class Services:
         manifest: The connector's manifest, empty when there is none.
         helpers: Functions whose first argument is the context, by name.
         timeout_s: Deadline of handlers, in seconds.
+        trust: The trust root: organizations and key addresses must lie on these hosts.
     """
 
     runtime: Runtime
@@ -52,3 +54,4 @@ class Services:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     helpers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     timeout_s: float = DEFAULT_TIMEOUT_S
+    trust: HostPatterns = field(default_factory=lambda: HostPatterns(()))

@@ -20,6 +20,7 @@ def prepare_message(
     *,
     group_traits: bool,
     segment_filter_setting: str | None,
+    unfiltered: bool = False,
 ) -> dict[str, Any]:
     """Return a message about a user or an account for a handler.
 
@@ -29,8 +30,10 @@ def prepare_message(
         message: As it came.
         group_traits: ``True`` nests attributes.
         segment_filter_setting: Private setting for ``matches_filter``; the connector's when ``None``.
+        unfiltered: ``True`` counts every message as matching.
     """
-    prepared = {**message, "matches_filter": matches_filter(context, message, kind, segment_filter_setting)}
+    matches = unfiltered or matches_filter(context, message, kind, segment_filter_setting)
+    prepared = {**message, "matches_filter": matches}
     if group_traits:
         for entity in ("user", "account"):
             if isinstance(message.get(entity), dict):

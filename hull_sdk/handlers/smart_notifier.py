@@ -1,7 +1,7 @@
 """The endpoint of smart notifications.
 
-Rules: sections "Notifications", "Flow control" and "Errors and outcomes" of ``docs/protocol.md``. Batch extracts,
-which later go through the same functions, are not served yet.
+Rules: sections "Notifications", "Flow control" and "Errors and outcomes" of ``docs/protocol.md``. Batch
+extracts go through the same functions; see ``hull_sdk.handlers.extract``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hull_sdk.errors import InvalidArgumentError, NotificationError
 from hull_sdk.flask_app import request_context
 from hull_sdk.handlers.deduplication import Runs
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint, positional_parameters
+from hull_sdk.handlers.extract import BatchExtracts, BatchFunction
 from hull_sdk.handlers.messages import prepare_message
 from hull_sdk.middleware import run_within_deadline, settle
 from hull_sdk.outcomes import notification_body
@@ -79,6 +80,10 @@ def smart_notifier_handler(
     message comes again) or ``error`` (it becomes a dead letter); anything that is no list means that all is done.
     ``async def`` functions are run to their end. A function with a third parameter gets ``None`` there.
 
+    The functions of ``user:update`` and ``account:update`` also handle batch extracts, in jobs and in parts of
+    ``max_size``: ``ctx.is_batch`` is then ``True`` and the third parameter is ``{"query", "body"}`` of the call. An
+    error, or a result ``retry``, has the job try again from that part.
+
     Args:
         handlers: Functions by channel, for example ``{"user:update": on_users}``.
         max_size: Messages in one call of a function when a batch extract is handled, 1 to 1000.
@@ -101,13 +106,21 @@ def smart_notifier_handler(
         segment_filter_setting=segment_filter_setting,
         flow_control=_default_control(flow_control),
     )
-    return endpoint(SMART_NOTIFIER, partial(_answer, functions, options), ["POST"])
+    batches = BatchExtracts(
+        functions={channel: _for_batches(functions[channel]) for channel in _KINDS.keys() & functions.keys()},
+        max_size=options.max_size,
+        prepare=partial(_prepared, options),
+    )
+    return batches.register(endpoint(SMART_NOTIFIER, partial(_answer, functions, options, batches), ["POST"]))
 
 
-def _answer(functions: Mapping[str, _Registered], options: _Options) -> ResponseReturnValue:
+def _answer(functions: Mapping[str, _Registered], options: _Options, batches: BatchExtracts) -> ResponseReturnValue:
     context = request_context()
     notification = context.notification
     if notification is None:
+        taken = batches.take(context)
+        if taken is not None:
+            return taken
         raise NotificationError(
             "MISSING_NOTIFICATION", "the request is no smart notification: it lacks the header X-Hull-Smart-Notifier"
         )
@@ -135,14 +148,28 @@ def _messages(options: _Options, context: Context) -> list[Any]:
     kind = _KINDS.get(notification["channel"])
     if kind is None:
         return list(notification["messages"])
-    prepare = partial(
-        prepare_message,
+    return [_prepared(options, context, kind, message) for message in notification["messages"]]
+
+
+def _for_batches(registered: _Registered) -> BatchFunction:
+    def handle(context: Context, messages: list[Any], batch: dict[str, Any]) -> list[MessageResult] | None:
+        third = (batch,) if registered.takes_batch else ()
+        return _responses(call(registered.function, context, messages, *third))
+
+    return handle
+
+
+def _prepared(
+    options: _Options, context: Context, kind: EntityKind, message: dict[str, Any], *, unfiltered: bool = False
+) -> dict[str, Any]:
+    return prepare_message(
         context,
         kind,
+        message,
         group_traits=options.group_traits,
         segment_filter_setting=options.segment_filter_setting,
+        unfiltered=unfiltered,
     )
-    return [prepare(message) for message in notification["messages"]]
 
 
 def _responses(result: Any) -> list[MessageResult] | None:

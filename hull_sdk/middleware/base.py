@@ -78,7 +78,6 @@ class Extension(Services):
 
     Args:
         tokens: Encrypts and decrypts credentials.
-        trust: The trust root: organizations and key addresses must lie on these hosts.
         keys: The platform's public keys.
         batches: What endpoints collect for their functions.
         connector: The ``Connector``, or ``None`` under a bare ``Middleware``.
@@ -90,7 +89,6 @@ class Extension(Services):
     """
 
     tokens: ContextTokens
-    trust: HostPatterns
     keys: KeyRing
     batches: Batches
     connector: Any = None

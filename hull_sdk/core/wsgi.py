@@ -1,0 +1,125 @@
+"""The network within a process: requests run through WSGI applications in the caller's thread."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from hull_sdk.core.exchange import Exchange, Network, Request, Response, joined
+from hull_sdk.core.hosts import host_of
+from hull_sdk.core.masking import mask_url
+from hull_sdk.errors import NetworkError
+
+__all__ = ["WsgiApp", "WsgiNetwork", "call_wsgi"]
+
+WsgiApp = Callable[..., Iterable[bytes]]
+
+
+class WsgiNetwork(Network):
+    """Runs WSGI applications in the caller's thread, by host; nothing leaves the process.
+
+    Args:
+        now: Tells the time of the record, in Unix seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._apps: dict[str, WsgiApp] = {}
+        #: Everything that was sent, in order.
+        self.exchanges: list[Exchange] = []
+
+    def mount(self, host: str, app: WsgiApp) -> None:
+        """Answer requests to a host with an application.
+
+        Args:
+            host: For example ``"acme.hullapp.test"``, with a port when the URLs carry one.
+            app: Any WSGI application.
+        """
+        self._apps[host.lower()] = app
+
+    def send(self, request: Request) -> Response:
+        """Call the application that is mounted for the request's host."""
+        host = host_of(request.url)
+        app = self._apps.get(host)
+        if app is None:
+            self.exchanges.append(Exchange(request, None, self._now()))
+            raise NetworkError(
+                f"{request.method} {mask_url(request.url)}: nothing is mounted at {host!r}; "
+                f"known hosts: {sorted(self._apps)}",
+                {"sent": False},
+            )
+        try:
+            response = call_wsgi(app, request)
+        except BaseException:
+            self.exchanges.append(Exchange(request, None, self._now()))
+            raise
+        self.exchanges.append(Exchange(request, response, self._now()))
+        return response
+
+
+def call_wsgi(app: WsgiApp, request: Request) -> Response:
+    """Run one request through a WSGI application.
+
+    Args:
+        app: The application.
+        request: The request; its URL gives host, path and query.
+
+    Returns:
+        The application's answer.
+
+    Raises:
+        NetworkError: The application dropped the connection instead of answering.
+    """
+    state: dict[str, Any] = {}
+    chunks: list[bytes] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], None]:
+        state["status"] = int(status.split(" ", 1)[0])
+        state["headers"] = joined(headers)
+        return chunks.append
+
+    result = app(_environ(request), start_response)
+    try:
+        chunks.extend(result)
+    finally:
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
+    if "status" not in state:
+        raise NetworkError(f"{request.method} {mask_url(request.url)}: the connection was closed without an answer")
+    body = b"" if request.method == "HEAD" else b"".join(chunks)
+    announced = state["headers"].get("content-length", "")
+    if announced.isdigit() and int(announced) > len(body) and request.method != "HEAD":
+        raise NetworkError(f"{request.method} {mask_url(request.url)}: the connection was closed within the answer")
+    return Response(state["status"], state["headers"], body)
+
+
+def _environ(request: Request) -> dict[str, Any]:
+    parts = urlsplit(request.url)
+    body = request.body or b""
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(parts.path or "/").decode("latin-1"),
+        "QUERY_STRING": parts.query,
+        "SERVER_NAME": parts.hostname or "localhost",
+        "SERVER_PORT": str(parts.port or (443 if parts.scheme == "https" else 80)),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": parts.netloc,
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": parts.scheme,
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in request.headers.items():
+        key = name.upper().replace("-", "_")
+        environ[key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"] = value
+    return environ
