@@ -28,12 +28,15 @@ from hull_sdk.platform.connectors import (
 )
 from hull_sdk.platform.dead_letters import DeadLetter
 from hull_sdk.platform.delivery import Dispatcher
+from hull_sdk.platform.extracts import Extracts
 from hull_sdk.platform.manifests import Manifests
 from hull_sdk.platform.notifications import Catalog
 from hull_sdk.platform.population import Population
 from hull_sdk.platform.schedules import Schedules
 from hull_sdk.platform.segments import Segment
 from hull_sdk.platform.store import KINDS
+from hull_sdk.wire.entities import EntityKind
+from hull_sdk.wire.extracts import PATHS, TAGS
 from hull_sdk.wire.manifest import CONNECTOR_STATUSES
 
 __all__ = ["Landlord", "Organization"]
@@ -52,6 +55,11 @@ class Landlord(Protocol):
     address: str | None
     installing: Lock
     history: int | None
+
+    @property
+    def file_key(self) -> bytes:
+        """The key that signs the addresses of files."""
+        raise NotImplementedError
 
     def next_sequence(self) -> int:
         """Return the next number of the platform's records."""
@@ -107,6 +115,14 @@ class Organization(Population):
             dialled_host=self.dialled_host,
             next_sequence=landlord.next_sequence,
             history=landlord.history,
+        )
+        self.extracts = Extracts(
+            self,
+            runtime=landlord.runtime,
+            carrier=landlord.carrier,
+            file_url=self._url_of,
+            file_key=lambda: landlord.file_key,
+            next_sequence=landlord.next_sequence,
         )
         self.on_change(self.dispatcher.entity_changed)
         self.on_segment_change(self._tell_segment_change)
@@ -172,6 +188,76 @@ class Organization(Population):
             self._manifests.try_once(connector, keep_name=name is not None)
         self._register(connector, keep_name=name is not None)
         return connector
+
+    def request_extract(
+        self,
+        connector: Connector,
+        kind: str = "user",
+        *,
+        url: str,
+        query: Any = None,
+        format: str = "json",  # noqa: A002 - the name that the wire gives it
+        fields: Iterable[str] = (),
+        gzip: bool = False,
+    ) -> dict[str, Any]:
+        """Have a file of users or accounts written and brought to a connector, as ``POST /extract/user_reports`` does.
+
+        Args:
+            connector: Who is called.
+            kind: ``"user"`` or ``"account"``.
+            url: Where it is called, with credentials in the query; on its own host.
+            query: Who is in the file; everybody when ``None``.
+            format: ``"json"`` (an object a line) or ``"csv"``.
+            fields: Report fields; all when empty.
+            gzip: ``True`` compresses the file.
+
+        Returns:
+            ``{"id", "notification_id", "object_type"}``.
+
+        Raises:
+            InvalidArgumentError: An argument breaks a rule.
+        """
+        return self.extracts.request(
+            connector,
+            _kind(kind),
+            url=url,
+            query=query,
+            file_format=format,
+            fields=fields if isinstance(fields, str) else list(fields),
+            compress=gzip,
+        )
+
+    def send_batch(
+        self, connector: Connector, segment: Mapping[str, Any] | str | None = None, *, kind: str | None = None
+    ) -> dict[str, Any]:
+        """Send a segment to a connector, as the dashboard's button does for the tags ``batch``, ``batch-accounts``.
+
+        Args:
+            connector: Whom to.
+            segment: A segment or its id; everybody when ``None``.
+            kind: ``"user"`` or ``"account"``; the segment's when ``None``, else users.
+
+        Returns:
+            As :meth:`request_extract`.
+
+        Raises:
+            InvalidArgumentError: There is no such segment, or the connector's manifest lacks the tag.
+        """
+        segment_id = segment.get("id") if isinstance(segment, Mapping) else segment
+        found = None if segment_id is None else self.segment(segment_id)
+        if segment is not None and found is None:
+            raise InvalidArgumentError(f"there is no segment {segment_id!r}")
+        wanted = _kind(("user" if found is None else found.kind) if kind is None else kind)
+        if found is not None and found.kind != wanted:
+            raise InvalidArgumentError(f"the segment {found.name!r} holds {found.kind}s, not {wanted}s")
+        if TAGS[wanted] not in ((connector.manifest or {}).get("tags") or []):
+            raise InvalidArgumentError(
+                f"the connector {connector.name!r} takes no batches of {wanted}s; add the tag {TAGS[wanted]!r} to its "
+                "manifest"
+            )
+        credentials = {"ship": connector.id, "organization": self.dialled_host(), "secret": connector.secret}
+        url = connector.url_of(PATHS[wanted], credentials if found is None else {**credentials, "segment_id": found.id})
+        return self.extracts.request(connector, wanted, url=url, query=None if found is None else found.query.source)
 
     def update_manifest(self, connector: Connector) -> None:
         """Read a connector's manifest again.
@@ -244,6 +330,7 @@ class Organization(Population):
         self._manifests.stop(connector.id)
         self.schedules.stop(connector.id)
         self.dispatcher.forget(connector)
+        self.extracts.forget(connector.id)
 
     def catalog(self) -> Catalog:
         """Return the segments as notifications carry them."""
@@ -286,12 +373,14 @@ class Organization(Population):
     def wake(self) -> None:
         """Look again at everything that waits for a time, after domain time was moved."""
         self.dispatcher.wake()
+        self.extracts.wake()
         self.schedules.wake()
         self._evaluator.wake()
 
     def close(self) -> None:
         """Deliver and call nothing any more."""
         self.dispatcher.close()
+        self.extracts.close()
         self.schedules.close()
         self._evaluator.stop()
         self._manifests.close()
@@ -303,8 +392,13 @@ class Organization(Population):
                 **super().state(),
                 "connectors": [connector.to_wire() for connector in self.connectors.values()],
                 "dead_letters": [letter.to_wire() for letter in self.dispatcher.dead_letters.all()],
+                "extract_runs": [run.to_dict() for run in self.extracts.runs],
                 "schedule_runs": [run.to_dict() for run in self.schedules.runs],
             }
+
+    def _url_of(self, path: str) -> str:
+        scheme = "https" if self._landlord.address is None else "http"
+        return f"{scheme}://{self.dialled_host()}{path}"
 
     def _tell_segment_change(self, action: str, segment: Segment) -> None:
         wire = segment.to_wire()
@@ -356,6 +450,13 @@ class Organization(Population):
 
     def _tell_connector(self, connector: Connector) -> None:
         self.dispatcher.object_changed("ship:update", connector.id, connector.to_wire(), only=connector)
+
+
+def _kind(value: str) -> EntityKind:
+    for kind in KINDS:
+        if value == kind:
+            return kind
+    raise InvalidArgumentError(f"the kind is {value!r}; use one of {', '.join(KINDS)}")
 
 
 def _told(segment: Segment) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from hull_sdk.errors import HullError, InvalidArgumentError
 from hull_sdk.platform.carrier import Carrier
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.delivery import Delivery
+from hull_sdk.platform.extracts import ExtractFile, ExtractRun
 from hull_sdk.platform.faults import Faults
 from hull_sdk.platform.history import HISTORY
 from hull_sdk.platform.loops import MAX_ATTEMPTS, LoopWatch
@@ -76,6 +77,7 @@ class Platform:
         self.history = None if isinstance(self.runtime.tasks, VirtualTasks) else HISTORY
         self._signing_key = signing_key
         self._key_id: str | None = None
+        self._file_key: bytes | None = None
         self._lock = Lock()
         self._sequence = itertools.count(1)
         self._app: Callable[..., Iterable[bytes]] | None = None
@@ -175,6 +177,25 @@ class Platform:
             self._key_id = hashlib.sha256(public_pem(self.signing_key).encode()).hexdigest()[:24]
         return self._key_id
 
+    @property
+    def file_key(self) -> bytes:
+        """The key that signs the addresses of files; made when it is first needed."""
+        with self._lock:
+            if self._file_key is None:
+                self._file_key = self.runtime.ids.secret().encode()
+            return self._file_key
+
+    def find_file(self, path: str, expires: str, signature: str) -> ExtractFile | None:
+        """Return the file of an extract at a signed address, or ``None``.
+
+        Args:
+            path: The path, for example ``"/api/v1/extracts/user_report/2024-01-05/5a79.json"``.
+            expires: The parameter ``expires`` of the address.
+            signature: Its parameter ``signature``.
+        """
+        found = (organization.extracts.file(path, expires, signature) for organization in self._all())
+        return next((file for file in found if file is not None), None)
+
     def key_url(self, organization_host: str) -> str:
         """Return where the public key is served for an organization.
 
@@ -201,9 +222,15 @@ class Platform:
         return sorted(found, key=lambda run: run.sequence)
 
     @property
+    def extract_runs(self) -> list[ExtractRun]:
+        """Every call that told a connector of an extract's file, in order."""
+        found = [run for organization in self._all() for run in organization.extracts.runs]
+        return sorted(found, key=lambda run: run.sequence)
+
+    @property
     def pending(self) -> int:
-        """How many entities have news that a connector was not told yet."""
-        return sum(organization.dispatcher.pending() for organization in self._all())
+        """How many entities have news, and how many extracts are ready, that a connector was not told of yet."""
+        return sum(each.dispatcher.pending() + each.extracts.pending() for each in self._all())
 
     def run_until_idle(
         self, max_deliveries: int = 10_000, timeout_s: float = 60.0, *, max_attempts: int = MAX_ATTEMPTS

@@ -165,6 +165,12 @@ class Population(Intake):
         with self.lock:
             return self._views.get((kind, entity_id))
 
+    def views(self, kind: EntityKind) -> list[View]:
+        """Return everybody of a kind as notifications show them, oldest first."""
+        with self.lock:
+            found = (self._views.get((kind, entity.id)) for entity in self._store.table(kind))
+            return [view for view in found if view is not None]
+
     def find(self, kind: EntityKind, claims: Mapping[str, Any] | str) -> Entity | None:
         """Return the entity that claims lead to, changing nothing.
 

@@ -11,6 +11,7 @@ from hull_sdk.platform.api.admin import admin_routes
 from hull_sdk.platform.api.apps import app_routes
 from hull_sdk.platform.api.controls import control_routes
 from hull_sdk.platform.api.errors import install_errors
+from hull_sdk.platform.api.extracts import extract_routes, file_routes
 from hull_sdk.platform.api.firehose import firehose_routes
 from hull_sdk.platform.api.gate import Gate
 from hull_sdk.platform.api.keys import key_routes
@@ -25,7 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES", "build_app"]
 
 #: The topics of the API, each a function that returns its routes.
-ROUTES = (firehose_routes, key_routes, admin_routes, app_routes, list_routes, me_routes, object_routes, control_routes)
+ROUTES = (
+    firehose_routes,
+    key_routes,
+    admin_routes,
+    app_routes,
+    extract_routes,
+    file_routes,
+    list_routes,
+    me_routes,
+    object_routes,
+    control_routes,
+)
 
 
 def build_app(platform: Platform) -> Callable[..., Iterable[bytes]]:

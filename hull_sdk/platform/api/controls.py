@@ -55,6 +55,10 @@ def _deliveries(platform: Platform) -> list[dict[str, Any]]:
     return [delivery.to_dict() for delivery in platform.deliveries]
 
 
+def _extracts(platform: Platform) -> list[dict[str, Any]]:
+    return [run.to_dict() for run in platform.extract_runs]
+
+
 def _trace(platform: Platform, message_id: str) -> dict[str, Any]:
     for organization in list(platform.organizations.values()):
         record = organization.trace(message_id)
@@ -116,6 +120,7 @@ _ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/clock", _move_clock),
     ("GET", "/idle", _idle),
     ("GET", "/deliveries", _deliveries),
+    ("GET", "/extracts", _extracts),
     ("GET", "/trace/<message_id>", _trace),
     ("POST", "/identity/preview", _preview_identity),
     ("GET", "/faults", _faults),

@@ -1,0 +1,69 @@
+"""Asking for extracts, and serving their files.
+
+Rules: section "Extracts" of ``docs/protocol.md``. A file's address is its own key: it is signed, and expires.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from flask import Blueprint, Response, request
+
+from hull_sdk.platform.api.access import Caller, secret_caller
+from hull_sdk.platform.api.body import read_object
+from hull_sdk.platform.api.errors import refuse
+from hull_sdk.platform.api.routing import Route, add_routes
+from hull_sdk.wire.entities import EntityKind
+from hull_sdk.wire.firehose import HEADER_APP_ID
+
+if TYPE_CHECKING:
+    from hull_sdk.platform.platform import Platform
+
+__all__ = ["extract_routes", "file_routes"]
+
+
+def extract_routes(platform: Platform) -> Blueprint:
+    """Return the routes that extracts are asked for at."""
+    return add_routes(
+        Blueprint("extracts", __name__, url_prefix="/api/v1"), _ROUTES, lambda: secret_caller(platform, request)
+    )
+
+
+def file_routes(platform: Platform) -> Blueprint:
+    """Return the route of the files, which answers GET and POST without credentials."""
+    routes = Blueprint("files", __name__, url_prefix="/api/v1")
+
+    @routes.route("/extracts/<object_type>/<date>/<name>", methods=["GET", "POST"])
+    def file(**_parts: str) -> Response:
+        found = platform.find_file(request.path, request.args.get("expires", ""), request.args.get("signature", ""))
+        if found is None:
+            refuse(403, "this address is wrong or has expired; ask for the extract again")
+        headers = {"ETag": found.etag, **({"Content-Encoding": "gzip"} if found.gzip else {})}
+        return Response(found.data, headers=headers, content_type=found.content_type)
+
+    return routes
+
+
+def _request(caller: Caller, kind: EntityKind) -> dict[str, Any]:
+    if caller.connector is None:
+        refuse(400, f"an extract is brought to a connector; send {HEADER_APP_ID}")
+    body = read_object(request)
+    compress = body.get("gzip", False)
+    if not isinstance(compress, bool):
+        refuse(400, f"gzip is {compress!r:.100}; it must be true or false")
+    requested: dict[str, Any] = caller.organization.extracts.request(
+        caller.connector,
+        kind,
+        url=body.get("url", ""),
+        query=body.get("query"),
+        file_format=body.get("format", "json"),
+        fields=body.get("fields") or [],
+        compress=compress,
+    )
+    return requested
+
+
+_ROUTES: Final[tuple[Route, ...]] = (
+    ("POST", "/extract/user_reports", lambda caller: _request(caller, "user")),
+    ("POST", "/extract/account_reports", lambda caller: _request(caller, "account")),
+)
