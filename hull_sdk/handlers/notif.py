@@ -19,6 +19,7 @@ from hull_sdk.flask_app import app_extension, request_context
 from hull_sdk.handlers.background import Collector
 from hull_sdk.handlers.deduplication import LEASE_S, STORED_S
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint, positional_parameters
+from hull_sdk.handlers.extract import BatchExtracts
 from hull_sdk.handlers.messages import prepare_message
 from hull_sdk.middleware import check_sns_url, run_within_deadline, settle
 from hull_sdk.wire.sns import (
@@ -38,6 +39,7 @@ __all__ = ["notif_handler"]
 Handler = Callable[..., Any]
 
 _BATCHED: Final = "user:update"
+_EXTRACTED: Final = ("user:update", "account:update")
 _BATCH_PARAMETERS: Final = 3
 _CONFIRM_TIMEOUT_S: Final = 10.0
 _CONFIRM_MAX_BYTES: Final = 65_536
@@ -73,6 +75,9 @@ def notif_handler(
     ``ctx.message`` is the envelope and ``ctx.notification`` ``{"subject", "message", "timestamp"}``. A message that
     was handled is not handled again when SNS repeats it.
 
+    Batch extracts are served too, in jobs: the functions of ``user:update`` and ``account:update`` get lists of at most
+    ``max_size`` messages, and ``{"query", "body"}`` as their third parameter if they have one.
+
     Args:
         handlers: A function or several by name or subject, for example ``{"user:update": on_users}``;
             ``user_report:update``, ``account_report:update`` and ``users_segment:update`` are other names of
@@ -94,8 +99,13 @@ def notif_handler(
         check_callable(on_subscribe, "on_subscribe")
     prepare = partial(prepare_message, group_traits=group_traits, segment_filter_setting=segment_filter_setting)
     users = Collector(partial(_run_users, functions, prepare), max_size=max_size, max_time_ms=max_time_ms)
-    legacy = _Legacy(functions, prepare, users, on_subscribe)
-    return endpoint("hull_notif", legacy.answer, ["POST"])
+    batches = BatchExtracts(
+        functions={name: partial(_run_batch, functions[name]) for name in _EXTRACTED if name in functions},
+        max_size=max_size,
+        prepare=prepare,
+    )
+    legacy = _Legacy(functions, prepare, users, batches, on_subscribe)
+    return batches.register(endpoint("hull_notif", legacy.answer, ["POST"]))
 
 
 class _Legacy:
@@ -106,11 +116,13 @@ class _Legacy:
         functions: Mapping[str, list[Handler]],
         prepare: Callable[..., dict[str, Any]],
         users: Collector,
+        batches: BatchExtracts,
         on_subscribe: Callable[[Context], Any] | None,
     ) -> None:
         self._functions = functions
         self._prepare = prepare
         self._users = users
+        self._batches = batches
         self._on_subscribe = on_subscribe
 
     def answer(self) -> ResponseReturnValue:
@@ -118,12 +130,18 @@ class _Legacy:
         context.credentials()
         message: LegacyMessage | None = context.message
         if message is None:
-            raise empty_message()
+            return self._take_batch(context)
         if message["Type"] == CONFIRMATION:
             return self._confirm(context, message)
         if message["Type"] != REMOVAL:
             run_within_deadline(context, partial(_once, context, message, partial(self._handle, context, message)))
         return Response("ok", mimetype="text/plain")
+
+    def _take_batch(self, context: Context) -> ResponseReturnValue:
+        taken = self._batches.take(context)
+        if taken is None:
+            raise empty_message()
+        return taken
 
     def _confirm(self, context: Context, message: LegacyMessage) -> ResponseReturnValue:
         url = message.get("SubscribeURL")
@@ -180,6 +198,12 @@ def _run_users(
 ) -> None:
     prepared = [prepare(context, "user", message) for message in messages]
     _call(functions[_BATCHED], context, prepared)
+
+
+def _run_batch(functions: list[Handler], context: Context, messages: list[Any], batch: dict[str, Any]) -> None:
+    for function in functions:
+        third = (batch,) if positional_parameters(function) >= _BATCH_PARAMETERS else ()
+        call(function, context, messages, *third)
 
 
 def _run(functions: list[Handler], context: Context, *payload: Any) -> None:

@@ -12,7 +12,7 @@ from flask import Flask, Response, request
 
 from hull_sdk import Middleware
 from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.handlers import for_each, smart_notifier_handler
+from hull_sdk.handlers import for_each, notif_handler, smart_notifier_handler
 
 FILES = "files.hullapp.test"
 URL = f"https://{FILES}/users.json?signature=abc"
@@ -51,6 +51,18 @@ def test_a_batch_is_answered_at_once_and_handled_in_a_job(world, files):
     assert (response.status_code, response.text, sizes) == (200, "ok", [])
     world.runtime.tasks.run_until_idle()
     assert sizes == [2, 2, 1]
+
+
+def test_the_legacy_handler_takes_batches_too(world, files):
+    """A batch at notif_handler goes to every function of its channel, with the third parameter if there is one."""
+    seen = []
+    first = lambda _ctx, messages, batch: seen.append((len(messages), batch["body"]["format"]))  # noqa: E731 - two kinds of functions
+    second = lambda _ctx, messages: seen.append(len(messages))  # noqa: E731 - as above
+    app = world.app(notif_handler({"user:update": [first, second]}, max_size=3))
+    assert post(app).text == "ok"
+    world.runtime.tasks.run_until_idle()
+    assert seen == [(3, "json"), 3, (2, "json"), 2]
+    assert app.test_client().post(f"/b0?{query()}", json={}).status_code == 400
 
 
 def test_messages_of_a_batch(world, files):
