@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from typing import Final, Literal
 
+from hull_sdk.core.macs import mac
 from hull_sdk.core.masking import MASK
 
 __all__ = ["MISSING_CREDENTIALS", "Credentials", "TokenPurpose"]
@@ -51,7 +50,7 @@ class Credentials(dict[str, str]):
     def namespace(self) -> str:
         """A name for what belongs to this connector; without the secret nobody can arrive at it."""
         owner = f"{self.organization}\n{self.id}".encode()
-        return hmac.digest(self.secret.encode(), owner, hashlib.sha256).hex()
+        return mac(self.secret, owner).hex()
 
     def __repr__(self) -> str:
         return f"Credentials(id={self.get('id')!r}, organization={self.get('organization')!r}, secret={MASK!r})"

@@ -70,7 +70,7 @@ def loads(data: bytes | str) -> Any:
         ValueError: The data is no JSON, not UTF-8, too deeply nested, or holds ``NaN`` or a number beyond
             the range of floats.
     """
-    text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
+    text = data.decode().removeprefix("\ufeff") if isinstance(data, bytes) else data
     try:
         return _decode(text)
     except RecursionError as err:

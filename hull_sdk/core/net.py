@@ -6,6 +6,8 @@ caller's thread instead. Redirects are never followed, bodies are bounded, and r
 
 from __future__ import annotations
 
+# Sockets load this when they are first given a name; a child forked in that moment could resolve nothing any more.
+import encodings.idna  # noqa: F401 - loaded for its effect
 import logging
 import os
 import re
@@ -100,7 +102,7 @@ class HttpNetwork(Network):
     def __init__(self, connections_per_host: int = 32) -> None:
         self._connections_per_host = connections_per_host
         self._pid = -1
-        self._managers: dict[str, urllib3.PoolManager] = {}
+        self._managers: dict[tuple[str, bool], urllib3.PoolManager] = {}
         _library_log.addFilter(_mask_addresses)
 
     def send(self, request: Request) -> Response:
@@ -150,14 +152,14 @@ class HttpNetwork(Network):
             self._managers = {}
         parts = urlsplit(request.url)
         proxy = "" if request.public_only else _proxy_for(parts.scheme, parts.hostname or "")
-        key = "public" if request.public_only else proxy
+        secure = parts.scheme == "https" or proxy.startswith("https:")
+        key = ("public" if request.public_only else proxy, secure)
         manager = self._managers.get(key)
         if manager is None:
-            options: dict[str, Any] = {
-                "num_pools": 64,
-                "maxsize": self._connections_per_host,
-                "ssl_context": ssl.create_default_context(),
-            }
+            options: dict[str, Any] = {"num_pools": 64, "maxsize": self._connections_per_host}
+            if secure:
+                # Reading the certificates takes a while, and locks that a child would inherit if it forked meanwhile.
+                options["ssl_context"] = ssl.create_default_context()
             manager = _proxied(proxy, options) if proxy else urllib3.PoolManager(**options)
             if request.public_only:
                 manager.pool_classes_by_scheme = {"http": _PublicHTTPPool, "https": _PublicHTTPSPool}

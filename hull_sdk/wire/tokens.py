@@ -7,12 +7,12 @@ against the machine's, so that the rules hold on a virtual clock too.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 from collections.abc import Mapping
 from typing import Any, Final
 
 from hull_sdk.core import json
+from hull_sdk.core.macs import mac
 from hull_sdk.errors import CredentialsError
 from hull_sdk.wire.entities import Claims, EntityKind
 
@@ -109,7 +109,7 @@ def encode(claims: Mapping[str, Any], secret: str) -> str:
         A compact HS256 token of three parts.
     """
     signed = _HEADER + b"." + _b64(json.dumps(claims))
-    return (signed + b"." + _b64(hmac.digest(secret.encode(), signed, hashlib.sha256))).decode()
+    return (signed + b"." + _b64(mac(secret, signed))).decode()
 
 
 def looks_like_token(text: str) -> bool:
@@ -151,7 +151,7 @@ def verify(token: str, secret: str, now: float) -> dict[str, Any]:
         raise CredentialsError("the token is malformed; it must be a signed JWT of three parts")
     if header.get("alg") != ALGORITHM:
         raise CredentialsError(f"the token is signed with {header.get('alg')!r:.50}; only {ALGORITHM} is accepted")
-    expected = hmac.digest(secret.encode(), f"{parts[0]}.{parts[1]}".encode(), hashlib.sha256)
+    expected = mac(secret, f"{parts[0]}.{parts[1]}".encode())
     if not hmac.compare_digest(signature, expected):
         raise CredentialsError("the token's signature does not match the connector's secret")
     _check_times(claims, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -24,10 +25,22 @@ def send(first, count):
     for n in range(first, first + count):
         client.as_user({{"external_id": str(n)}}).traits({{"n": n}})
 """
+STARTED: list[subprocess.Popen[str]] = []
 READY = """
 print("ready", flush=True)
 """
 TWENTY = PROLOGUE + "send(0, 20)\n" + READY
+
+
+@pytest.fixture(autouse=True)
+def started():
+    """End what a failed test leaves behind, the children of its processes included."""
+    STARTED.clear()
+    yield
+    for process in STARTED:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def start(host: str, program: str) -> subprocess.Popen[str]:
@@ -39,7 +52,9 @@ def start(host: str, program: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        start_new_session=True,
     )
+    STARTED.append(process)
     assert process.stdout.readline() == "ready\n", process.communicate()[1]
     return process
 
