@@ -7,6 +7,7 @@ in the package looks at the class of an error to find an answer.
 from __future__ import annotations
 
 import logging
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -16,7 +17,7 @@ from hull_sdk.core.logs import emit
 from hull_sdk.core.masking import mask_text
 from hull_sdk.errors import CredentialsError, LogicError, NotificationError, RejectedError, TransientError
 from hull_sdk.infra import Instrumentation
-from hull_sdk.wire.flow_control import DEFAULT_RETRY, FlowControl, MessageResult
+from hull_sdk.wire.flow_control import DEFAULT_RETRY, MAX_PAUSE_S, FlowControl, MessageResult
 
 __all__ = [
     "DEADLINE_STATUS",
@@ -49,7 +50,8 @@ class Outcome:
         error: The classes, their subclasses included.
         text: Answer of endpoints other than smart notifiers; ``None`` answers the error's own reason.
         status: HTTP status, unless the error brings its own.
-        own: ``True`` lets the error's ``status``, ``retry_after`` and ``size`` win.
+        own: ``True`` lets the error's ``status``, ``retry_after`` and ``size`` win, unless they make no sense: only a
+            status from 400 to 599 says that something failed, and a pause is a number of at least 0.
         message: What it means for the one message that ``for_each`` was handling: ``"retry"`` or ``"error"``.
         reported: ``True`` sends it to Sentry.
         metric: Counter that goes up, if any.
@@ -137,13 +139,13 @@ def judge(error: Exception) -> Verdict:
     """
     outcome = next(row for row in OUTCOMES if isinstance(error, row.error))
     own = vars(error) if outcome.own else {}
-    status = own.get("status")
+    status = _number(own.get("status"), 400, 599)
     reason = mask_text(str(error))[:_REASON_CHARS] or type(error).__name__
     return Verdict(
         outcome=outcome,
-        status=outcome.status if status is None else status,
+        status=outcome.status if status is None else int(status),
         text=reason if outcome.text is None else outcome.text,
-        flow_control=_retry(own.get("retry_after"), own.get("size")),
+        flow_control=_retry(_number(own.get("retry_after"), 0.0, math.inf), own.get("size")),
         code=getattr(error, "code", None) or _UNHANDLED_CODE,
         reason=reason,
     )
@@ -224,8 +226,15 @@ def not_accepted(pending: int, failures: list[Exception]) -> TransientError:
     return TransientError(f"of what was sent through ctx.client, {', '.join(parts)}", status=DEADLINE_STATUS)
 
 
+def _number(value: Any, least: float, most: float) -> float | None:
+    """Return a number that an error brings, ``None`` when it is none or out of range: connectors write them freely."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        return None
+    return value
+
+
 def _retry(pause_s: float | None, size: int | None) -> FlowControl:
-    in_ms = DEFAULT_RETRY.in_ms if pause_s is None else round(max(0.0, pause_s) * 1000)
+    in_ms = DEFAULT_RETRY.in_ms if pause_s is None else round(min(pause_s, MAX_PAUSE_S) * 1000)
     return FlowControl(type="retry", in_ms=in_ms, size=size)
 
 

@@ -25,6 +25,7 @@ from hull_sdk.errors import (
 )
 from hull_sdk.handlers import action_handler, smart_notifier_handler
 from hull_sdk.outcomes import OUTCOMES, judge
+from hull_sdk.wire.flow_control import MAX_PAUSE_S
 
 TRANSIENT = "connector.transient_error"
 RETRY = {"type": "retry", "in": 1000}
@@ -87,6 +88,21 @@ def test_what_an_error_means(world, row):
 def test_the_table_ends_with_everything():
     """The last row takes what no other takes."""
     assert OUTCOMES[-1].error == (Exception,)
+
+
+@pytest.mark.parametrize("status", [200, 302, 600, True, "503", None])
+def test_a_failure_is_never_answered_as_a_success(status):
+    """A status that does not say that something failed is not taken over from an error."""
+    assert judge(TransientError("no", status=status)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "in_ms"),
+    [(0, 0), (1.5, 1500), (-1, 1000), (float("nan"), 1000), ("30", 1000), (float("inf"), MAX_PAUSE_S * 1000)],
+)
+def test_a_pause_that_makes_no_sense_does_not_break_the_answer(retry_after, in_ms):
+    """A pause that is no number of at least 0 counts as none, one that is too long is shortened."""
+    assert judge(RateLimitError("slow down", retry_after=retry_after)).flow_control.in_ms == in_ms
 
 
 def test_reasons_hide_secrets():

@@ -179,8 +179,9 @@ def _once(context: Context, message: LegacyMessage, work: Callable[[], None]) ->
         return work()
     states = context.runs.scoped("legacy")
     if not states.add(message_id, "running", LEASE_S):
-        if states.get(message_id) == "running":
-            raise TransientError(f"the message {message_id!r} is being handled", status=503)
+        # One that has just failed has no state any more; it has to come again.
+        if states.get(message_id) != "done":
+            raise TransientError(f"the message {message_id!r:.100} is being handled", status=503)
         return None
     try:
         work()

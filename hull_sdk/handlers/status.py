@@ -7,21 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from hull_sdk.context import Context
-from hull_sdk.errors import HullError, InvalidArgumentError
+from hull_sdk.errors import HullError, InvalidArgumentError, TransientError
 from hull_sdk.flask_app import request_context
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 from hull_sdk.middleware import run_within_deadline, settle
+from hull_sdk.outcomes import judge, report
 from hull_sdk.wire.manifest import CONNECTOR_STATUSES
 
 __all__ = ["status_handler"]
 
+#: Share of the deadline in which the checks have to end; the rest is for telling the platform.
+CHECKS_SHARE: Final = 0.8
+
 Check = Callable[[Context], Any]
+_Result = tuple[str, list[str]]
 
 
 def status_handler(checks: Check | Iterable[Check]) -> Blueprint:
@@ -38,10 +43,12 @@ def status_handler(checks: Check | Iterable[Check]) -> Blueprint:
     Args:
         checks: One function or several, plain or ``async``. Each gets the context and returns nothing when all is
             well, else ``{"status", "messages"}`` with a status of ``ok``, ``warning``, ``setupRequired`` or
-            ``error``. One that raises an error of ``hull_sdk.errors`` counts as ``error`` with its message.
+            ``error``. One that raises an error of ``hull_sdk.errors`` counts as ``error`` with its message. One that
+            raises anything else, returns something else, or does not end within four fifths of the deadline counts as
+            ``error`` too; the first two are also reported. They run one after the other, all of them.
 
     Returns:
-        A blueprint for every method; it answers ``{"status", "messages"}`` with the worst status.
+        A blueprint for GET, POST and PUT; it answers ``{"status", "messages"}`` with the worst status.
 
     Raises:
         InvalidArgumentError: A check is no function.
@@ -59,29 +66,67 @@ def _answer(checks: list[Check]) -> ResponseReturnValue:
 
 
 def _run(checks: list[Check], context: Context) -> dict[str, Any]:
-    results = [_check(check, context) for check in checks]
+    results = _results(checks, context)
     worst = max((status for status, _ in results), key=CONNECTOR_STATUSES.index, default="ok")
     answer = {"status": worst, "messages": [message for _, messages in results for message in messages]}
     context.client.put(f"{context.credentials().id}/status", answer)
-    settle(context, context.timeout_s)
     return answer
 
 
-def _check(check: Check, context: Context) -> tuple[str, list[str]]:
+def _results(checks: list[Check], context: Context) -> list[_Result]:
+    clock, timeout_s = context.runtime.clock, context.remaining_s() * CHECKS_SHARE
+    until = clock.monotonic() + timeout_s
+    ended: list[_Result] = []
+
+    def run_all() -> None:
+        for check in checks:
+            result = _check(check, context)
+            if clock.monotonic() > until:
+                return
+            ended.append(result)
+
+    context.runtime.tasks.wait(context.submit(run_all), timeout_s)
+    results = list(ended)
+    if len(results) < len(checks):
+        name = _name(checks[len(results)])
+        results.append(("error", [f"The check {name!r} did not end within {timeout_s:g} seconds."]))
+    return [*results, *_unsent(context)]
+
+
+def _unsent(context: Context) -> list[_Result]:
+    try:
+        settle(context, context.remaining_s())
+    except TransientError as err:
+        return [("error", [err.message])]
+    return []
+
+
+def _check(check: Check, context: Context) -> _Result:
     try:
         result = call(check, context)
-    except InvalidArgumentError:
-        raise
-    except HullError as err:
-        return "error", [err.message]
-    return ("ok", []) if result is None else _read(result)
+        return ("ok", []) if result is None else _read(check, result)
+    except Exception as err:  # noqa: BLE001 - whatever a check raises, the platform is told that it failed
+        return "error", [_failed(check, err, context)]
 
 
-def _read(result: Any) -> tuple[str, list[str]]:
-    if not isinstance(result, Mapping) or result.get("status", "ok") not in CONNECTOR_STATUSES:
+def _failed(check: Check, err: Exception, context: Context) -> str:
+    if isinstance(err, HullError) and not isinstance(err, InvalidArgumentError):
+        return err.message or f"The check {_name(check)!r} raised {type(err).__name__}."
+    # The error's own text is for the log: what is written here is shown to users.
+    report(err, judge(err), context.instrumentation, context)
+    return f"The check {_name(check)!r} failed unexpectedly ({type(err).__name__})."
+
+
+def _read(check: Check, result: Any) -> _Result:
+    status = result.get("status", "ok") if isinstance(result, Mapping) else None
+    messages = result.get("messages") if isinstance(result, Mapping) else None
+    if status not in CONNECTOR_STATUSES or not isinstance(messages, str | list | tuple | None):
         raise InvalidArgumentError(
-            f"a check returned {result!r}; return nothing, or a dict with messages and one of the statuses "
-            f"{', '.join(CONNECTOR_STATUSES)}"
+            f"the check {_name(check)!r} returned {result!r:.200}; return nothing, or a dict with messages and one of "
+            f"the statuses {', '.join(CONNECTOR_STATUSES)}"
         )
-    messages = result.get("messages", [])
-    return result.get("status", "ok"), [messages] if isinstance(messages, str) else [str(m) for m in messages]
+    return status, [messages] if isinstance(messages, str) else [str(message) for message in messages or ()]
+
+
+def _name(check: Check) -> str:
+    return getattr(check, "__name__", None) or type(check).__name__

@@ -10,6 +10,7 @@ from sns_sender import CERTIFICATE_URL, SNS_HOST, SUBSCRIBE_URL, SnsSender, enve
 
 from hull_sdk.errors import InvalidArgumentError, LogicError, TransientError
 from hull_sdk.handlers import notif_handler
+from hull_sdk.infra import Cache
 from hull_sdk.wire.sns import sign_message
 
 URL = f"/b0?{query()}"
@@ -170,6 +171,13 @@ def test_a_message_is_handled_once(world, sns):
     message = sns.signed({}, "ship:update")
     assert [sns.post(app, message, URL).status_code for _ in range(3)] == [400, 200, 200]
     assert len(calls) == 2
+
+
+def test_a_message_whose_first_run_has_just_failed_comes_again(world, sns, monkeypatch):
+    """When another run ends with an error in the very moment of the second delivery, that one is not acknowledged."""
+    app = world.app(notif_handler({"ship:update": lambda _ctx, _payload: pytest.fail("called")}))
+    monkeypatch.setattr(Cache, "add", lambda *_args: False)
+    assert sns.post(app, sns.signed({}, "ship:update"), URL).status_code == 503
 
 
 def test_a_subscription_is_confirmed(world, sns):

@@ -72,12 +72,57 @@ def test_an_async_check_is_waited_for(world):
     assert status(world, check).get_json() == {"status": "warning", "messages": ["Shop"]}
 
 
-@pytest.mark.parametrize("wrong", [{"status": "fine"}, "ok", ["ok"]])
-def test_a_wrong_result_is_a_bug(world, wrong):
-    """A result that breaks the rule is an unexpected error and tells the platform nothing."""
-    response = status(world, says(wrong))
-    assert (response.status_code, response.text) == (500, "unhandled-error")
-    assert world.platform.statuses == []
+@pytest.mark.parametrize("wrong", [{"status": "fine"}, {"status": ["ok"]}, {"messages": 3}, "ok", ["ok"], True])
+def test_a_wrong_result_is_an_error(world, wrong):
+    """A result that breaks the rule counts as an error, which the platform is told and the developer too."""
+    answer = status(world, says(wrong)).get_json()
+    assert (answer["status"], "InvalidArgumentError" in answer["messages"][0]) == ("error", True)
+    assert world.platform.statuses == [answer]
+    assert len(world.instrumentation.exceptions) == 1
+
+
+def test_a_check_that_breaks_is_an_error_and_the_others_still_count(world):
+    """An unexpected error is reported, the platform is told error without its text, and the other checks run."""
+
+    def broken(_ctx):
+        raise RuntimeError("internal words")
+
+    answer = status(world, [broken, says({"status": "warning", "messages": ["slow"]})]).get_json()
+    assert answer == {
+        "status": "error",
+        "messages": ["The check 'broken' failed unexpectedly (RuntimeError).", "slow"],
+    }
+    assert world.platform.statuses == [answer]
+    assert [str(record.error) for record in world.instrumentation.exceptions] == ["internal words"]
+
+
+def test_a_check_that_does_not_end_is_an_error(world):
+    """The platform is told within the deadline; what ends too late does not count, what ended before does."""
+    ends = []
+
+    def hangs(ctx):
+        ctx.runtime.tasks.sleep(21)
+        ends.append(ctx.runtime.clock.monotonic())
+
+    checks = [says({"status": "warning", "messages": ["slow"]}), hangs, says(None)]
+    answer = status(world, checks).get_json()
+    assert answer == {
+        "status": "error",
+        "messages": ["slow", "The check 'hangs' did not end within 20 seconds."],
+    }
+    assert (world.platform.statuses, len(ends)) == ([answer], 1)
+
+
+def test_what_a_check_sends_and_the_platform_does_not_accept_is_an_error(world):
+    """A check whose writes were not accepted has not succeeded."""
+    world.platform.firehose_answer = lambda _batch: ("no", 403)
+
+    def writes(ctx):
+        ctx.client.as_user({"email": "ann@acme.example"}).traits({"seen": True})
+
+    answer = status(world, writes).get_json()
+    assert (answer["status"], world.platform.statuses) == ("error", [answer])
+    assert "1 failed" in answer["messages"][0]
 
 
 def test_without_credentials_the_answer_is_403(world):
