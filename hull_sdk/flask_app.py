@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from flask import Flask, Request, Response, after_this_request, current_app, jsonify, make_response, request
 from werkzeug.exceptions import HTTPException
@@ -22,7 +22,7 @@ from hull_sdk.context import Context
 from hull_sdk.core.net import split_host
 from hull_sdk.errors import CredentialsError, InvalidArgumentError, NotificationError, TransientError
 from hull_sdk.infra import Cache, Instrumentation
-from hull_sdk.middleware import DEFAULT_MIDDLEWARE, Arrival, Extension, Incoming, RequestFacts, settle
+from hull_sdk.middleware import DEFAULT_MIDDLEWARE, Arrival, Extension, Incoming, RequestFacts, settle, switches
 from hull_sdk.outcomes import judge, notification_body, report
 from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES, too_large
 from hull_sdk.wire.signatures import HEADER_FLAG
@@ -39,6 +39,7 @@ __all__ = [
     "install",
     "promise_delivery",
     "request_context",
+    "takes_state",
 ]
 
 #: Where an application keeps what this package shares between its requests.
@@ -58,10 +59,13 @@ _ENV_BODY_ERROR: Final = "hull.body_error"
 _ENV_FLAG: Final = "HTTP_" + HEADER_FLAG.upper().replace("-", "_")
 _ENV_LEGACY: Final = "HTTP_" + HEADER_TYPE.upper().replace("-", "_")
 
+_STATE_MARK: Final = "hull_takes_state"
+
 _SUCCESS: Final = range(200, 300)
 _SERVER_ERROR: Final = 500
 _CHUNK_BYTES: Final = 65_536
 
+View = TypeVar("View", bound=Callable[..., Any])
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -96,6 +100,8 @@ class Middleware:
         instrumentation: Where metrics and unexpected errors go.
         skip_signature_validation: ``True`` believes every notification; for tests only.
         accept_unbound_signatures: ``True`` accepts signatures that do not cover the body.
+        accept_signed_tokens: ``True`` accepts the Node generation's tokens beside encrypted ones, as ``Connector``
+            does.
     """
 
     def __init__(
@@ -108,6 +114,7 @@ class Middleware:
         instrumentation: Instrumentation | None = None,
         skip_signature_validation: bool = False,
         accept_unbound_signatures: bool = False,
+        accept_signed_tokens: bool = False,
     ) -> None:
         self._options: dict[str, Any] = {
             "host_secret": host_secret,
@@ -115,8 +122,11 @@ class Middleware:
             "allowed_organizations": allowed_organizations,
             "cache": cache,
             "instrumentation": instrumentation,
-            "skip_signature_validation": skip_signature_validation,
-            "accept_unbound_signatures": accept_unbound_signatures,
+            **switches(
+                skip_signature_validation=skip_signature_validation,
+                accept_unbound_signatures=accept_unbound_signatures,
+                accept_signed_tokens=accept_signed_tokens,
+            ),
         }
 
     def init_app(self, app: Flask) -> Flask:
@@ -186,6 +196,19 @@ def app_extension(app: Flask | None = None) -> Extension:
     return extension
 
 
+def takes_state(view: View) -> View:
+    """Let the ``state`` in the query of a view be a token: credentials that were made for an authorization.
+
+    Args:
+        view: Where other services lead back to.
+
+    Returns:
+        The view.
+    """
+    setattr(view, _STATE_MARK, True)
+    return view
+
+
 def find_context() -> Context | None:
     """Return the context of the present request, or ``None`` when it has none, as requests for files."""
     context = request.environ.get(_ENV_CONTEXT)
@@ -240,6 +263,7 @@ def _enter() -> None:
     facts = RequestFacts(
         header=present.headers.get,
         query=present.args.to_dict(),
+        takes_state=hasattr(current_app.view_functions[present.endpoint], _STATE_MARK),
         is_notification=_ENV_FLAG in environ,
         is_legacy=_ENV_LEGACY in environ,
         body=environ.get(_ENV_BODY),

@@ -26,7 +26,7 @@ from hull_sdk.flask_app import JOBS_KEY, app_extension, find_context, install, p
 from hull_sdk.handlers.smart_notifier import SMART_NOTIFIER
 from hull_sdk.infra import Cache, Instrumentation, Queue
 from hull_sdk.infra.queues import DEFAULT_QUEUE, open_queue
-from hull_sdk.middleware import Extension, host_secrets, trust_root
+from hull_sdk.middleware import Extension, host_secrets, switches, trust_root
 
 __all__ = ["Connector"]
 
@@ -70,6 +70,9 @@ class Connector:
         skip_signature_validation: ``True`` believes every notification; for tests only.
         accept_unbound_signatures: ``True`` accepts signatures that do not cover the body, as the original platform
             makes them.
+        accept_signed_tokens: ``True`` accepts tokens that a connector of the Node generation made with the same
+            ``host_secret``, so that webhook addresses given out by it keep working; each use is logged. They can be
+            read by whoever has them, so the host secret must be long: give out new addresses where you can.
         redis_url: Address of a store that several processes share.
 
     Raises:
@@ -92,6 +95,7 @@ class Connector:
         allowed_organizations: Iterable[str] | None = None,
         skip_signature_validation: bool = False,
         accept_unbound_signatures: bool = False,
+        accept_signed_tokens: bool = False,
         redis_url: str | None = None,
     ) -> None:
         self._host_secret = None if host_secret is None else host_secrets(host_secret)
@@ -107,8 +111,11 @@ class Connector:
             "connector_name": connector_name,
             "segment_filter_setting": segment_filter_setting,
             "timeout_s": _checked_timeout(timeout_s),
-            "skip_signature_validation": skip_signature_validation,
-            "accept_unbound_signatures": accept_unbound_signatures,
+            **switches(
+                skip_signature_validation=skip_signature_validation,
+                accept_unbound_signatures=accept_unbound_signatures,
+                accept_signed_tokens=accept_signed_tokens,
+            ),
         }
         self._uses: list[Callable[[Context], Any]] = []
         self._jobs: dict[str, Callable[..., Any]] = {}

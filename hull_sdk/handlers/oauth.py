@@ -22,7 +22,7 @@ from hull_sdk.core.masking import mask_url
 from hull_sdk.core.net import host_of, is_loopback
 from hull_sdk.core.session import NetworkAdapter
 from hull_sdk.errors import InvalidArgumentError, LogicError, TransientError
-from hull_sdk.flask_app import request_context
+from hull_sdk.flask_app import request_context, takes_state
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 from hull_sdk.handlers.oauth_views import DEFAULT_REASON, REASONS, checked_views, no_trace, page
 from hull_sdk.infra import Cache
@@ -143,10 +143,15 @@ def oauth_handler(
         views=checked_views(views),
     )
     blueprint = endpoint("hull_oauth", partial(_home, options), ["GET", "POST"])
-    views_by_rule = {"login": _login, "callback": _callback, "success": _success, "failure": _failure}
-    for rule, view in views_by_rule.items():
+    pages = {
+        "login": partial(_login, options),
+        "callback": takes_state(partial(_callback, options)),
+        "success": partial(_success, options),
+        "failure": partial(_failure, options),
+    }
+    for rule, view in pages.items():
         methods = ["GET", "POST"] if rule == "login" else ["GET"]
-        blueprint.add_url_rule(f"/{rule}", rule, partial(view, options), methods=methods, strict_slashes=False)
+        blueprint.add_url_rule(f"/{rule}", rule, view, methods=methods, strict_slashes=False)
     return blueprint
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hull_sdk.middleware.base import Arrival, Extension, Incoming, RequestFacts, Step, trust_root
+from hull_sdk.middleware.base import Arrival, Extension, Incoming, RequestFacts, Step, switches, trust_root
 from hull_sdk.middleware.connector import load_connector
 from hull_sdk.middleware.credentials import resolve_credentials
 from hull_sdk.middleware.deadline import log_rejected, run_within_deadline, settle
@@ -26,6 +26,7 @@ __all__ = [
     "log_rejected",
     "run_within_deadline",
     "settle",
+    "switches",
     "trust_root",
 ]
 

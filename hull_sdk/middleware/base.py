@@ -22,7 +22,16 @@ from hull_sdk.middleware.batches import Batches
 from hull_sdk.middleware.keys import KeyRing
 from hull_sdk.middleware.tokens import ContextTokens, host_secrets
 
-__all__ = ["DEFAULT_ORGANIZATIONS", "Arrival", "Extension", "Incoming", "RequestFacts", "Step", "trust_root"]
+__all__ = [
+    "DEFAULT_ORGANIZATIONS",
+    "Arrival",
+    "Extension",
+    "Incoming",
+    "RequestFacts",
+    "Step",
+    "switches",
+    "trust_root",
+]
 
 #: Who may talk to a connector unless it says otherwise.
 DEFAULT_ORGANIZATIONS: Final = ("*.hullapp.io",)
@@ -58,6 +67,7 @@ class RequestFacts:
     Args:
         header: Returns a header by its name, whatever its case.
         query: The first value of each parameter.
+        takes_state: ``True`` where an authorization comes back to: only there ``state`` may hold credentials.
         is_notification: ``True`` when the request says that it is a smart notification.
         is_legacy: ``True`` when it says that it is a legacy notification.
         body: The raw bytes of a notification of either generation; ``None`` for other requests.
@@ -66,6 +76,7 @@ class RequestFacts:
 
     header: Callable[[str], str | None]
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    takes_state: bool = False
     is_notification: bool = False
     is_legacy: bool = False
     body: bytes | None = field(default=None, repr=False)
@@ -83,6 +94,7 @@ class Extension(Services):
         connector: The ``Connector``, or ``None`` under a bare ``Middleware``.
         skip_signature_validation: ``True`` believes every notification.
         accept_unbound_signatures: ``True`` accepts signatures that do not cover the body.
+        accept_signed_tokens: ``True`` accepts the Node generation's tokens beside encrypted ones.
         segment_filter_setting: Private setting with the ids of the segments that the connector handles.
         uses: Functions of ``Connector.use``.
         run_job: Runs the jobs of the queue in memory; ``None`` until ``Connector.worker`` was called.
@@ -94,6 +106,7 @@ class Extension(Services):
     connector: Any = None
     skip_signature_validation: bool = False
     accept_unbound_signatures: bool = False
+    accept_signed_tokens: bool = False
     segment_filter_setting: str | None = None
     uses: list[Callable[[Context], Any]] = field(default_factory=list)
     run_job: JobHandler | None = None
@@ -224,6 +237,21 @@ def _adopt(component: Any, runtime: Runtime) -> Any:
     if hasattr(component, "runtime"):
         component.runtime = runtime
     return component
+
+
+def switches(**values: Any) -> dict[str, bool]:
+    """Check options that are on or off.
+
+    Args:
+        **values: The options by name.
+
+    Raises:
+        InvalidArgumentError: One is neither ``True`` nor ``False``, for example the text ``"false"``.
+    """
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise InvalidArgumentError(f"{name} is {value!r}; pass True or False")
+    return values
 
 
 def trust_root(allowed: Any, environ: Mapping[str, str]) -> HostPatterns:

@@ -5,19 +5,23 @@ Rules: section "Credentials of a connector's endpoint" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
 from hull_sdk.client import ClientConfig
 from hull_sdk.context import Credentials, TokenPurpose
+from hull_sdk.core.logs import emit
 from hull_sdk.core.net import HostPatterns
 from hull_sdk.errors import CredentialsError, InvalidArgumentError
 from hull_sdk.middleware.base import Arrival
 from hull_sdk.wire.firehose import HEADER_REQUEST_ID
+from hull_sdk.wire.tokens import looks_like_token
 
 __all__ = ["TOKEN_PARAMETERS", "check_organization", "resolve_credentials"]
 
 #: Query parameters that carry an encrypted token, in the order in which they are tried, and what each accepts.
+#: ``state`` counts where an authorization comes back to, and nowhere else.
 TOKEN_PARAMETERS: Final[dict[str, tuple[TokenPurpose, ...]]] = {
     "hullToken": ("dashboard",),
     "token": ("dashboard", "webhook"),
@@ -29,6 +33,8 @@ MAX_REQUEST_ID_CHARS: Final = 200
 
 #: What a token that the application passed on itself may have been made for.
 _INCOMING_PURPOSES: Final[tuple[TokenPurpose, ...]] = ("dashboard", "webhook")
+
+_log = logging.getLogger(__name__)
 
 
 def resolve_credentials(arrival: Arrival) -> None:
@@ -90,14 +96,29 @@ def _find(arrival: Arrival) -> Credentials | None:
 
 
 def _from_token(arrival: Arrival) -> Credentials | None:
-    tokens, query = arrival.extension.tokens, arrival.facts.query
     if arrival.incoming.token is not None:
-        return tokens.decrypt(arrival.incoming.token, _INCOMING_PURPOSES)
+        return _read(arrival, arrival.incoming.token, _INCOMING_PURPOSES)
     for name, purposes in TOKEN_PARAMETERS.items():
-        token = query.get(name, "").strip()
-        if token:
-            return tokens.decrypt(token, purposes)
+        token = arrival.facts.query.get(name, "").strip()
+        if token and (name != "state" or arrival.facts.takes_state):
+            return _read(arrival, token, purposes)
     return None
+
+
+def _read(arrival: Arrival, token: str, purposes: tuple[TokenPurpose, ...]) -> Credentials | None:
+    extension = arrival.extension
+    if extension.accept_signed_tokens and looks_like_token(token) and "dashboard" in purposes:
+        return _read_signed(arrival, token)
+    return extension.tokens.decrypt(token, purposes)
+
+
+def _read_signed(arrival: Arrival, token: str) -> Credentials:
+    credentials = _complete(arrival.extension.tokens.read_signed(token))
+    if credentials is None:
+        raise CredentialsError("Invalid Token")
+    fields = {"id": credentials.id, "organization": credentials.organization}
+    emit(_log, logging.INFO, "connector.token.signed", {**fields, "request_id": arrival.context.request_id})
+    return credentials
 
 
 def _complete(values: Mapping[str, Any]) -> Credentials | None:

@@ -2,6 +2,7 @@
 
 Rules: section "Credentials of a connector's endpoint" of ``docs/protocol.md``. A token is encrypted and signed
 with a key that is derived from the host secret and the purpose, so one made for an OAuth state opens nothing else.
+The Node generation's tokens are signed with the host secret, readable and good for everything; they are only read.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from hull_sdk.context import Credentials, TokenPurpose
 from hull_sdk.core import json
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import CredentialsError, InvalidArgumentError
+from hull_sdk.wire.tokens import verify
 
 __all__ = ["OAUTH_TTL_S", "ContextTokens", "host_secrets"]
 
@@ -59,6 +61,7 @@ class ContextTokens:
     """
 
     def __init__(self, secrets: tuple[str, ...], runtime: Runtime) -> None:
+        self._secrets = secrets
         self._runtime = runtime
         self._boxes = {purpose: _box(secrets, purpose) for purpose in _PURPOSES} if secrets else {}
 
@@ -103,6 +106,23 @@ class ContextTokens:
             try:
                 return Credentials(**json.loads(self._open(box, purpose, token.encode())))
             except InvalidToken:
+                continue
+        raise CredentialsError("Invalid Token")
+
+    def read_signed(self, token: str) -> Mapping[str, object]:
+        """Return what stands in a token of the Node generation.
+
+        Args:
+            token: As it came in: three parts, signed by HS256 with a host secret.
+
+        Raises:
+            CredentialsError: It is damaged, signed otherwise or with another host secret (status 401).
+        """
+        now = self._runtime.clock.time()
+        for secret in self._secrets:
+            try:
+                return verify(token, secret, now)
+            except CredentialsError:
                 continue
         raise CredentialsError("Invalid Token")
 

@@ -12,6 +12,7 @@ import pytest
 from connector_world import CREDENTIALS, OTHER_ID, SECRET, query
 from flask import Flask, jsonify, request
 
+from hull_sdk.context.credentials import MISSING_CREDENTIALS
 from hull_sdk.errors import ConfigurationError, InvalidArgumentError, MissingExtraError
 from hull_sdk.handlers import oauth_handler
 from hull_sdk.middleware.tokens import OAUTH_TTL_S
@@ -165,6 +166,14 @@ def test_a_state_grows_old(world, provider):
     response = back(client, path)
     assert (response.status_code, response.text) == (401, "Invalid Token")
     assert provider.asked == 0
+
+
+def test_a_state_opens_nothing_but_the_callback(world, provider):
+    """What the other service gets to see is no key to the connector's other pages."""
+    client = browser(world.app(handler()))
+    asked = dict(parse_qsl(urlsplit(provider.grant(login(client))).query))
+    response = client.get(f"/b0/login?state={asked['state']}")
+    assert (response.status_code, response.text) == (403, MISSING_CREDENTIALS)
 
 
 def test_a_state_that_was_made_up_is_refused(world, provider):

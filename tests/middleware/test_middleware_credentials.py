@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from connector_world import CONNECTOR_ID, CREDENTIALS, HOST, HOST_SECRET, SECRET, query
 from flask import Flask
@@ -9,6 +11,7 @@ from flask import Flask
 from hull_sdk import Middleware, current_context, incoming
 from hull_sdk.context.credentials import MISSING_CREDENTIALS
 from hull_sdk.errors import CredentialsError
+from hull_sdk.flask_app import takes_state
 from hull_sdk.middleware import Incoming, RequestFacts
 from hull_sdk.outcomes import judge
 
@@ -70,7 +73,7 @@ def test_an_incomplete_query_counts_as_none(client, missing):
 
 @pytest.mark.parametrize(
     ("parameter", "purpose"),
-    [("hullToken", "dashboard"), ("token", "dashboard"), ("token", "webhook"), ("state", "oauth")],
+    [("hullToken", "dashboard"), ("token", "dashboard"), ("token", "webhook")],
 )
 def test_a_token_in_the_query_is_decrypted(client, app, parameter, purpose):
     """An encrypted token in the query stands for the credentials."""
@@ -80,13 +83,31 @@ def test_a_token_in_the_query_is_decrypted(client, app, parameter, purpose):
 
 @pytest.mark.parametrize(
     ("parameter", "purpose"),
-    [("hullToken", "webhook"), ("hullToken", "oauth"), ("token", "oauth"), ("state", "dashboard"), ("token", "job")],
+    [("hullToken", "webhook"), ("hullToken", "oauth"), ("token", "oauth"), ("token", "job")],
 )
 def test_a_token_of_another_purpose_is_refused(client, app, parameter, purpose):
     """A token made for one purpose opens nothing else, even beside a good query."""
     token = tokens(app).encrypt(CREDENTIALS, purpose)
     response = client.get(f"/show?{parameter}={token}&{query()}")
     assert (response.status_code, response.text) == (401, "Invalid Token")
+
+
+@pytest.mark.parametrize("purpose", ["oauth", "dashboard"])
+def test_a_state_opens_no_plain_route(client, app, purpose):
+    """A state in the query of any route but the callback of an authorization is nothing to the middleware."""
+    state = tokens(app).encrypt(CREDENTIALS, purpose)
+    assert client.get(f"/show?state={state}").get_json()["config"] is None
+    assert client.get(f"/show?state=open&{query()}").get_json()["config"] == CREDENTIALS
+
+
+@pytest.mark.parametrize(("purpose", "status"), [("oauth", 200), ("dashboard", 401), ("webhook", 401), ("job", 401)])
+def test_a_state_opens_the_callback(world, app, purpose, status):
+    """Where an authorization comes back to, a state made for it holds the credentials, and no other token does."""
+    app.add_url_rule("/back", "back", takes_state(partial(show)))
+    client = world.setup(app).test_client()
+    response = client.get(f"/back?state={tokens(app).encrypt(CREDENTIALS, purpose)}")
+    assert response.status_code == status
+    assert status == 401 or response.get_json()["config"] == CREDENTIALS
 
 
 def test_a_damaged_token_is_refused(client, app):
