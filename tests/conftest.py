@@ -19,6 +19,7 @@ from hull_sdk.wire.signatures import generate_key
 
 if TYPE_CHECKING:
     from connector_world import World
+    from valkey_server import ValkeyServer
 
     from hull_sdk.platform import Platform
 
@@ -104,6 +105,39 @@ def serve_platform() -> Iterator[Callable[[RSAPrivateKey], Platform]]:
 def served_platform(serve_platform: Callable[[RSAPrivateKey], Platform], signing_key: RSAPrivateKey) -> Platform:
     """A platform that answers on a free loopback port; its ``address`` is ``"127.0.0.1:PORT"``."""
     return serve_platform(signing_key)
+
+
+@pytest.fixture(scope="session")
+def shared_valkey() -> Iterator[ValkeyServer]:
+    """One Valkey for the whole run; ``valkey`` is the same, empty at the start of each test."""
+    from valkey_server import ValkeyServer
+
+    server = ValkeyServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def valkey(shared_valkey: ValkeyServer) -> ValkeyServer:
+    """A real Valkey without any keys."""
+    with shared_valkey.client() as client:
+        client.flushall()
+    return shared_valkey
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[Callable[..., ValkeyServer]]:
+    """Return a function that starts a Valkey for this test alone, which may kill and halt it."""
+    from valkey_server import ValkeyServer
+
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> ValkeyServer:
+            server = ValkeyServer(**options)
+            stack.callback(server.close)
+            return server
+
+        yield start
 
 
 @pytest.fixture

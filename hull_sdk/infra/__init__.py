@@ -7,6 +7,7 @@ from hull_sdk.infra.batcher import Batcher
 from hull_sdk.infra.cache import Cache
 from hull_sdk.infra.instrumentation import Instrumentation, Metric, RecordingInstrumentation
 from hull_sdk.infra.queues import Job, MemoryQueue, Queue
+from hull_sdk.infra.redis_cache import RedisCache
 
 __all__ = [
     "Batcher",
@@ -18,4 +19,5 @@ __all__ = [
     "Metric",
     "Queue",
     "RecordingInstrumentation",
+    "RedisCache",
 ]

@@ -1,7 +1,7 @@
-"""A cache in memory: values with an age limit, leases, and one fetch for many waiters.
+"""The cache: values with an age limit, leases, and one fetch for many waiters.
 
-Values are stored as they are, never copied: whoever changes a value that came out of the cache changes it for
-everybody. Nothing is shared between processes; a store on Redis takes the same calls.
+In memory values are stored as they are, never copied: whoever changes a value that came out of the cache changes it
+for everybody, and nothing is shared between processes. ``RedisCache`` takes the same calls and shares its values.
 """
 
 from __future__ import annotations
@@ -12,30 +12,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from cachetools import TLRUCache
-
-from hull_sdk.core.clock import Clock
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future, Lock, current_thread_id
 from hull_sdk.errors import InvalidArgumentError, TransientError
+from hull_sdk.infra.entries import Entries, Found, MemoryEntries, Path
 
 __all__ = ["Cache"]
 
 T = TypeVar("T")
 
-_Key = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    value: Any
-    ttl_s: float
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Flight:
-    """A fetch that is going on."""
+    """A fetch that is going on in this process."""
 
+    id: str
     future: Future[Any]
     thread: int
 
@@ -44,29 +35,21 @@ class _Flight:
 _inside: contextvars.ContextVar[tuple[_Flight, ...]] = contextvars.ContextVar("hull_cache_flights", default=())
 
 
-def _expires_at(_key: _Key, entry: _Entry, now: float) -> float:
-    return now + entry.ttl_s
+class _Flights:
+    """The fetches of a cache and its scoped views in this process."""
 
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._flights: dict[Path, _Flight] = {}
 
-class _Store:
-    """What a cache and its scoped views share."""
+    def join(self, path: Path, mine: _Flight) -> _Flight:
+        with self._lock:
+            return self._flights.setdefault(path, mine)
 
-    def __init__(self, max_items: int, runtime: Runtime) -> None:
-        self.runtime = runtime
-        self.lock = Lock()
-        self.flights: dict[_Key, _Flight] = {}
-        self._max_items = max_items
-        self._clock: Clock | None = None
-        self._entries: TLRUCache[_Key, _Entry] | None = None
-
-    @property
-    def entries(self) -> TLRUCache[_Key, _Entry]:
-        """The entries; those made under another clock are forgotten, because their ages mean nothing now."""
-        clock = self.runtime.clock
-        if self._entries is None or self._clock is not clock:
-            self._entries = TLRUCache(self._max_items, ttu=_expires_at, timer=clock.monotonic)
-            self._clock = clock
-        return self._entries
+    def forget(self, path: Path, flight: _Flight | None = None) -> None:
+        with self._lock:
+            if flight is None or self._flights.get(path) is flight:
+                self._flights.pop(path, None)
 
 
 class Cache:
@@ -91,20 +74,26 @@ class Cache:
         if max_items < 1:
             raise InvalidArgumentError(f"max_items is {max_items!r}; a cache keeps at least 1 item")
         self._ttl_s = _checked_ttl(ttl_s)
-        self._scope: _Key = ()
-        self._store = _Store(max_items, Runtime.system() if runtime is None else runtime)
+        self._scope: Path = ()
+        self._flights = _Flights()
+        self._entries: Entries = MemoryEntries(max_items, Runtime.system() if runtime is None else runtime)
 
     def __repr__(self) -> str:
-        return f"Cache(ttl_s={self._ttl_s:g}, scope={'/'.join(self._scope)!r})"
+        return f"{type(self).__name__}(ttl_s={self._ttl_s:g}, scope={'/'.join(self._scope)!r})"
+
+    @property
+    def shared(self) -> bool:
+        """``True`` when other processes see the same values."""
+        return False
 
     @property
     def runtime(self) -> Runtime:
         """Clock and tasks, one for a cache and all its scoped views."""
-        return self._store.runtime
+        return self._entries.runtime
 
     @runtime.setter
     def runtime(self, runtime: Runtime) -> None:
-        self._store.runtime = runtime
+        self._entries.runtime = runtime
 
     def scoped(self, namespace: str) -> Cache:
         """Return a view with keys of its own on the same store.
@@ -124,9 +113,8 @@ class Cache:
             key: For example ``"segments"``.
             default: Returned when there is none, or when it is too old.
         """
-        with self._store.lock:
-            entry = self._store.entries.get(self._path(key))
-        return default if entry is None else entry.value
+        found = self._entries.get(self._path(key))
+        return default if found is None else found.value
 
     def set(self, key: str, value: Any, ttl_s: float | None = None) -> None:
         """Store a value; a fetch of the same key that is going on will not replace it.
@@ -139,10 +127,9 @@ class Cache:
         Raises:
             InvalidArgumentError: ``ttl_s`` is not positive.
         """
-        path, entry = self._path(key), self._entry(value, ttl_s)
-        with self._store.lock:
-            self._store.flights.pop(path, None)
-            self._store.entries[path] = entry
+        path = self._path(key)
+        self._entries.set(path, value, self._ttl(ttl_s))
+        self._flights.forget(path)
 
     def add(self, key: str, value: Any, ttl_s: float | None = None) -> bool:
         """Store a value unless there is one; of several callers at once exactly one succeeds.
@@ -158,13 +145,24 @@ class Cache:
         Raises:
             InvalidArgumentError: ``ttl_s`` is not positive.
         """
-        path, entry = self._path(key), self._entry(value, ttl_s)
-        with self._store.lock:
-            entries = self._store.entries
-            if entries.get(path) is not None:
-                return False
-            entries[path] = entry
-            return True
+        return self._entries.add(self._path(key), value, self._ttl(ttl_s))
+
+    def replace(self, key: str, expected: Any, value: Any, ttl_s: float | None = None) -> bool:
+        """Store a value if the one that is there is the expected one; nobody can come between.
+
+        Args:
+            key: For example ``"lease:5a79c3"``.
+            expected: What the caller believes to be there, as it was stored.
+            value: What to store; ``None`` forgets the key.
+            ttl_s: Seconds that the value is kept; ``None`` takes the cache's time.
+
+        Returns:
+            ``True`` when it was stored, ``False`` when there was another value or none.
+
+        Raises:
+            InvalidArgumentError: ``ttl_s`` is not positive.
+        """
+        return self._entries.replace(self._path(key), expected, value, self._ttl(ttl_s))
 
     def delete(self, key: str) -> None:
         """Forget a value; a fetch of the same key that is going on will not bring it back.
@@ -173,9 +171,8 @@ class Cache:
             key: For example ``"segments"``; a key without a value is no error.
         """
         path = self._path(key)
-        with self._store.lock:
-            self._store.flights.pop(path, None)
-            self._store.entries.pop(path, None)
+        self._entries.delete(path)
+        self._flights.forget(path)
 
     def wrap(self, key: str, fetch: Callable[[], T], ttl_s: float | None = None) -> T:
         """Return the stored value, or fetch and store it; many callers at once share one fetch.
@@ -194,51 +191,55 @@ class Cache:
             Exception: Whatever ``fetch`` raised, in every caller that waited for it; nothing is stored.
         """
         path, ttl = self._path(key), self._ttl(ttl_s)
-        with self._store.lock:
-            entry = self._store.entries.get(path)
-            if entry is not None:
-                value: T = entry.value
-                return value
-            mine = _Flight(self.runtime.tasks.future(), current_thread_id())
-            running = self._store.flights.setdefault(path, mine)
+        found = self._entries.get(path)
+        if found is None:
+            return self._share(path, fetch, ttl)
+        value: T = found.value
+        return value
+
+    def _share(self, path: Path, fetch: Callable[[], T], ttl_s: float) -> T:
+        tasks, ids = self.runtime.tasks, self.runtime.ids
+        mine = _Flight(ids.uuid(), tasks.future(), current_thread_id())
+        running = self._flights.join(path, mine)
         if running is mine:
-            return self._fly(mine, path, fetch, ttl)
+            return self._fly(mine, path, fetch, ttl_s)
         if running.thread == current_thread_id() or running in _inside.get():
             return fetch()
         shared: T = running.future.result()
         return shared
 
-    def _fly(self, flight: _Flight, path: _Key, fetch: Callable[[], T], ttl_s: float) -> T:
+    def _fly(self, flight: _Flight, path: Path, fetch: Callable[[], T], ttl_s: float) -> T:
         token = _inside.set((*_inside.get(), flight))
         try:
-            value = fetch()
+            value = self._fetched(flight, path, fetch, ttl_s)
         except BaseException as err:
-            self._land(flight, path, None)
+            self._flights.forget(path, flight)
             flight.future.set_exception(err if isinstance(err, Exception) else _interrupted(path))
             raise
         finally:
             _inside.reset(token)
-        self._land(flight, path, _Entry(value, ttl_s))
+        self._flights.forget(path, flight)
         flight.future.set_result(value)
         return value
 
-    def _land(self, flight: _Flight, path: _Key, entry: _Entry | None) -> None:
-        with self._store.lock:
-            # Somebody who stored or deleted the key meanwhile has taken the flight off the list.
-            if self._store.flights.get(path) is not flight:
-                return
-            del self._store.flights[path]
-            if entry is not None:
-                self._store.entries[path] = entry
+    def _fetched(self, flight: _Flight, path: Path, fetch: Callable[[], T], ttl_s: float) -> T:
+        found = self._entries.announce(path, flight.id)
+        if found is not None:
+            known: T = found.value
+            return known
+        try:
+            value = fetch()
+        except BaseException:
+            self._entries.settle(path, flight.id, None, ttl_s)
+            raise
+        self._entries.settle(path, flight.id, Found(value), ttl_s)
+        return value
 
-    def _path(self, key: str) -> _Key:
+    def _path(self, key: str) -> Path:
         return (*self._scope, key)
 
     def _ttl(self, ttl_s: float | None) -> float:
         return self._ttl_s if ttl_s is None else _checked_ttl(ttl_s)
-
-    def _entry(self, value: Any, ttl_s: float | None) -> _Entry:
-        return _Entry(value, self._ttl(ttl_s))
 
 
 def _checked_ttl(ttl_s: float) -> float:
@@ -247,5 +248,5 @@ def _checked_ttl(ttl_s: float) -> float:
     return ttl_s
 
 
-def _interrupted(path: _Key) -> TransientError:
+def _interrupted(path: Path) -> TransientError:
     return TransientError(f"the fetch of {path[-1]!r} was interrupted; try again")

