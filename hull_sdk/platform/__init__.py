@@ -5,9 +5,9 @@ wire and nothing else of the SDK.
 """
 
 from hull_sdk.core.clock import VirtualClock
+from hull_sdk.platform.attempts import Delivery
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.dead_letters import DeadLetter
-from hull_sdk.platform.delivery import Delivery
 from hull_sdk.platform.faults import Fault, Faults
 from hull_sdk.platform.organization import Organization
 from hull_sdk.platform.platform import Platform

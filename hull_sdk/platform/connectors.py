@@ -16,7 +16,7 @@ from cronsim import CronSim, CronSimError
 from hull_sdk.core.clock import VIRTUAL_START, iso_seconds
 from hull_sdk.core.ids import is_object_id
 from hull_sdk.core.masking import mask_url
-from hull_sdk.core.net import host_of
+from hull_sdk.core.net import host_of, split_host
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.wire.manifest import Schedule, Subscription, is_smart, load_manifest, schedules, setting_defaults
 from hull_sdk.wire.manifest import subscriptions as subscriptions_of
@@ -25,6 +25,7 @@ __all__ = [
     "Connector",
     "address",
     "check_manifest",
+    "checked_domains",
     "checked_id",
     "checked_name",
     "checked_secret",
@@ -51,6 +52,8 @@ class Connector:
         manifest: Its checked manifest; ``None`` until it could be read.
         settings: Values over the manifest's defaults.
         private_settings: Likewise, for the part that browsers never see.
+        type: ``"ship"``, or ``"platform"`` for a website or an app that nobody calls.
+        domains: The hosts of a platform.
         created_at: Unix seconds.
         updated_at: Unix seconds.
     """
@@ -64,6 +67,8 @@ class Connector:
     settings: dict[str, Any] = field(default_factory=dict, repr=False)
     private_settings: dict[str, Any] = field(default_factory=dict, repr=False)
     status: dict[str, Any] = field(default_factory=lambda: {"status": "ok", "messages": []}, repr=False)
+    type: str = "ship"
+    domains: tuple[str, ...] = ()
     created_at: float = 0.0
     updated_at: float = 0.0
 
@@ -127,10 +132,25 @@ class Connector:
         Args:
             with_secret: ``True`` only in notifications and in the answer that creates a connector.
         """
-        wire = {
+        wire = self._platform_wire() if self.type == "platform" else self._connector_wire()
+        return {**wire, "secret": self.secret} if with_secret else wire
+
+    def _platform_wire(self) -> dict[str, Any]:
+        return {
             "id": self.id,
             "name": self.name,
-            "type": "ship",
+            "type": self.type,
+            "allowed_domains": list(self.domains),
+            "settings": dict(self.settings),
+            "created_at": iso_seconds(self.created_at),
+            "updated_at": iso_seconds(self.updated_at),
+        }
+
+    def _connector_wire(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "type": self.type,
             "source_url": self.url or "",
             "manifest_url": "" if self.url is None else f"{self.url}/manifest.json",
             "manifest": self.manifest or {},
@@ -140,7 +160,6 @@ class Connector:
             "created_at": iso_seconds(self.created_at),
             "updated_at": iso_seconds(self.updated_at),
         }
-        return {**wire, "secret": self.secret} if with_secret else wire
 
 
 def address(url: str) -> str:
@@ -261,6 +280,21 @@ def checked_name(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise InvalidArgumentError(f"the connector's name is {value!r:.100}; it must be text")
     return value
+
+
+def checked_domains(value: Any) -> tuple[str, ...]:
+    """Return the hosts of a platform.
+
+    Raises:
+        InvalidArgumentError: They are no list of hosts such as ``"shop.acme.test"`` or ``"*.acme.test"``.
+    """
+    hosts = None if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable) else list(value)
+    if hosts is None or not all(isinstance(each, str) and split_host(each.removeprefix("*.")) for each in hosts):
+        raise InvalidArgumentError(
+            f"the domains are {value!r:.200}; they must be a list of hosts without a scheme, such as "
+            "['shop.acme.test', '*.acme.test']"
+        )
+    return tuple(dict.fromkeys(each.strip().lower() for each in hosts))
 
 
 def checked_settings(name: str, value: Any) -> dict[str, Any]:

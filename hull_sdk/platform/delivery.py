@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Any, Final
 
-from hull_sdk.core.clock import Clock, iso_millis
 from hull_sdk.core.logs import emit
 from hull_sdk.core.retry import parse_retry_after
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import RLock, Worker
+from hull_sdk.core.tasks import Worker
+from hull_sdk.platform.attempts import Delivery, log_attempt
 from hull_sdk.platform.carrier import Carrier, Reply
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.dead_letters import DeadLetter, DeadLetters
 from hull_sdk.platform.history import History
+from hull_sdk.platform.landlord import Host
 from hull_sdk.platform.lanes import FAST, NORMAL, Lane, Mailbox, Outgoing
-from hull_sdk.platform.notifications import Catalog, notification_body, with_message_id
+from hull_sdk.platform.notifications import notification_body, with_message_id
 from hull_sdk.platform.reports import EntityChange
 from hull_sdk.platform.verdicts import BACKOFF, Verdict, decide
-from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.flow_control import Answer, parse_answer
 
-__all__ = ["Delivery", "Dispatcher", "Host"]
+__all__ = ["Dispatcher"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,74 +40,6 @@ _TICK_S: Final = 0.001
 _ENTITY_CHANNELS: Final = {"user": "user:update", "account": "account:update"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One try to deliver a notification, and what came of it.
-
-    Args:
-        sequence: Order on the whole platform.
-        organization: The organization's host.
-        connector_id: Whom it was for.
-        connector_name: Its name.
-        channel: For example ``"user:update"``.
-        lane: ``"fast"`` or ``"normal"``.
-        notification_id: The same id means byte-identical messages.
-        parent_notification_id: The notification that it is a part of, or ``None``.
-        attempt: From 1.
-        messages: What was sent.
-        status: HTTP status, ``None`` when nothing came back.
-        answer: The decoded answer, or ``None``.
-        error: Why nothing came back, or ``None``.
-        outcome: ``"next"``, ``"retry"``, ``"partial"``, ``"split"`` or ``"failed"``.
-        at: Domain time of the start, in Unix seconds.
-    """
-
-    sequence: int
-    organization: str
-    connector_id: str
-    connector_name: str
-    channel: str
-    lane: str
-    notification_id: str
-    parent_notification_id: str | None
-    attempt: int
-    messages: list[dict[str, Any]]
-    status: int | None
-    answer: Any
-    error: str | None
-    outcome: str
-    at: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all fields as JSON, times as text, without signatures."""
-        return {**asdict(self), "at": iso_millis(self.at)}
-
-
-class Host(Protocol):
-    """What the dispatcher needs of the organization that it serves."""
-
-    host: str
-    lock: RLock
-    connectors: dict[str, Any]
-
-    @property
-    def clock(self) -> Clock:
-        """Domain time."""
-        raise NotImplementedError
-
-    def catalog(self) -> Catalog:
-        """Return the segments as they are now."""
-        raise NotImplementedError
-
-    def is_active(self, kind: EntityKind, entity_id: str) -> bool:
-        """Tell whether an entity is to be served first."""
-        raise NotImplementedError
-
-    def dialled_host(self) -> str:
-        """Return the host under which connectors reach the organization."""
-        raise NotImplementedError
-
-
 @dataclass(eq=False, slots=True)
 class _Route:
     """A lane of a connector's mailbox and the worker that empties it."""
@@ -115,6 +48,7 @@ class _Route:
     box: Mailbox
     lane: Lane
     worker: Worker | None = None
+    sending: bool = False
 
 
 class Dispatcher:
@@ -143,6 +77,8 @@ class Dispatcher:
         self._next_sequence = next_sequence
         self._boxes: dict[tuple[str, str], Mailbox] = {}
         self._routes: dict[tuple[str, str, str], _Route] = {}
+        #: Requests under way of mailboxes that were closed meanwhile, by connector and channel.
+        self._overhang: Counter[tuple[str, str]] = Counter()
         self._closed = False
         #: The latest tries, in order.
         self.deliveries: History[Delivery] = History(history)
@@ -247,6 +183,8 @@ class Dispatcher:
             route = self._routes.pop((connector_id, channel, name), None)
             if route is not None and route.worker is not None:
                 route.worker.stop()
+                if route.sending:
+                    self._overhang[connector_id, channel] += 1
 
     def _wake(self, connector: Connector, box: Mailbox, lane: Lane | None) -> None:
         if lane is None:
@@ -265,20 +203,43 @@ class Dispatcher:
         found = self._prepare(route)
         if not isinstance(found, Outgoing):
             return found
+        try:
+            return self._send(route, found)
+        finally:
+            with self._organization.lock:
+                self._sent(route)
+
+    def _send(self, route: _Route, outgoing: Outgoing) -> float | None:
         connector, now = route.connector, self._organization.clock.time()
         subscription = connector.subscription(route.box.channel)
         if subscription is None:
             return None
         url = connector.url_of(subscription.url)
-        reply = self._carrier.notify(connector, url, found.id, found.body, self._organization.dialled_host())
-        self._settle(route, found, reply, now)
+        reply = self._carrier.notify(connector, url, outgoing.id, outgoing.body, self._organization.dialled_host())
+        self._settle(route, outgoing, reply, now)
         return 0.0
+
+    def _sent(self, route: _Route) -> None:
+        """Note that a request is over; a mailbox opened anew for its channel meanwhile has waited for that."""
+        route.sending = False
+        key = (route.connector.id, route.box.channel)
+        if not self._is_closed(route):
+            return
+        self._overhang[key] -= 1
+        if self._overhang[key] <= 0:
+            del self._overhang[key]
+            box = self._boxes.get(key)
+            if box is not None:
+                for lane in box.lanes.values():
+                    self._wake(route.connector, box, lane)
 
     def _prepare(self, route: _Route) -> Outgoing | float | None:
         """Return the notification to send now, or how long to wait for the next one."""
         lane, box = route.lane, route.box
         with self._organization.lock:
             if self._is_closed(route) or not route.connector.ready or not box.has_work(lane):
+                return None
+            if self._overhang[route.connector.id, box.channel]:
                 return None
             now = self._organization.clock.monotonic()
             wait = lane.due_at - now
@@ -294,6 +255,7 @@ class Dispatcher:
                 return 0.0
             outgoing.first_at = now if outgoing.first_at is None else outgoing.first_at
             outgoing.attempt += 1
+            route.sending = True
             return outgoing
 
     def _is_closed(self, route: _Route) -> bool:
@@ -348,10 +310,11 @@ class Dispatcher:
             backoff_s=lambda: BACKOFF.delay(outgoing.failures, self._runtime.ids, self._retry_after(reply)),
         )
         with self._organization.lock:
-            self._record(route, outgoing, reply, verdict, at)
+            delivery = self._delivery(route, outgoing, reply, verdict, at)
+            self.deliveries.record(delivery)
             if not self._is_closed(route):
                 self._apply(route, outgoing, verdict)
-        self._report(route, outgoing, reply, verdict, answer)
+        log_attempt(delivery, answer)
 
     def _retry_after(self, reply: Reply) -> float | None:
         return parse_retry_after(reply.headers.get("retry-after"), self._runtime.clock)
@@ -416,41 +379,21 @@ class Dispatcher:
             lane.parts.append(self._part(route, parent_id, [letter.message for letter in chunk], keys, None))
         self._wake(connector, box, lane)
 
-    def _record(self, route: _Route, outgoing: Outgoing, reply: Reply, verdict: Verdict, at: float) -> None:
-        self.deliveries.record(
-            Delivery(
-                sequence=self._next_sequence(),
-                organization=self._organization.host,
-                connector_id=route.connector.id,
-                connector_name=route.connector.name,
-                channel=route.box.channel,
-                lane=route.lane.name,
-                notification_id=outgoing.id,
-                parent_notification_id=outgoing.parent_id,
-                attempt=outgoing.attempt,
-                messages=outgoing.messages,
-                status=reply.status,
-                answer=reply.body,
-                error=reply.error,
-                outcome=verdict.outcome,
-                at=at,
-            )
+    def _delivery(self, route: _Route, outgoing: Outgoing, reply: Reply, verdict: Verdict, at: float) -> Delivery:
+        return Delivery(
+            sequence=self._next_sequence(),
+            organization=self._organization.host,
+            connector_id=route.connector.id,
+            connector_name=route.connector.name,
+            channel=route.box.channel,
+            lane=route.lane.name,
+            notification_id=outgoing.id,
+            parent_notification_id=outgoing.parent_id,
+            attempt=outgoing.attempt,
+            messages=outgoing.messages,
+            status=reply.status,
+            answer=reply.body,
+            error=reply.error,
+            outcome=verdict.outcome,
+            at=at,
         )
-
-    def _report(self, route: _Route, outgoing: Outgoing, reply: Reply, verdict: Verdict, answer: Answer) -> None:
-        fields = {
-            "organization": self._organization.host,
-            "connector_id": route.connector.id,
-            "channel": route.box.channel,
-            "notification_id": outgoing.id,
-            "attempt": outgoing.attempt,
-            "messages": len(outgoing.messages),
-            "status": reply.status,
-            "outcome": verdict.outcome,
-            "errors": list(answer.errors),
-        }
-        if reply.error is not None:
-            fields["error"] = reply.error
-        emit(_log, logging.DEBUG if verdict.outcome == "next" else logging.WARNING, "delivery.answered", fields)
-        if answer.flow_control is not None and answer.flow_control.in_time is not None:
-            emit(_log, logging.DEBUG, "delivery.in_time_ignored", {"connector_id": route.connector.id})

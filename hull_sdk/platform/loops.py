@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from hull_sdk.platform.delivery import Delivery
+from hull_sdk.platform.attempts import Delivery
 
 __all__ = ["MAX_ATTEMPTS", "LoopWatch"]
 

@@ -18,9 +18,9 @@ from hull_sdk.core.net import HttpNetwork, WsgiNetwork, is_loopback, split_host
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Lock, ThreadTasks, VirtualTasks
 from hull_sdk.errors import HullError, InvalidArgumentError
+from hull_sdk.platform.attempts import Delivery
 from hull_sdk.platform.carrier import Carrier
 from hull_sdk.platform.connectors import Connector
-from hull_sdk.platform.delivery import Delivery
 from hull_sdk.platform.extracts import ExtractFile, ExtractRun
 from hull_sdk.platform.faults import Faults
 from hull_sdk.platform.history import HISTORY
@@ -341,6 +341,9 @@ def _runtime(clock: Clock | None, seed: int | None) -> Runtime:
 
 def _copy_setup(old: Organization, new: Organization) -> None:
     for connector in old.connectors.values():
+        if connector.type == "platform":
+            new.create_platform(connector.name, domains=connector.domains, id=connector.id, secret=connector.secret)
+            continue
         new.install(
             connector.url if connector.app is None else connector.app,
             name=connector.name,

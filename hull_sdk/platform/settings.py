@@ -13,6 +13,7 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validate
 
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.platform.patterns import MAX_TEXT, check_pattern
 from hull_sdk.wire.entities import EntityKind
 
 __all__ = ["FREE_EMAIL_DOMAINS", "OrganizationSettings", "load_settings"]
@@ -93,9 +94,9 @@ FREE_EMAIL_DOMAINS: Final = frozenset(
 
 def _is_pattern(text: str) -> None:
     try:
-        re.compile(text)
-    except re.error as err:
-        raise ValidationError(f"{text!r} is no regular expression: {err}") from err
+        check_pattern(text)
+    except InvalidArgumentError as err:
+        raise ValidationError(err.message) from err
 
 
 class _Limits(Schema):
@@ -137,7 +138,11 @@ class OrganizationSettings:
     def external_id_problem(self, kind: EntityKind, external_id: str) -> str | None:
         """Return why an external_id is not believed, or ``None``."""
         pattern = self.user_external_id_pattern if kind == "user" else self.account_external_id_pattern
-        if pattern is None or re.fullmatch(pattern, external_id):
+        if pattern is None:
+            return None
+        if len(external_id) > MAX_TEXT:
+            return f"the {kind} external_id has {len(external_id)} characters; with a pattern {MAX_TEXT} are allowed"
+        if re.fullmatch(pattern, external_id):
             return None
         return f"the {kind} external_id {external_id!r} does not match the organization's pattern {pattern!r}"
 

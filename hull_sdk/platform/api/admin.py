@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["admin_routes"]
 
 _CONNECTOR_KEYS: Final = ("url", "manifest", "name", "settings", "private_settings", "id", "secret")
+_PLATFORM_KEYS: Final = ("name", "domains", "id", "secret")
 _SEGMENT_KEYS: Final = ("name", "predicate", "query", "id")
 
 
@@ -35,6 +36,16 @@ def _create_connector(caller: Caller) -> dict[str, Any]:
         refuse(400, "a connector needs a url, or a manifest when it only writes")
     connector = caller.organization.install(body.pop("url", None), **body)
     return created(connector.to_wire(with_secret=True))
+
+
+def _create_platform(caller: Caller) -> dict[str, Any]:
+    body = _known(read_object(request), _PLATFORM_KEYS)
+    platform = caller.organization.create_platform(body.pop("name", None), **body)
+    return created(platform.to_wire(with_secret=True))
+
+
+def _platforms(caller: Caller) -> list[dict[str, Any]]:
+    return [each.to_wire() for each in caller.organization.connectors.values() if each.type == "platform"]
 
 
 def _create_segment(caller: Caller, kind: str) -> dict[str, Any]:
@@ -59,6 +70,8 @@ def _known(body: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 _ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/connectors", _create_connector),
+    ("GET", "/platforms", _platforms),
+    ("POST", "/platforms", _create_platform),
     ("POST", "/users_segments", lambda caller: _create_segment(caller, "user")),
     ("POST", "/accounts_segments", lambda caller: _create_segment(caller, "account")),
     ("GET", "/settings", _settings),
