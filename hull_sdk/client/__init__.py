@@ -6,10 +6,11 @@ organization's, and no message is dropped quietly.
 
 from __future__ import annotations
 
+from hull_sdk.client.capture import FirehoseEvent, LogLine
 from hull_sdk.client.client import Client
 from hull_sdk.client.config import ClientConfig, SendingOptions
 from hull_sdk.client.entities import AccountClient, ApiClient, UserClient
-from hull_sdk.client.logs import ConnectorLogger
+from hull_sdk.client.logs import ConnectorLogger, logger
 from hull_sdk.client.outbox import Outbox, Settlement
 from hull_sdk.client.pool import SenderPool
 from hull_sdk.client.sender import FlushResult, Sender
@@ -21,7 +22,9 @@ __all__ = [
     "Client",
     "ClientConfig",
     "ConnectorLogger",
+    "FirehoseEvent",
     "FlushResult",
+    "LogLine",
     "Outbox",
     "Sender",
     "SenderPool",
@@ -29,5 +32,6 @@ __all__ = [
     "Settlement",
     "UserClient",
     "group_traits",
+    "logger",
     "normalize_traits",
 ]

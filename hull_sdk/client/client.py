@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from hull_sdk.client.backlog import FlushResult
+from hull_sdk.client.capture import FirehoseEvent, LogLine
 from hull_sdk.client.config import ClientConfig, SendingOptions
 from hull_sdk.client.connection import Connection
 from hull_sdk.client.entities import ApiClient
@@ -34,6 +35,8 @@ class Client(ApiClient):
         organization: Plain host, for example ``"acme.hullapp.io"`` or ``"localhost:3000"``.
         protocol: ``"http"`` or ``"https"``; by default http for this machine and https for all others.
         prefix: What stands before every path of the API.
+        domain: Whose ``firehose.`` host messages are sent to; by default what follows the first label of the
+            organization.
         firehose_url: Where messages are sent; ``https://firehose.{domain}/`` by default, and
             ``{organization}{prefix}/firehose`` for this machine and IP addresses.
         api_url: Base of the API, when it is not the organization's host.
@@ -49,6 +52,12 @@ class Client(ApiClient):
         block_s: How long a call waits while the queue is full before it raises, in seconds.
         exit_timeout_s: How long the end of the process waits for what is queued, in seconds.
         runtime: Clock, ids, background work and network; the machine's own by default.
+        capture_logs: ``True`` keeps the lines of ``logger``, from the debug level up, instead of logging them; read
+            them as ``configuration()["logs"]``. For tests.
+        logs: The same, in a list of yours.
+        capture_firehose_events: ``True`` keeps messages instead of sending them; their Futures are resolved at once.
+            Read them as ``configuration()["firehose_events"]``. For tests; no server is needed.
+        firehose_events: The same, in a list of yours.
         senders: Senders to share with other clients.
         outbox: Collects the Futures of everything that is sent through this client and its scoped copies.
 
@@ -69,6 +78,7 @@ class Client(ApiClient):
         *,
         protocol: str | None = None,
         prefix: str = "/api/v1",
+        domain: str | None = None,
         firehose_url: str | None = None,
         api_url: str | None = None,
         flush_at: int = _SENDING.flush_at,
@@ -82,6 +92,10 @@ class Client(ApiClient):
         queue_bytes: int = _SENDING.queue_bytes,
         block_s: float = _SENDING.block_s,
         exit_timeout_s: float = _SENDING.exit_timeout_s,
+        capture_logs: bool = False,
+        logs: list[LogLine] | None = None,
+        capture_firehose_events: bool = False,
+        firehose_events: list[FirehoseEvent] | None = None,
         runtime: Runtime | None = None,
         senders: SenderPool | None = None,
         outbox: Outbox | None = None,
@@ -92,10 +106,13 @@ class Client(ApiClient):
             organization=organization,  # type: ignore[arg-type]  # as above
             protocol=protocol,
             prefix=prefix,
+            domain=domain,
             firehose_url=firehose_url,
             api_url=api_url,
             request_id=request_id,
             connector_name=connector_name,
+            logs=[] if capture_logs and logs is None else logs,
+            firehose_events=[] if capture_firehose_events and firehose_events is None else firehose_events,
             sending=SendingOptions(
                 flush_at=flush_at,
                 flush_after_ms=flush_after_ms,

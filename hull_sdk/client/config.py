@@ -15,18 +15,21 @@ from functools import cache, cached_property
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from hull_sdk.client.capture import FirehoseEvent, LogLine
 from hull_sdk.core.ids import is_object_id
+from hull_sdk.core.masking import mask
 from hull_sdk.core.net import host_of, is_loopback, split_host
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.wire.firehose import FIREHOSE_PATH, MAX_MESSAGE_BYTES
 
-__all__ = ["ClientConfig", "SendingOptions"]
+__all__ = ["ClientConfig", "Configuration", "SendingOptions"]
 
 _ADDRESS = re.compile(r"\[.*\]|[\d.]+")
 _PROTOCOLS: Final = ("http", "https")
 _MAX_WORKERS: Final = 64
 _ENV_PREFIX: Final = "HULL_"
+_ID_LENGTH: Final = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,13 @@ class SendingOptions:
             raise InvalidArgumentError(f"retry is {self.retry!r}; pass a RetryPolicy(base_s=, cap_s=, total_s=)")
 
 
+class Configuration(dict[str, Any]):
+    """What :meth:`hull_sdk.client.Client.configuration` returns: a plain dict that shows no secret by accident."""
+
+    def __repr__(self) -> str:
+        return repr(mask(dict(self)))
+
+
 @cache
 def _default_sending() -> SendingOptions:
     return SendingOptions()
@@ -86,11 +96,15 @@ class ClientConfig:
         organization: Plain host, for example ``"acme.hullapp.io"`` or ``"localhost:3000"``.
         protocol: ``"http"`` or ``"https"``; ``None`` means http for this machine and https for all others.
         prefix: What stands before every path of the API.
-        firehose_url: Where messages are sent; ``None`` means the organization's own domain.
+        domain: Whose ``firehose.`` host messages are sent to, for example ``"hullapp.io"``; ``None`` means what
+            follows the first label of the organization.
+        firehose_url: Where messages are sent; ``None`` means the ``firehose.`` host of the domain.
         api_url: Base of the API with its prefix, for example ``"http://localhost:3000/api/v1"``; ``None`` means
             the organization's host.
         request_id: Sent along for tracing.
         connector_name: Stands in logs.
+        logs: Takes the lines of ``client.logger`` instead of ``logging``, for tests.
+        firehose_events: Takes the messages instead of the firehose, for tests.
         sending: How messages are sent.
 
     Raises:
@@ -102,21 +116,29 @@ class ClientConfig:
     organization: str
     protocol: str | None = None
     prefix: str = "/api/v1"
+    domain: str | None = None
     firehose_url: str | None = None
     api_url: str | None = None
     request_id: str | None = None
     connector_name: str | None = None
+    logs: list[LogLine] | None = field(default=None, repr=False, compare=False)
+    firehose_events: list[FirehoseEvent] | None = field(default=None, repr=False, compare=False)
     sending: SendingOptions = field(default_factory=_default_sending)
 
     def __post_init__(self) -> None:
         _check_id(self.id)
         _check_secret(self.secret)
-        object.__setattr__(self, "organization", _checked_organization(self.organization))
+        host = _checked_host("organization", self.organization, "'acme.hullapp.io' or 'localhost:3000'")
+        object.__setattr__(self, "organization", host)
         if self.protocol is not None and self.protocol not in _PROTOCOLS:
             raise InvalidArgumentError(f"protocol is {self.protocol!r}; pass 'http', 'https' or None")
         _check_line("prefix", self.prefix, "/api/v1")
+        if self.domain is not None:
+            object.__setattr__(self, "domain", _checked_domain(self.domain))
         for name in ("firehose_url", "api_url"):
             _check_url(name, getattr(self, name))
+        for name in ("logs", "firehose_events"):
+            _check_list(name, getattr(self, name))
         for name in ("request_id", "connector_name"):
             if getattr(self, name) is not None:
                 _check_line(name, getattr(self, name), "r-1")
@@ -134,9 +156,9 @@ class ClientConfig:
         return self.organization.partition(".")[0]
 
     @cached_property
-    def domain(self) -> str:
-        """What follows the first label, for example ``"hullapp.io"``; empty when there is none."""
-        return self.organization.partition(".")[2]
+    def base_domain(self) -> str:
+        """The domain in use, for example ``"hullapp.io"``; empty when the organization is a single label."""
+        return self.organization.partition(".")[2] if self.domain is None else self.domain
 
     @cached_property
     def api_base(self) -> str:
@@ -150,11 +172,14 @@ class ClientConfig:
         """The URL that takes batches of messages."""
         if self.firehose_url is not None:
             return self.firehose_url
+        if self.domain is not None:
+            protocol = ("http" if is_loopback(self.domain) else "https") if self.protocol is None else self.protocol
+            return f"{protocol}://firehose.{self.domain}/"
         host = (split_host(self.organization) or ("", None))[0]
         # A domain without a dot is a public suffix: its "firehose" host would belong to somebody else.
-        if is_loopback(self.organization) or _ADDRESS.fullmatch(host) or "." not in self.domain:
+        if is_loopback(self.organization) or _ADDRESS.fullmatch(host) or "." not in self.base_domain:
             return f"{self.api_base}{FIREHOSE_PATH}"
-        return f"{self.scheme}://firehose.{self.domain}/"
+        return f"{self.scheme}://firehose.{self.base_domain}/"
 
     @cached_property
     def sender_key(self) -> tuple[str, str, str, str]:
@@ -167,8 +192,8 @@ class ClientConfig:
 
         Args:
             environ: Variables by name, ``os.environ`` by default: ``HULL_ID``, ``HULL_SECRET`` and
-                ``HULL_ORGANIZATION``; optional are ``HULL_PROTOCOL``, ``HULL_PREFIX``, ``HULL_FIREHOSE_URL``,
-                ``HULL_API_URL`` and ``HULL_CONNECTOR_NAME``.
+                ``HULL_ORGANIZATION``; optional are ``HULL_PROTOCOL``, ``HULL_PREFIX``, ``HULL_DOMAIN``,
+                ``HULL_FIREHOSE_URL``, ``HULL_API_URL`` and ``HULL_CONNECTOR_NAME``.
 
         Raises:
             InvalidArgumentError: A variable is missing or breaks its rule.
@@ -180,16 +205,23 @@ class ClientConfig:
                 raise InvalidArgumentError(f"the environment variable {_ENV_PREFIX}{name.upper()} is not set")
         optional = {
             name: variables[_ENV_PREFIX + name.upper()]
-            for name in ("protocol", "prefix", "firehose_url", "api_url", "connector_name")
+            for name in ("protocol", "prefix", "domain", "firehose_url", "api_url", "connector_name")
             if variables.get(_ENV_PREFIX + name.upper())
         }
         return cls(**required, **optional)  # type: ignore[arg-type]  # all of these fields are text
 
 
 def _check_id(value: Any) -> None:
+    if isinstance(value, Mapping):
+        raise InvalidArgumentError("id is a mapping; pass options by name: Client(**options)")
     if not isinstance(value, str) or not is_object_id(value):
+        # What is longer than an id may be the secret in the wrong place.
+        found = (
+            f"a text of {len(value)} characters" if isinstance(value, str) and len(value) > _ID_LENGTH else repr(value)
+        )
         raise InvalidArgumentError(
-            f"id is {value!r}; pass the connector's id, 24 hexadecimal characters such as '5a7962e2793d3e942a03b29a'"
+            f"id is {found}; pass the connector's id, {_ID_LENGTH} hexadecimal characters such as "
+            "'5a7962e2793d3e942a03b29a'"
         )
 
 
@@ -205,15 +237,23 @@ def _check_secret(value: Any) -> None:
         )
 
 
-def _checked_organization(value: Any) -> str:
+def _checked_host(name: str, value: Any, example: str) -> str:
     parsed = split_host(value) if isinstance(value, str) else None
     if parsed is None:
         raise InvalidArgumentError(
-            f"organization is {value!r}; pass a plain host such as 'acme.hullapp.io' or 'localhost:3000', "
-            "without https:// and without a path"
+            f"{name} is {value!r}; pass a plain host such as {example}, without https:// and without a path"
         )
     host, port = parsed
     return host if port is None else f"{host}:{port}"
+
+
+def _checked_domain(value: Any) -> str:
+    domain = _checked_host("domain", value, "'hullapp.io'")
+    if _ADDRESS.fullmatch(domain.partition(":")[0] if "[" not in domain else domain.partition("]")[0] + "]"):
+        raise InvalidArgumentError(
+            f"domain is {value!r}; an address has no host 'firehose.', pass firehose_url instead"
+        )
+    return domain
 
 
 def _check_url(name: str, value: Any) -> None:
@@ -223,6 +263,11 @@ def _check_url(name: str, value: Any) -> None:
         raise InvalidArgumentError(f"{name} is {value!r}; pass an absolute http or https URL without a user name")
     if urlsplit(value).fragment:
         raise InvalidArgumentError(f"{name} is {value!r}; leave out what follows the #")
+
+
+def _check_list(name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, list):
+        raise InvalidArgumentError(f"{name} is of type {type(value).__name__}; pass a list, which is appended to")
 
 
 def _check_line(name: str, value: Any, example: str) -> None:

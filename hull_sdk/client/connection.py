@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 from hull_sdk import __version__
 from hull_sdk.client.backlog import FlushResult, Message
-from hull_sdk.client.config import ClientConfig
+from hull_sdk.client.capture import FirehoseEvent, firehose_event
+from hull_sdk.client.config import ClientConfig, Configuration
 from hull_sdk.client.encoding import encode
+from hull_sdk.client.logs import log_context
 from hull_sdk.client.outbox import Outbox
 from hull_sdk.client.pool import SenderPool
 from hull_sdk.client.scope import Scope
@@ -44,6 +47,7 @@ class Connection:
         self._source = Sender(config, self.runtime) if senders is None else senders
         self._outbox = outbox
         self._request_id = None if config.request_id is None else json.dumps(config.request_id)
+        self._captured = config.firehose_events
 
     def send(self, scope: Scope, kind: MessageType, body: Mapping[str, Any], message_id: str) -> Future[str]:
         """Encode one message, queue it, and return the Future of its acceptance.
@@ -63,9 +67,10 @@ class Connection:
         """
         clock = self.runtime.clock
         now = clock.time()
+        content = encode(body, kind)
         data = message_bytes(
             kind,
-            encode(body, kind),
+            content,
             token=scope.token(now).encode(),
             timestamp=iso_millis(now).encode(),
             message_id=message_id.encode(),
@@ -76,6 +81,10 @@ class Connection:
                 f"this {kind} message has {len(data)} bytes of JSON; send at most {MAX_MESSAGE_BYTES} in one call"
             )
         future: Future[str] = Future(self.runtime.tasks)
+        if self._captured is not None:
+            self._captured.append(self._as_data(scope, kind, content))
+            future.set_result(message_id)
+            return future
         sender = self._put(Message(data, future, message_id, clock.monotonic()), scope.key)
         if self._outbox is not None:
             self._outbox.add(future, sender)
@@ -87,7 +96,7 @@ class Connection:
         return self.send(scope, "track", track_body(event, properties, context, event_id=message_id), message_id)
 
     def configuration(self) -> dict[str, Any]:
-        """Return the configuration as a new dict, the secret included."""
+        """Return the configuration as a new dict, the secret included; its ``repr`` hides that."""
         config = self.config
         found = {
             "id": config.id,
@@ -96,14 +105,18 @@ class Connection:
             "protocol": config.scheme,
             "prefix": config.prefix,
             "namespace": config.namespace,
-            "domain": config.domain,
+            "domain": config.base_domain,
             "firehose_url": config.firehose,
             "api_url": config.api_base,
+            "flush_at": config.sending.flush_at,
+            "flush_after_ms": config.sending.flush_after_ms,
             "version": __version__,
             "request_id": config.request_id,
             "connector_name": config.connector_name,
+            "logs": copy.deepcopy(config.logs),
+            "firehose_events": copy.deepcopy(config.firehose_events),
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return Configuration({name: value for name, value in found.items() if value is not None})
 
     def flush(self, timeout_s: float) -> FlushResult:
         """Send what waits now and wait for the outcome, ``timeout_s`` seconds at most."""
@@ -119,14 +132,17 @@ class Connection:
     def _sender(self) -> Sender:
         return self._source if isinstance(self._source, Sender) else self._source.get(self.config)
 
+    def _as_data(self, scope: Scope, kind: MessageType, content: bytes) -> FirehoseEvent:
+        return firehose_event(kind, content, log_context(self.config, scope), self.config.request_id)
+
     def _put(self, message: Message, key: int) -> Sender:
-        sender = self._sender()
-        try:
-            sender.put(message, key)
-        except SenderClosedError:
-            if sender is self._source:
-                raise
-            # It was evicted and let go between the two calls above; the pool makes another one.
+        while True:
             sender = self._sender()
-            sender.put(message, key)
-        return sender
+            try:
+                sender.put(message, key)
+            except SenderClosedError:
+                if isinstance(self._source, Sender) or self._source.is_closed:
+                    raise
+                # It was evicted and let go between the two calls above; the pool makes another one.
+                continue
+            return sender

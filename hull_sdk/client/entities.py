@@ -7,7 +7,7 @@ user and call, they all share one sender.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hull_sdk.client.backlog import FlushResult
 from hull_sdk.client.connection import Connection
@@ -17,7 +17,7 @@ from hull_sdk.client.scope import Scope, checked_scopes
 from hull_sdk.client.sender import FLUSH_TIMEOUT_S
 from hull_sdk.client.settings import Settings
 from hull_sdk.client.traits import Traits, checked_attributes
-from hull_sdk.client.transport import API_RETRY
+from hull_sdk.client.verbs import Verbs
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.core.tasks import Future
 from hull_sdk.errors import InvalidArgumentError
@@ -42,7 +42,7 @@ class Utils:
         self.settings = Settings(client._connection.transport)  # noqa: SLF001 - one class in two parts
 
 
-class ApiClient:
+class ApiClient(Verbs):
     """What every client can do: requests to the API, acting for somebody, logging.
 
     Args:
@@ -63,7 +63,7 @@ class ApiClient:
     @property
     def logger(self) -> ConnectorLogger:
         """Standard logging with this client's identity beside each line."""
-        return ConnectorLogger(log_context(self._connection.config, self._scope))
+        return ConnectorLogger(log_context(self._connection.config, self._scope), self._connection)
 
     @property
     def utils(self) -> Utils:
@@ -74,15 +74,18 @@ class ApiClient:
         """Return everything this client was made with, the secret included.
 
         Returns:
-            A new dict: ``id``, ``secret``, ``organization``, ``protocol``, ``prefix``, ``namespace``, ``domain``,
-            ``firehose_url``, ``api_url``, ``version``, and what is set of ``request_id``, ``connector_name``,
-            ``subject_type``, ``user_claim``, ``account_claim`` and ``access_token``.
+            A new dict, copied to the bottom, whose ``repr`` shows neither secret nor token: ``id``, ``secret``,
+            ``organization``, ``protocol``, ``prefix``, ``namespace``, ``domain``, ``firehose_url``, ``api_url``,
+            ``flush_at``, ``flush_after_ms``, ``version``, and what is set of ``request_id``, ``connector_name``,
+            ``subject_type``, ``user_claim``, ``account_claim``, ``additional_claims`` and ``access_token``; ``logs``
+            and ``firehose_events`` hold what was captured.
         """
         found = self._connection.configuration()
         if self._scope is not None:
             found["subject_type"] = self._scope.subject_type
             found["access_token"] = self._token()
             claims = {"user_claim": self._scope.user, "account_claim": self._scope.account}
+            claims["additional_claims"] = self._scope.additional_claims
             found.update({name: dict(value) for name, value in claims.items() if value})
         return found
 
@@ -139,70 +142,6 @@ class ApiClient:
         account = claims_of("account", claims)
         return AccountClient(self._connection, self._new_scope(None, account, create, active, scopes))
 
-    def get(
-        self,
-        path: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        timeout_s: float | None = None,
-        retry: RetryPolicy | None = API_RETRY,
-    ) -> Any:
-        """Send a GET to the API.
-
-        Args:
-            path: Below the API's prefix, for example ``"app"`` or ``"/users_segments"``; a URL is allowed on
-                the organization's own host only.
-            params: The query.
-            timeout_s: Time for each try, in seconds; the client's by default.
-            retry: Pauses between tries, three of which are made at most; ``None`` tries once.
-
-        Returns:
-            The decoded answer.
-
-        Raises:
-            CredentialsError: 401.
-            OrganizationDisabledError: 402.
-            RateLimitError: 429 to the last try.
-            NetworkError: No answer to the last try.
-            TransientError: 408, 425 or 5xx to the last try.
-            ApiError: Any other refusal, 404 included.
-            InvalidArgumentError: The path leads elsewhere, or the params are no JSON.
-        """
-        return self._request("GET", path, params, timeout_s, retry)
-
-    def post(
-        self,
-        path: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        timeout_s: float | None = None,
-        retry: RetryPolicy | None = API_RETRY,
-    ) -> Any:
-        """Send a POST with a JSON body; repeated only when the platform cannot have done it. See :meth:`get`."""
-        return self._request("POST", path, params, timeout_s, retry)
-
-    def put(
-        self,
-        path: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        timeout_s: float | None = None,
-        retry: RetryPolicy | None = API_RETRY,
-    ) -> Any:
-        """Send a PUT with a JSON body. See :meth:`get`."""
-        return self._request("PUT", path, params, timeout_s, retry)
-
-    def delete(
-        self,
-        path: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        timeout_s: float | None = None,
-        retry: RetryPolicy | None = API_RETRY,
-    ) -> Any:
-        """Send a DELETE. See :meth:`get`."""
-        return self._request("DELETE", path, params, timeout_s, retry)
-
     def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> FlushResult:
         """Send what waits now and wait for the outcome.
 
@@ -230,9 +169,7 @@ class ApiClient:
         return None if self._scope is None else self._scope.token(self._connection.runtime.clock.time())
 
     def _new_scope(self, user: Claims | None, account: Claims | None, create: Any, active: Any, scopes: Any) -> Scope:
-        for name, value in (("create", create), ("active", active)):
-            if not isinstance(value, bool):
-                raise InvalidArgumentError(f"{name} is {value!r}; pass True or False")
+        _check_flags(create=create, active=active)
         config = self._connection.config
         return Scope(
             issuer=config.id,
@@ -263,9 +200,26 @@ class EntityClient(ApiClient):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} user={self._entity.user} account={self._entity.account}>"
 
-    def token(self) -> str:
-        """Return this client's access token, signed with the connector's secret."""
-        return self._entity.token(self._connection.runtime.clock.time())
+    def token(
+        self, *, create: bool | None = None, active: bool | None = None, scopes: Sequence[str] | None = None
+    ) -> str:
+        """Return this client's access token, signed with the connector's secret.
+
+        Args:
+            create: As in :meth:`ApiClient.as_user`; by default what this client was made with.
+            active: The same.
+            scopes: The same.
+
+        Raises:
+            InvalidArgumentError: An argument is of another type.
+        """
+        scope = self._entity
+        if (create, active, scopes) != (None, None, None):
+            _check_flags(
+                **{name: value for name, value in (("create", create), ("active", active)) if value is not None}
+            )
+            scope = scope.with_claims(create=create, active=active, scopes=checked_scopes(scopes))
+        return scope.token(self._connection.runtime.clock.time())
 
     def traits(self, attributes: Mapping[str, Any]) -> Future[str]:
         """Write attributes.
@@ -356,6 +310,24 @@ class AccountClient(EntityClient):
     """A client that acts for an account; made by :meth:`ApiClient.as_account` or :meth:`UserClient.account`."""
 
     __slots__ = ()
+
+    if not TYPE_CHECKING:  # a type checker finds no such method, and says so before the program runs
+
+        def track(self, *_args: Any, **_kwargs: Any) -> None:
+            """Refuse: accounts have no events.
+
+            Raises:
+                InvalidArgumentError: Always; it names the way out.
+            """
+            raise InvalidArgumentError(
+                "accounts have no events; track it for a user of the account: client.as_user(...).track(...)"
+            )
+
+
+def _check_flags(**flags: Any) -> None:
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise InvalidArgumentError(f"{name} is {value!r}; pass True or False")
 
 
 def _anonymous_id(kind: str, body: Any) -> dict[str, str]:

@@ -6,18 +6,27 @@ Nothing is sent to the platform from here.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Protocol
 
+from hull_sdk.client.capture import log_line
 from hull_sdk.client.config import ClientConfig
 from hull_sdk.client.scope import Scope
 from hull_sdk.core.logs import emit
+from hull_sdk.core.runtime import Runtime
 
-__all__ = ["LOGGER_NAME", "ConnectorLogger", "log_context"]
+__all__ = ["LOGGER_NAME", "ConnectorLogger", "LogSource", "log_context", "logger"]
 
 #: Name of the standard logger that everything below goes to.
 LOGGER_NAME = "hull_sdk.client"
 
 _log = logging.getLogger(LOGGER_NAME)
+
+
+class LogSource(Protocol):
+    """What a logger needs of its client."""
+
+    config: ClientConfig
+    runtime: Runtime
 
 
 def log_context(config: ClientConfig, scope: Scope | None) -> dict[str, str]:
@@ -51,10 +60,12 @@ class ConnectorLogger:
 
     Args:
         context: Stands beside every line.
+        source: Whose lines these are; ``None`` for nobody's in particular.
     """
 
-    def __init__(self, context: dict[str, str]) -> None:
+    def __init__(self, context: dict[str, str], source: LogSource | None = None) -> None:
         self._context = context
+        self._source = source
 
     def debug(self, message: str, data: Any = None) -> None:
         """Log for developers."""
@@ -78,5 +89,14 @@ class ConnectorLogger:
     warning = warn
 
     def _write(self, level: int, message: str, data: Any) -> None:
+        source = self._source
+        if source is not None and source.config.logs is not None:
+            now = source.runtime.clock.time()
+            source.config.logs.append(log_line(level, message, data, self._context, now))
+            return
         fields = {"context": self._context} if data is None else {"context": self._context, "data": data}
         emit(_log, level, message, fields)
+
+
+#: The logger for what no client says, for example the start of a process.
+logger = ConnectorLogger({})

@@ -52,6 +52,11 @@ class SenderPool:
     def __len__(self) -> int:
         return len(self._senders)
 
+    @property
+    def is_closed(self) -> bool:
+        """``True`` once the pool takes no more messages."""
+        return self._closed
+
     def get(self, config: ClientConfig) -> Sender:
         """Return the sender of a connector; call it for each message, never keep what it returns.
 

@@ -30,7 +30,7 @@ def flatten_tree(
     """
     found: dict[str, dict[str, Any]] = {}
     for node in tree:
-        title = str(node.get("text", ""))
+        title = str(node.get("text") or node.get("name") or "")
         if isinstance(node.get("children"), list):
             group_id = next((str(node[name]) for name in _GROUP_IDS if node.get(name)), title)
             found.update(flatten_tree(node["children"], (*path, title), (*id_path, group_id)))

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.wire import tokens
 from hull_sdk.wire.entities import Claims, EntityKind
 
 __all__ = ["Scope", "checked_scopes"]
+
+_COPIED: Final = ("subject_type", "user", "account", "create", "active", "scopes")
 
 
 class Scope:
@@ -62,16 +64,18 @@ class Scope:
 
     def for_account(self, account: Claims) -> Scope:
         """Return the scope of an account beside this scope's user, which links them."""
-        return Scope(
-            issuer=self._issuer,
-            secret=self._secret,
-            subject_type="account",
-            user=self.user,
-            account=account,
-            create=self.create,
-            active=self.active,
-            scopes=self.scopes,
-        )
+        return self._copy(subject_type="account", account=account)
+
+    def with_claims(self, *, create: bool | None, active: bool | None, scopes: list[str] | None) -> Scope:
+        """Return this scope with other additional claims; ``None`` keeps what is there."""
+        given = {"create": create, "active": active, "scopes": scopes}
+        return self._copy(**{name: value for name, value in given.items() if value is not None})
+
+    @property
+    def additional_claims(self) -> dict[str, Any]:
+        """What its token says beside who is meant: only what differs from the default."""
+        found = {"create": None if self.create else False, "active": True if self.active else None}
+        return {name: value for name, value in {**found, "scopes": self.scopes}.items() if value is not None}
 
     def token(self, now: float) -> str:
         """Return an access token, always signed with the connector's secret.
@@ -98,6 +102,10 @@ class Scope:
             active=True if self.active else None,
             scopes=self.scopes,
         )
+
+    def _copy(self, **changes: Any) -> Scope:
+        kept = {name: getattr(self, name) for name in _COPIED}
+        return Scope(issuer=self._issuer, secret=self._secret, **{**kept, **changes})
 
 
 def checked_scopes(scopes: Any) -> list[str] | None:

@@ -39,6 +39,9 @@ def test_addresses_can_be_given():
     """Protocol, prefix and both URLs can be set."""
     assert config(protocol="http", prefix="/v2/").api_base == "http://acme.hullapp.io/v2"
     assert config(firehose_url="http://localhost:1/x").firehose == "http://localhost:1/x"
+    assert config(domain="Hull.test").firehose == "https://firehose.hull.test/"
+    assert config(organization="localhost:3000", domain="hull.test").firehose == "https://firehose.hull.test/"
+    assert config(domain="hull.test").api_base == "https://acme.hullapp.io/api/v1"
     assert config(api_url="http://localhost:1/api/v1/").api_base == "http://localhost:1/api/v1"
 
 
@@ -48,6 +51,14 @@ def test_addresses_can_be_given():
         ({"id": None}, "id is None; pass the connector's id, 24 hexadecimal"),
         ({"id": "5a79"}, "id is '5a79'"),
         ({"id": ID + "\n"}, "24 hexadecimal"),
+        ({"id": {"id": ID, "secret": SECRET}}, "id is a mapping; pass options by name"),
+        ({"id": SECRET}, "id is a text of 32 characters"),
+        ({"domain": "https://hullapp.io"}, "domain is 'https://hullapp.io'; pass a plain host such as 'hullapp.io'"),
+        ({"domain": 3}, "domain is 3"),
+        ({"domain": "10.0.0.7:80"}, "an address has no host 'firehose.', pass firehose_url instead"),
+        ({"domain": "[::1]"}, "an address has no host"),
+        ({"logs": "x"}, "logs is of type str; pass a list"),
+        ({"firehose_events": {}}, "firehose_events is of type dict; pass a list"),
         ({"secret": None}, "secret is of type NoneType"),
         ({"secret": ""}, "secret is empty"),
         ({"organization": None}, "organization is None; pass a plain host"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import jwt
 import pytest
 from client_sinks import HOST, ID, SECRET, claims_of
 
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.wire import tokens
 
 ANN = {"email": "ann@acme.test"}
 
@@ -155,10 +158,21 @@ def test_a_request_id_goes_along(make_client, sink):
     assert sent(client, sink)[0]["requestId"] == 'r-"1"'
 
 
-def test_accounts_have_no_events(client):
-    """Only users can be tracked."""
-    assert not hasattr(client.as_account({"domain": "acme.test"}), "track")
-    assert not hasattr(client.as_user(ANN).account(), "track")
+@pytest.mark.parametrize(
+    "account", [lambda c: c.as_account({"domain": "acme.test"}), lambda c: c.as_user(ANN).account()]
+)
+def test_accounts_have_no_events(client, account):
+    """Tracking an account raises an error that names the way out."""
+    with pytest.raises(InvalidArgumentError, match=r"accounts have no events; .*as_user\(...\).track"):
+        account(client).track("Ordered", {"sku": "A1"})
+
+
+def test_a_token_may_say_more_than_its_client(client, runtime):
+    """Additional claims can be given for one token; the others stay, and so does the client."""
+    user = client.as_user(ANN, active=True)
+    claims = tokens.verify(user.token(create=False, scopes=["admin"]), SECRET, runtime.clock.time())
+    assert (claims["io.hull.create"], claims["io.hull.active"], claims["scopes"]) == (False, True, ["admin"])
+    assert "scopes" not in tokens.verify(user.token(), SECRET, runtime.clock.time())
 
 
 @pytest.mark.parametrize(
@@ -173,6 +187,8 @@ def test_accounts_have_no_events(client):
         (lambda c: c.as_user(ANN, create=None), "create is None; pass True or False"),
         (lambda c: c.as_user(ANN, active="yes"), "active is 'yes'"),
         (lambda c: c.as_user(ANN, scopes="admin"), "scopes is 'admin'; pass a list"),
+        (lambda c: c.as_user(ANN).token(scopes="admin"), "scopes is 'admin'; pass a list"),
+        (lambda c: c.as_user(ANN).token(create=1), "create is 1; pass True or False"),
         (lambda c: c.as_user(ANN).traits(None), "traits takes a dict of attributes, not None"),
         (lambda c: c.as_user(ANN).traits([("a", 1)]), "traits takes a dict"),
         (lambda c: c.as_user(ANN).traits({1: 2}), "attribute name 1"),
@@ -216,6 +232,8 @@ def test_configuration_is_complete_and_a_copy(client):
         "domain": "hullapp.test",
         "firehose_url": "https://firehose.hullapp.test/",
         "api_url": f"https://{HOST}/api/v1",
+        "flush_at": 50,
+        "flush_after_ms": 1000,
         "subject_type": "account",
         "user_claim": ANN,
         "account_claim": {"domain": "acme.test"},
@@ -223,3 +241,12 @@ def test_configuration_is_complete_and_a_copy(client):
     found["user_claim"]["email"] = "other"
     assert client.configuration().keys() >= {"id", "secret", "organization"}
     assert "access_token" not in client.configuration()
+    assert client.as_user(ANN, create=False).configuration()["additional_claims"] == {"create": False}
+
+
+def test_a_printed_configuration_shows_no_secret(client):
+    """Neither the secret nor the access token stands in the text of a configuration; as data both are there."""
+    found = client.as_user(ANN).configuration()
+    assert SECRET not in f"{found} {found!r}"
+    assert found["access_token"] not in repr(found)
+    assert json.loads(json.dumps(found))["secret"] == SECRET
