@@ -26,7 +26,7 @@ from hull_sdk.middleware import DEFAULT_MIDDLEWARE, Arrival, Extension, Incoming
 from hull_sdk.outcomes import judge, notification_body, report
 from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES, too_large
 from hull_sdk.wire.signatures import HEADER_FLAG
-from hull_sdk.wire.sns import HEADER_TYPE
+from hull_sdk.wire.sns import HEADER_TYPE, MAX_MESSAGE_BYTES
 
 __all__ = [
     "EXTENSION_KEY",
@@ -339,14 +339,13 @@ class _BodyCapture:
 
 
 def _capture(environ: dict[str, Any]) -> None:
-    length = _content_length(environ)
-    if length is not None and length > MAX_NOTIFICATION_BYTES:
-        environ[_ENV_BODY_ERROR] = too_large(length)
+    length, limit = _content_length(environ), MAX_NOTIFICATION_BYTES if _ENV_FLAG in environ else MAX_MESSAGE_BYTES
+    if length is not None and length > limit:
+        environ[_ENV_BODY_ERROR] = too_large(length, limit)
         return
-    limit = MAX_NOTIFICATION_BYTES + 1 if length is None else length
-    body = _read(environ["wsgi.input"], limit)
-    if len(body) > MAX_NOTIFICATION_BYTES:
-        environ[_ENV_BODY_ERROR] = too_large(None)
+    body = _read(environ["wsgi.input"], limit + 1 if length is None else length)
+    if len(body) > limit:
+        environ[_ENV_BODY_ERROR] = too_large(None, limit)
         return
     environ.pop("HTTP_TRANSFER_ENCODING", None)
     environ[_ENV_BODY] = body

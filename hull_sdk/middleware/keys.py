@@ -1,13 +1,14 @@
 """The platform's public keys and certificates: fetched from allowed hosts only, once for many waiters, and kept.
 
-Rules: sections "Signatures" and "Legacy notifications" of ``docs/protocol.md``.
+Rules: sections "Signatures" and "Legacy notifications" of ``docs/protocol.md``. Anybody may write an address into a
+request, so a key takes the place of others only after a signature has verified with it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -23,6 +24,7 @@ from hull_sdk.wire.sns import is_certificate_url, is_sns_host, load_certificate
 
 __all__ = ["KeyRing", "check_sns_url"]
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 #: How long a key is believed before it is fetched again, in seconds.
@@ -31,6 +33,8 @@ KEY_TTL_S: Final = 3600.0
 STALE_TTL_S: Final = 7 * 86_400.0
 #: How long nothing is fetched after a failure that an old key bridged, in seconds.
 STALE_PAUSE_S: Final = 60.0
+#: How long a key with which nothing has verified yet is kept, in seconds.
+STRANGER_TTL_S: Final = 60.0
 MAX_KEYS: Final = 100
 MAX_KEY_BYTES: Final = 65_536
 FETCH_TIMEOUT_S: Final = 5.0
@@ -51,55 +55,70 @@ class KeyRing:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._fresh = Cache(KEY_TTL_S, MAX_KEYS, runtime)
+        self._proven = Cache(KEY_TTL_S, MAX_KEYS, runtime)
+        self._strangers = Cache(STRANGER_TTL_S, MAX_KEYS, runtime)
         self._stale = Cache(STALE_TTL_S, MAX_KEYS, runtime)
 
-    def key(self, url: str, signature: str, trust: HostPatterns) -> RSAPublicKey:
-        """Return the key at an address.
+    def check_with_key(self, url: str, signature: str, trust: HostPatterns, check: Callable[[RSAPublicKey], T]) -> T:
+        """Check something with the key at an address, and keep the key if it passes.
 
         Args:
             url: From the request's header, so anybody may have written it.
             signature: Sent along when the key is fetched.
             trust: Hosts where keys may lie.
+            check: Raises when the signature does not verify with the key.
+
+        Returns:
+            What the check returned.
 
         Raises:
-            NotificationError: ``INVALID_SIGNATURE``: the address is not allowed, or gave no key.
+            NotificationError: ``INVALID_SIGNATURE``: the address is not allowed or gave no key, or what the check
+                raised.
         """
         check_key_url(url, trust)
-        return self._kept("key", url, lambda: self._fetch_key(url, signature))
+        return self._check("key", url, lambda: self._fetch_key(url, signature), check)
 
-    def certificate(self, url: str, trust: HostPatterns) -> x509.Certificate:
-        """Return the certificate at an address.
+    def check_with_certificate(self, url: str, trust: HostPatterns, check: Callable[[x509.Certificate], T]) -> T:
+        """Check something with the certificate at an address, and keep the certificate if it passes.
 
         Args:
             url: ``SigningCertURL`` of a legacy notification, so anybody may have written it.
             trust: Hosts where certificates may lie beside those of SNS.
+            check: Raises when the signature does not verify with the certificate.
+
+        Returns:
+            What the check returned.
 
         Raises:
-            NotificationError: ``INVALID_SIGNATURE``: the address is not allowed, or gave no certificate.
+            NotificationError: ``INVALID_SIGNATURE``: the address is not allowed or gave no certificate, or what the
+                check raised.
         """
         check_sns_url(url, trust, "SigningCertURL")
         if is_sns_host(url) and not is_certificate_url(url):
             raise _refused(f"the SigningCertURL {mask_url(url)!r} is no address of a certificate of SNS")
-        return self._kept("certificate", url, lambda: self._fetch_certificate(url))
+        return self._check("certificate", url, lambda: self._fetch_certificate(url), check)
 
-    def _kept(self, kind: str, url: str, fetch: Callable[[], T]) -> T:
-        fresh, stale = self._fresh.scoped(kind), self._stale.scoped(kind)
-
-        def fetch_and_keep() -> T:
-            found = fetch()
-            stale.set(url, found)
-            return found
-
+    def _check(self, kind: str, url: str, fetch: Callable[[], K], check: Callable[[K], T]) -> T:
+        proven: K | None = self._proven.scoped(kind).get(url)
+        if proven is not None:
+            return check(proven)
         try:
-            return fresh.wrap(url, fetch_and_keep)
+            found = self._strangers.scoped(kind).wrap(url, fetch)
         except NotificationError as err:
-            known: T | None = stale.get(url)
-            if known is None:
-                raise
-            fresh.set(url, known, STALE_PAUSE_S)
-            emit(_log, logging.WARNING, "connector.key.stale", {"url": mask_url(url), "reason": err.reason})
-            return known
+            return check(self._old(kind, url, err))
+        result = check(found)
+        self._proven.scoped(kind).set(url, found)
+        self._stale.scoped(kind).set(url, found)
+        return result
+
+    def _old(self, kind: str, url: str, err: NotificationError) -> Any:
+        """Return what an address that fails now gave earlier, and leave the address alone for a while."""
+        known = self._stale.scoped(kind).get(url)
+        if known is None:
+            raise err
+        self._proven.scoped(kind).set(url, known, STALE_PAUSE_S)
+        emit(_log, logging.WARNING, "connector.key.stale", {"url": mask_url(url), "reason": err.reason})
+        return known
 
     def _fetch_key(self, url: str, signature: str) -> RSAPublicKey:
         response = self._ask("POST", url, signature.encode())

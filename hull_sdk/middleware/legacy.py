@@ -5,6 +5,7 @@ Rules: section "Legacy notifications" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from hull_sdk.context import Context
@@ -37,7 +38,7 @@ def read_legacy_notification(arrival: Arrival) -> None:
             raise NotificationError(
                 "INVALID_SIGNATURE", "the message has no Signature or no SigningCertURL", status=401
             )
-        verify_message(message, extension.keys.certificate(url, extension.trust), now)
+        extension.keys.check_with_certificate(url, extension.trust, partial(verify_message, message, now=now))
     context.message = message
     context.request_id = request_id(message, now)
 

@@ -1,11 +1,15 @@
 """Smart notifications: believed only when the platform signed every byte of them.
 
-Rules: sections "Signatures" and "Refused notifications" of ``docs/protocol.md``. The body is decoded before its
-signature is checked, for one purpose: to refuse an organization that is not allowed without any outgoing call.
-Nothing else of it is used until the signature over the raw bytes has been verified.
+Rules: sections "Signatures" and "Refused notifications" of ``docs/protocol.md``. A body's organization is looked at
+before its signature is checked, to refuse one that is not allowed without any outgoing call. For that a small body is
+decoded; a large one is only searched, since hostile JSON takes many times its size in memory. Nothing else of a body
+is used until the signature over its raw bytes has been verified.
 """
 
 from __future__ import annotations
+
+from functools import partial
+from typing import Final
 
 from hull_sdk.core.net import HostPatterns
 from hull_sdk.errors import NotificationError
@@ -15,6 +19,7 @@ from hull_sdk.middleware.keys import check_key_url
 from hull_sdk.wire.notifications import (
     Notification,
     missing_signature_headers,
+    organizations_named,
     parse_notification,
     unsupported_signature_version,
 )
@@ -23,10 +28,14 @@ from hull_sdk.wire.signatures import (
     HEADER_SIGNATURE,
     HEADER_VERSION,
     SIGNATURE_VERSION,
-    verify_notification,
+    check_notification_id,
+    verify_body,
 )
 
 __all__ = ["read_notification"]
+
+#: Largest body that is decoded before its signature has been verified, in bytes.
+MAX_UNVERIFIED_BYTES: Final = 256 * 1024
 
 
 def read_notification(arrival: Arrival) -> None:
@@ -51,25 +60,43 @@ def read_notification(arrival: Arrival) -> None:
 
 
 def _verified(facts: RequestFacts, extension: Extension) -> Notification:
-    body = b"" if facts.body is None else facts.body
-    signature, key_url = ("", "")
-    if not extension.skip_signature_validation:
-        signature, key_url = _signature(facts, extension.trust)
-    if not body:
-        raise NotificationError("MISSING_NOTIFICATION", "the request has no body")
-    notification = parse_notification(body)
-    check_organization(notification["configuration"]["organization"], extension.trust)
+    body, trust = b"" if facts.body is None else facts.body, extension.trust
     if extension.skip_signature_validation:
-        return notification
-    verify_notification(
+        return _decoded(body, trust)
+    signature, key_url = _signature(facts, trust)
+    early = _decoded(body, trust) if len(body) <= MAX_UNVERIFIED_BYTES else None
+    if early is None:
+        _check_named(body, trust)
+    check = partial(
+        verify_body,
         signature,
-        extension.keys.key(key_url, signature, extension.trust),
-        notification_id=notification["notification_id"],
         body=body,
         now=extension.runtime.clock.time(),
         accept_unbound=extension.accept_unbound_signatures,
     )
+    signed_id = extension.keys.check_with_key(key_url, signature, trust, check)
+    notification = _decoded(body, trust) if early is None else early
+    check_notification_id(signed_id, notification["notification_id"])
     return notification
+
+
+def _decoded(body: bytes, trust: HostPatterns) -> Notification:
+    if not body:
+        raise NotificationError("MISSING_NOTIFICATION", "the request has no body")
+    notification = parse_notification(body)
+    check_organization(notification["configuration"]["organization"], trust)
+    return notification
+
+
+def _check_named(body: bytes, trust: HostPatterns) -> None:
+    """Refuse a body that names no allowed organization anywhere; which one counts is known after it was verified."""
+    found = None
+    for found in organizations_named(body):
+        if trust.allows(found):
+            return
+    if found is None:
+        raise NotificationError("MISSING_CONFIGURATION", "the body names no organization in a configuration")
+    check_organization(found, trust)
 
 
 def _signature(facts: RequestFacts, trust: HostPatterns) -> tuple[str, str]:

@@ -5,7 +5,8 @@ Rules: sections "Notifications" and "Refused notifications" of ``docs/protocol.m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NotRequired, TypedDict
 
 from hull_sdk.core import json
@@ -27,6 +28,7 @@ __all__ = [
     "UserMessage",
     "UserReport",
     "missing_signature_headers",
+    "organizations_named",
     "parse_notification",
     "too_large",
     "unsupported_signature_version",
@@ -45,6 +47,9 @@ CHANNELS: Final = (
 
 #: Largest notification that a connector reads, in bytes.
 MAX_NOTIFICATION_BYTES: Final = 20 * 1024 * 1024
+
+#: The organization in an object without nested ones, as a notification's ``configuration`` is.
+_ORGANIZATION: Final = re.compile(rb'"configuration"\s*:\s*\{[^{}]*?"organization"\s*:\s*"([^"\\]{1,255})"')
 
 #: Why a connector refuses a notification.
 ERROR_CODES: Final = (
@@ -201,6 +206,15 @@ def parse_notification(body: bytes) -> Notification:
     return value  # type: ignore[return-value]  # checked above; the rest is the platform's word
 
 
+def organizations_named(body: bytes) -> Iterator[str]:
+    """Find the organizations that a body names as its configuration's, without decoding it.
+
+    Args:
+        body: The raw bytes, which anybody may have written; what is found is no more than a hint.
+    """
+    return (match[1].decode(errors="replace") for match in _ORGANIZATION.finditer(body))
+
+
 def unsupported_signature_version(version: str | None) -> NotificationError:
     """Return the error for a signature of another version, or of none."""
     return NotificationError(
@@ -213,9 +227,7 @@ def missing_signature_headers(names: list[str]) -> NotificationError:
     return NotificationError("MISSING_SIGNATURE_HEADERS", f"missing headers: {', '.join(names)}")
 
 
-def too_large(size: int | None) -> NotificationError:
+def too_large(size: int | None, limit: int = MAX_NOTIFICATION_BYTES) -> NotificationError:
     """Return the error for a body over the limit; the platform then sends one message at a time."""
     found = "a body without a stated size" if size is None else f"{size} bytes"
-    return NotificationError(
-        "ENTITY_TOO_LARGE", f"{found}; the limit is {MAX_NOTIFICATION_BYTES} bytes", status=413, size=1
-    )
+    return NotificationError("ENTITY_TOO_LARGE", f"{found}; the limit is {limit} bytes", status=413, size=1)

@@ -25,11 +25,13 @@ __all__ = [
     "HEADER_SIGNATURE",
     "HEADER_VERSION",
     "SIGNATURE_VERSION",
+    "check_notification_id",
     "generate_key",
     "load_public_key",
     "public_pem",
     "sign_notification",
     "signature_headers",
+    "verify_body",
     "verify_notification",
 ]
 
@@ -119,7 +121,7 @@ def verify_notification(
     now: float,
     accept_unbound: bool = False,
 ) -> None:
-    """Check a notification's signature.
+    """Check a notification's signature: :func:`verify_body` and :func:`check_notification_id` in one.
 
     Args:
         signature: The token of the signature header.
@@ -127,8 +129,44 @@ def verify_notification(
         notification_id: The id inside the body.
         body: The raw bytes as they arrived.
         now: Unix seconds of the receiver.
+        accept_unbound: ``True`` accepts a signature that does not cover the body.
+
+    Raises:
+        NotificationError: ``INVALID_SIGNATURE`` with a reason that says what does not match.
+    """
+    signed = verify_body(signature, key, body=body, now=now, accept_unbound=accept_unbound)
+    check_notification_id(signed, notification_id)
+
+
+def check_notification_id(signed_id: str | None, notification_id: str | None) -> None:
+    """Check that a signature was made for a notification.
+
+    Args:
+        signed_id: What :func:`verify_body` returned.
+        notification_id: The id inside the body.
+
+    Raises:
+        NotificationError: ``INVALID_SIGNATURE``.
+    """
+    if notification_id is None or signed_id != notification_id:
+        raise _invalid("the signature belongs to another notification_id")
+
+
+def verify_body(
+    signature: str, key: RSAPublicKey, *, body: bytes, now: float, accept_unbound: bool = False
+) -> str | None:
+    """Check a signature over the raw bytes of a notification, before anything of them is decoded.
+
+    Args:
+        signature: The token of the signature header.
+        key: The platform's public key.
+        body: The raw bytes as they arrived.
+        now: Unix seconds of the receiver.
         accept_unbound: ``True`` accepts a signature that does not cover the body, as the original platform
             makes them.
+
+    Returns:
+        The notification id that was signed.
 
     Raises:
         NotificationError: ``INVALID_SIGNATURE`` with a reason that says what does not match.
@@ -142,8 +180,6 @@ def verify_notification(
         )
     except jwt.PyJWTError as err:
         raise _invalid(f"the signature does not verify ({type(err).__name__})") from err
-    if not isinstance(notification_id, str) or claims.get("jti") != notification_id:
-        raise _invalid("the signature belongs to another notification_id")
     digest = claims.get("body_sha256")
     if digest is None:
         if not accept_unbound:
@@ -156,6 +192,8 @@ def verify_notification(
     ):
         raise _invalid("the body was changed after it was signed")
     _check_times(claims, now)
+    signed_id = claims.get("jti")
+    return signed_id if isinstance(signed_id, str) else None
 
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:

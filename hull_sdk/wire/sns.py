@@ -31,6 +31,7 @@ __all__ = [
     "HANDLER_NAMES",
     "HEADER_TYPE",
     "INVALID_MESSAGE",
+    "MAX_MESSAGE_BYTES",
     "NOTIFICATION",
     "REMOVAL",
     "LegacyMessage",
@@ -89,6 +90,9 @@ _HTTPS_PORT: Final = 443
 
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]+")
 _MAX_ID_CHARS: Final = 100
+
+#: Largest envelope that a connector reads, in bytes: SNS carries 256 KiB of text, which escapes make longer.
+MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
 
 
 class LegacyMessage(TypedDict):

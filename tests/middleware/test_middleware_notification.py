@@ -7,11 +7,12 @@ import json
 import logging
 
 import pytest
-from connector_world import CREDENTIALS, HOST, KEY_URL
+from connector_world import CREDENTIALS, HOST, KEY_URL, user_message
 from flask import request
 
 from hull_sdk.handlers import smart_notifier_handler
-from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES
+from hull_sdk.middleware.notification import MAX_UNVERIFIED_BYTES
+from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES, parse_notification
 from hull_sdk.wire.signatures import HEADER_KEY_URL, HEADER_SIGNATURE, HEADER_VERSION, generate_key
 
 RETRY = {"type": "retry", "in": 1000}
@@ -123,6 +124,65 @@ def test_another_organization_is_refused_without_a_call(world, app, seen):
     assert response.get_json()["flow_control"] == RETRY
     assert "allowed_organizations" in response.get_json()["errors"][0]["reason"]
     assert world.asked() == []
+    assert seen == []
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Count the bodies that are decoded."""
+    bodies = []
+
+    def parse(body):
+        bodies.append(body)
+        return parse_notification(body)
+
+    monkeypatch.setattr("hull_sdk.middleware.notification.parse_notification", parse)
+    return bodies
+
+
+def large(world, **fields):
+    """Return a notification that is too large to be decoded before it was verified."""
+    return world.notification([user_message("u1", note="x" * MAX_UNVERIFIED_BYTES)], **fields)
+
+
+def test_a_large_notification_is_handled(world, app, seen, decoded):
+    """A large notification that the platform signed is decoded once, after its signature, and handled."""
+    assert world.notify(app, large(world)).status_code == 200
+    assert len(seen) == len(decoded) == 1
+
+
+@pytest.mark.parametrize("organization", ["evil.example", "a.b.c.d", "x" * 300, "", 'q"uote.hullapp.test'])
+def test_a_large_notification_from_elsewhere_is_refused_without_a_call(world, app, seen, decoded, organization):
+    """However large, an organization that is not allowed costs neither a call nor the memory of its body."""
+    response = world.notify(app, large(world, configuration={**CREDENTIALS, "organization": organization}))
+    assert response.status_code in {400, 401}
+    assert (world.asked(), seen, decoded) == ([], [], [])
+
+
+def test_a_large_forgery_is_never_decoded(world, app, seen, decoded):
+    """A large body that nobody signed is refused without being decoded, whatever it names."""
+    notification = {"notification_id": "n", "configuration": CREDENTIALS, "messages": [[]] * MAX_UNVERIFIED_BYTES}
+    assert refusal(world.notify(app, notification, key=generate_key())) == (401, "INVALID_SIGNATURE")
+    assert (seen, decoded) == ([], [])
+
+
+def test_a_decoy_does_not_let_another_organization_in(world, app, seen):
+    """A signed body whose messages name an allowed organization and whose configuration another is refused."""
+    decoy = {"configuration": {"organization": HOST}}
+    foreign = {**CREDENTIALS, "organization": "evil.example"}
+    notification = {"decoy": decoy, **large(world, configuration=foreign)}
+    response = world.notify(app, notification)
+    assert response.status_code == 401
+    assert "allowed_organizations" in response.get_json()["errors"][0]["reason"]
+    assert seen == []
+
+
+def test_a_large_signature_of_another_notification_is_refused(world, app, seen):
+    """A large body with the id of another notification than the signed one is refused."""
+    notification = large(world)
+    body = json.dumps(notification).encode()
+    response = app.test_client().post("/b0", data=body, headers=world.headers(body, "another"))
+    assert refusal(response) == (401, "INVALID_SIGNATURE")
     assert seen == []
 
 
