@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hull_sdk.wire.manifest import is_smart, subscriptions
+from hull_sdk.wire.manifest_schema import SETTING_LISTS, known_keys, near_key
 from hull_sdk.wire.notifications import CHANNELS
 
 __all__ = ["manifest_doubts"]
@@ -42,7 +43,24 @@ def manifest_doubts(manifest: Mapping[str, Any] | None, *, handles_notifications
         found["connector.manifest.unknown_channel"] = (
             f"the manifest subscribes to {', '.join(map(repr, unknown))}; known are {', '.join(CHANNELS)}"
         )
+    misspelt = {key: near_key(key) for key in ({} if manifest is None else manifest).keys() - set(known_keys())}
+    meant = [f"{key!r} (did you mean {near!r}?)" for key, near in sorted(misspelt.items()) if near is not None]
+    if meant:
+        found["connector.manifest.unknown_key"] = f"the manifest has keys that nobody reads: {', '.join(meant)}"
+    undeclared = _undeclared({} if manifest is None else manifest)
+    if undeclared:
+        found["connector.manifest.unknown_setting"] = (
+            f"settings_sections shows {', '.join(map(repr, undeclared))}, which the manifest does not declare"
+        )
     return found
+
+
+def _undeclared(manifest: Mapping[str, Any]) -> list[str]:
+    declared = {
+        f"{key}.{entry.get('name')}" for key in (*SETTING_LISTS, "json") for entry in manifest.get(key) or [] if entry
+    }
+    shown = {name for section in manifest.get("settings_sections") or [] for name in section.get("properties") or []}
+    return sorted(shown - declared)
 
 
 def _channels(manifest: Mapping[str, Any]) -> set[str]:

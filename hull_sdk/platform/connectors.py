@@ -8,17 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from cronsim import CronSim, CronSimError
-
-from hull_sdk.core.clock import VIRTUAL_START, iso_seconds
+from hull_sdk.core.clock import iso_seconds
 from hull_sdk.core.ids import is_object_id
 from hull_sdk.core.masking import mask_url
 from hull_sdk.core.net import host_of, split_host
 from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.wire.manifest import Schedule, Subscription, is_smart, load_manifest, schedules, setting_defaults
+from hull_sdk.wire.manifest import (
+    SETTING_KEYS,
+    Schedule,
+    SettingsKey,
+    Subscription,
+    check_settings,
+    is_smart,
+    load_manifest,
+    schedules,
+    setting_defaults,
+)
 from hull_sdk.wire.manifest import subscriptions as subscriptions_of
 
 __all__ = [
@@ -30,12 +38,8 @@ __all__ = [
     "checked_name",
     "checked_secret",
     "checked_settings",
-    "interval_minutes",
     "path_on",
 ]
-
-_MIN_INTERVAL_MINUTES: Final = 1
-_MAX_INTERVAL_MINUTES: Final = 366 * 24 * 60
 
 
 @dataclass(eq=False, kw_only=True)
@@ -85,6 +89,15 @@ class Connector:
         """Return the private settings with the manifest's defaults filled in."""
         return {**setting_defaults(self.manifest or {}, "private_settings"), **self.private_settings}
 
+    def check_settings(self) -> None:
+        """Hold the settings against the manifest, if it is known.
+
+        Raises:
+            InvalidArgumentError: One is not what the manifest declares.
+        """
+        for key in SETTING_KEYS:
+            check_settings({} if self.manifest is None else self.manifest, key, getattr(self, key))
+
     def subscription(self, channel: str) -> Subscription | None:
         """Return where notifications of a channel go.
 
@@ -107,7 +120,10 @@ class Connector:
 
     def schedules(self) -> list[Schedule]:
         """Return the manifest's schedules; none while the connector has no address or manifest."""
-        return [] if self.url is None or self.manifest is None else schedules(self.manifest)
+        if self.url is None or self.manifest is None:
+            return []
+        in_force = {"private_settings": self.private_settings_in_force(), "settings": self.settings_in_force()}
+        return schedules(self.manifest, in_force)
 
     def url_of(self, path: str, query: Mapping[str, str] | None = None) -> str:
         """Return the absolute URL of a path on this connector.
@@ -203,7 +219,7 @@ def path_on(base: str, path: str) -> str:
 
 
 def check_manifest(value: Any, url: str | None) -> dict[str, Any]:
-    """Check a manifest with everything that the platform will do with it.
+    """Check a manifest, and that its paths lead to the connector.
 
     Args:
         value: The decoded ``manifest.json``.
@@ -219,27 +235,7 @@ def check_manifest(value: Any, url: str | None) -> dict[str, Any]:
     paths = [s.url for s in subscriptions_of(manifest)] + [s.url for s in schedules(manifest)]
     for path in paths if url is not None else []:
         path_on(url, path)  # type: ignore[arg-type]  # the loop is empty when there is no url
-    for schedule in schedules(manifest):
-        _check_schedule(schedule)
     return manifest
-
-
-def interval_minutes(schedule: Schedule) -> float:
-    """Return the minutes of an interval schedule.
-
-    Raises:
-        InvalidArgumentError: The value is no number of minutes from 1 to a year.
-    """
-    try:
-        minutes = float(schedule.value)
-    except ValueError:
-        minutes = 0.0
-    if not _MIN_INTERVAL_MINUTES <= minutes <= _MAX_INTERVAL_MINUTES:
-        raise InvalidArgumentError(
-            f"the schedule of {schedule.url!r} has the interval {schedule.value!r}; "
-            f"write minutes from {_MIN_INTERVAL_MINUTES} to {_MAX_INTERVAL_MINUTES}, such as '5'"
-        )
-    return minutes
 
 
 def checked_id(value: Any) -> str:
@@ -297,31 +293,20 @@ def checked_domains(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.strip().lower() for each in hosts))
 
 
-def checked_settings(name: str, value: Any) -> dict[str, Any]:
+def checked_settings(name: SettingsKey, value: Any, manifest: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return settings that somebody wrote; ``None`` gives none.
 
     Args:
-        name: ``"settings"`` or ``"private_settings"``.
+        name: Which ones.
         value: Names and values.
+        manifest: The connector's manifest, if it is known.
 
     Raises:
-        InvalidArgumentError: They are no object.
+        InvalidArgumentError: They are no object, or not what the manifest declares.
     """
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         raise InvalidArgumentError(f"{name} is {type(value).__name__}; it must be a JSON object of names and values")
+    check_settings({} if manifest is None else manifest, name, value)
     return dict(value)
-
-
-def _check_schedule(schedule: Schedule) -> None:
-    if schedule.type == "interval":
-        interval_minutes(schedule)
-        return
-    try:
-        CronSim(schedule.value, VIRTUAL_START)
-    except CronSimError as err:
-        raise InvalidArgumentError(
-            f"the schedule of {schedule.url!r} has the cron line {schedule.value!r} ({err}); "
-            "write five fields, such as '*/5 * * * *'"
-        ) from err

@@ -13,6 +13,7 @@ from typing import Any
 
 from hull_sdk.core.clock import Clock
 from hull_sdk.core.ids import Ids
+from hull_sdk.core.logs import emit
 from hull_sdk.core.net import WsgiNetwork
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.connectors import (
@@ -27,9 +28,11 @@ from hull_sdk.platform.connectors import (
 from hull_sdk.platform.landlord import Landlord
 from hull_sdk.platform.manifests import Manifests
 from hull_sdk.platform.population import Population
-from hull_sdk.wire.manifest import CONNECTOR_STATUSES
+from hull_sdk.wire.manifest import CONNECTOR_STATUSES, SETTING_KEYS
 
 __all__ = ["Installation"]
+
+_log = logging.getLogger(__name__)
 
 Where = str | Callable[..., Iterable[bytes]] | None
 
@@ -61,7 +64,7 @@ class Installation(Population):
         )
         self._landlord = landlord
         self._manifests = Manifests(
-            landlord.runtime, landlord.carrier, self.lock, is_installed=self._has, follow=self._follow_manifest
+            landlord.runtime, landlord.carrier, self.lock, is_installed=self._has, follow=self._take_up
         )
 
     def dialled_host(self) -> str:
@@ -98,7 +101,7 @@ class Installation(Population):
             The connector, with ``id`` and ``secret``.
 
         Raises:
-            InvalidArgumentError: The address, the id or the manifest breaks a rule.
+            InvalidArgumentError: The address, the id, the manifest or a setting breaks a rule.
         """
         ids = self._landlord.runtime.ids
         connector_id = ids.object_id() if id is None else checked_id(id)
@@ -119,6 +122,7 @@ class Installation(Population):
             self._manifests.take(connector, manifest, keep_name=name is not None)
         elif url is not None and wait:
             self._manifests.try_once(connector, keep_name=name is not None)
+        connector.check_settings()
         self._register(connector, keep_name=name is not None)
         return connector
 
@@ -172,7 +176,7 @@ class Installation(Population):
         """
         before = (connector.settings_in_force(), connector.private_settings_in_force())
         self._manifests.take(connector, self._manifests.fetch(connector), keep_name=True)
-        self._follow_manifest(connector)
+        self._take_up(connector)
         if before != (connector.settings_in_force(), connector.private_settings_in_force()):
             self._tell_connector(connector)
 
@@ -185,20 +189,23 @@ class Installation(Population):
                 are ignored.
 
         Raises:
-            InvalidArgumentError: A value has the wrong type; nothing is changed then.
+            InvalidArgumentError: A value is not what the manifest declares; nothing is changed then.
         """
         wanted = {
-            key: checked_settings(key, changes[key]) for key in ("settings", "private_settings") if key in changes
+            key: checked_settings(key, changes[key], connector.manifest) for key in SETTING_KEYS if key in changes
         }
         name = checked_name(changes.get("name", connector.name))
         with self.lock:
             changed = any(getattr(connector, key) != value for key, value in wanted.items())
             if not changed and name == connector.name:
                 return
+            schedules = connector.schedules()
             for key, value in wanted.items():
                 setattr(connector, key, value)
             connector.name = name
             connector.updated_at = self.clock.time()
+        if schedules != connector.schedules():
+            self._follow_manifest(connector)
         if changed:
             self._tell_connector(connector)
 
@@ -269,6 +276,13 @@ class Installation(Population):
 
     def _has(self, connector_id: str) -> bool:
         return connector_id in self.connectors
+
+    def _take_up(self, connector: Connector) -> None:
+        try:
+            connector.check_settings()
+        except InvalidArgumentError as err:  # they were there before the manifest was
+            emit(_log, logging.WARNING, "settings.invalid", {"connector_id": connector.id, "reason": err.message})
+        self._follow_manifest(connector)
 
     @abstractmethod
     def _follow_manifest(self, connector: Connector) -> None:

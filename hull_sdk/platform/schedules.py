@@ -23,7 +23,7 @@ from hull_sdk.core.net import Request
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import RLock, Worker
 from hull_sdk.platform.carrier import ANSWER_BYTES, Carrier
-from hull_sdk.platform.connectors import Connector, interval_minutes
+from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.history import History
 from hull_sdk.wire.manifest import Schedule
 
@@ -84,7 +84,7 @@ def next_time(schedule: Schedule, after: float, start: float) -> float | None:
 
 def _times(schedule: Schedule, after: float, start: float) -> Iterator[float]:
     if schedule.type == "interval":
-        step = interval_minutes(schedule) * 60
+        step = float(schedule.value) * 60
         while True:
             after = start + (int((after - start) / step + 1e-9) + 1) * step
             yield after

@@ -9,15 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
-
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.wire.manifest_schema import CONNECTOR_STATUSES, ManifestSchema, is_time
+from hull_sdk.wire.problems import problems_in, show_problems
+from hull_sdk.wire.setting_values import setting_problems
 
 __all__ = [
     "CONNECTOR_STATUSES",
+    "SETTING_KEYS",
     "SMART_TAGS",
     "Schedule",
+    "SettingsKey",
     "Subscription",
+    "check_settings",
     "is_smart",
     "load_manifest",
     "schedules",
@@ -25,63 +29,13 @@ __all__ = [
     "subscriptions",
 ]
 
-#: What a connector may say of itself, from good to bad.
-CONNECTOR_STATUSES: Final = ("ok", "warning", "setupRequired", "error")
-
 #: Either tag selects smart delivery.
 SMART_TAGS: Final = frozenset({"smart-notifier", "kraken"})
 
+SettingsKey = Literal["settings", "private_settings"]
 
-class _Channel(fields.Raw):
-    """A channel's name, or an object that holds it under ``channel``."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        name = value.get("channel") if isinstance(value, Mapping) else value
-        if not isinstance(name, str) or not name:
-            raise ValidationError('must be a channel\'s name or an object such as {"channel": "user:update"}')
-        return super()._deserialize(value, *args, **kwargs)
-
-
-class _Setting(Schema):
-    class Meta:
-        unknown = INCLUDE
-
-    name = fields.String(required=True, validate=validate.Length(min=1))
-    type = fields.String()
-    default = fields.Raw(allow_none=True)
-
-
-class _Subscription(Schema):
-    class Meta:
-        unknown = INCLUDE
-
-    url = fields.String(required=True, validate=validate.Length(min=1))
-    channels = fields.List(_Channel())
-
-
-class _Schedule(Schema):
-    class Meta:
-        unknown = INCLUDE
-
-    url = fields.String(required=True, validate=validate.Length(min=1))
-    type = fields.String(required=True, validate=validate.OneOf(["cron", "interval"]))
-    value = fields.Raw(required=True)
-
-
-class _Manifest(Schema):
-    class Meta:
-        unknown = INCLUDE
-
-    name = fields.String()
-    description = fields.String()
-    version = fields.String()
-    source = fields.String()
-    readme = fields.String()
-    tags = fields.List(fields.String())
-    settings = fields.List(fields.Nested(_Setting))
-    private_settings = fields.List(fields.Nested(_Setting))
-    subscriptions = fields.List(fields.Nested(_Subscription))
-    schedules = fields.List(fields.Nested(_Schedule))
+#: The settings that an installation has values of.
+SETTING_KEYS: Final[tuple[SettingsKey, ...]] = ("settings", "private_settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +80,30 @@ def load_manifest(value: Any) -> dict[str, Any]:
         The manifest, unknown keys included.
 
     Raises:
-        InvalidArgumentError: It breaks a rule; the message names each path and rule.
+        InvalidArgumentError: It breaks a rule; the message has a line for each, with the JSON path, what was found,
+            what was expected and the way out.
     """
-    if not isinstance(value, Mapping):
-        raise InvalidArgumentError(f"the manifest is {type(value).__name__}; it must be a JSON object")
-    try:
-        _Manifest().load(value)
-    except ValidationError as err:
-        raise InvalidArgumentError(f"the manifest is invalid: {_describe(err.messages)}") from err
+    problems = problems_in(value, ManifestSchema())
+    if problems:
+        raise InvalidArgumentError(show_problems("the manifest", problems))
     return dict(value)
+
+
+def check_settings(manifest: Mapping[str, Any], key: SettingsKey, values: Mapping[str, Any]) -> None:
+    """Hold the settings of an installation against the manifest.
+
+    Args:
+        manifest: A checked manifest.
+        key: Which of the two lists.
+        values: Names and values; names that the manifest does not declare and ``None`` are fine.
+
+    Raises:
+        InvalidArgumentError: A value is not what the manifest declares; the message has a line for each, without
+            the values, which may be secrets.
+    """
+    problems = setting_problems(manifest, key, values)
+    if problems:
+        raise InvalidArgumentError(show_problems("the installation", problems))
 
 
 def subscriptions(manifest: Mapping[str, Any]) -> list[Subscription]:
@@ -149,11 +118,21 @@ def subscriptions(manifest: Mapping[str, Any]) -> list[Subscription]:
     return found
 
 
-def schedules(manifest: Mapping[str, Any]) -> list[Schedule]:
-    """Return a manifest's schedules."""
-    return [
-        Schedule(entry["url"], entry["type"], str(entry["value"]).strip()) for entry in manifest.get("schedules") or []
+def schedules(manifest: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]] | None = None) -> list[Schedule]:
+    """Return a manifest's schedules, those of its status included.
+
+    Args:
+        manifest: A checked manifest.
+        settings: ``{"settings": {...}, "private_settings": {...}}`` of an installation, for times that are settings.
+    """
+    status = manifest.get("status")
+    timed = [
+        *(manifest.get("schedules") or []),
+        *(manifest.get("statuses") or []),
+        *([] if status is None else [status]),
     ]
+    found = (_schedule(entry, {} if settings is None else settings) for entry in timed)
+    return list(dict.fromkeys(schedule for schedule in found if schedule is not None))
 
 
 def is_smart(manifest: Mapping[str, Any]) -> bool:
@@ -161,7 +140,7 @@ def is_smart(manifest: Mapping[str, Any]) -> bool:
     return not SMART_TAGS.isdisjoint(manifest.get("tags") or [])
 
 
-def setting_defaults(manifest: Mapping[str, Any], key: Literal["settings", "private_settings"]) -> dict[str, Any]:
+def setting_defaults(manifest: Mapping[str, Any], key: SettingsKey) -> dict[str, Any]:
     """Return the default values of a manifest's settings, by name.
 
     Args:
@@ -171,10 +150,21 @@ def setting_defaults(manifest: Mapping[str, Any], key: Literal["settings", "priv
     return {entry["name"]: entry["default"] for entry in manifest.get(key) or [] if "default" in entry}
 
 
-def _describe(messages: Any, path: str = "") -> str:
-    if isinstance(messages, Mapping):
-        return "; ".join(
-            _describe(item, f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".lstrip("."))
-            for key, item in messages.items()
-        )
-    return f"{path}: {' '.join(map(str, messages))}"
+def _schedule(entry: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]) -> Schedule | None:
+    kind = entry.get("type")
+    if kind is None:
+        return None
+    for value in (_setting(entry.get("value_from"), settings), entry.get("value"), entry.get("default")):
+        if value is not None and is_time(kind, value):
+            return Schedule(entry["url"], kind, str(value).strip())
+    return None
+
+
+def _setting(name: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Return the value of a setting that a manifest names, with or without the list that it is in."""
+    if name is None:
+        return None
+    where, _, inner = name.partition(".")
+    if inner and where in settings:
+        return settings[where].get(inner)
+    return next((values[name] for values in settings.values() if values.get(name) is not None), None)

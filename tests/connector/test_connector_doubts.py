@@ -53,6 +53,22 @@ def test_an_unknown_channel_is_named(doubts):
     assert "'user:updat';" in found["connector.manifest.unknown_channel"]
 
 
+def test_a_misspelt_key_is_named(doubts):
+    """A key that is nearly one of the manifest's is warned about; keys of one's own are left alone."""
+    found = doubts({**SMART, "schedule": [], "my_own": 5})
+    assert list(found) == ["connector.manifest.unknown_key"]
+    assert "'schedule' (did you mean 'schedules'?)" in found["connector.manifest.unknown_key"]
+
+
+def test_a_section_that_shows_no_setting_is_named(doubts):
+    """A section of the settings page with a name that is not declared is warned about."""
+    sections = [{"properties": ["private_settings.key", "private_settings.kye", "json.go"]}]
+    declared = {"private_settings": [{"name": "key"}], "json": [{"name": "go"}], "settings_sections": sections}
+    found = doubts({**SMART, **declared})
+    assert list(found) == ["connector.manifest.unknown_setting"]
+    assert "'private_settings.kye'," in found["connector.manifest.unknown_setting"]
+
+
 def test_a_missing_manifest_is_named(doubts, tmp_path, monkeypatch):
     """A handler of notifications without any manifest is warned about, unless the application serves its own."""
     monkeypatch.chdir(tmp_path)

@@ -101,7 +101,7 @@ def test_the_manifest_is_served(folder):
 
 
 @pytest.mark.parametrize(
-    ("text", "named"), [("{", "is no JSON"), ('{"tags": 3}', "tags"), ("[]", "must be a JSON object")]
+    ("text", "named"), [("{", "is no JSON"), ('{"tags": 3}', "tags"), ("[]", "expected an object")]
 )
 def test_a_wrong_manifest_is_refused(folder, text, named):
     """A manifest that cannot be read or breaks a rule stops setup_app."""

@@ -75,7 +75,7 @@ def test_a_configuration_makes_organizations_connectors_and_segments(signing_key
         ),
         (
             organization(connectors=[{"manifest": {"tags": 1}}]),
-            r"connectors\[0\]\.manifest: the manifest is invalid: tags",
+            r"connectors\[0\]\.manifest: the manifest is invalid:\n.*tags",
         ),
         (
             organization(connectors=[{"manifest": {}, "settings": []}]),

@@ -109,8 +109,8 @@ def test_a_cron_line_that_never_comes_is_never_due():
 @pytest.mark.parametrize(
     ("kind", "value", "problem"),
     [
-        ("cron", "* * *", r"cron line '\* \* \*'"),
-        ("interval", "soon", "interval 'soon'"),
+        ("cron", "* * *", r'"\* \* \*", expected a cron line'),
+        ("interval", "soon", '"soon", expected minutes'),
         ("interval", "-1", "from 1 to"),
         ("interval", "0.000001", "from 1 to"),
     ],
