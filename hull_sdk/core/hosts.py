@@ -5,6 +5,7 @@ Nothing here opens a socket or looks up a name.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Iterable
@@ -22,6 +23,8 @@ AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
 #: IPv6 networks whose last 32 bits are the IPv4 address that is meant.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
+#: Longest ``host:port``: 253 letters of a name, a dot at its end, a colon and five digits.
+_MAX_LENGTH = 260
 
 
 def split_host(text: str) -> tuple[str, int | None] | None:
@@ -34,7 +37,14 @@ def split_host(text: str) -> tuple[str, int | None] | None:
         Host in lower case without a trailing dot, and the port or ``None``; ``None`` when the text is
         anything else, such as a URL.
     """
-    match = _HOST.fullmatch(text.strip(" ").lower()) if text.isascii() else None
+    text = text.strip(" ")
+    return _read_host(text) if len(text) <= _MAX_LENGTH else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _read_host(text: str) -> tuple[str, int | None] | None:
+    """Read a host; the same few are read again and again."""
+    match = _HOST.fullmatch(text.lower()) if text.isascii() else None
     if match is None:
         return None
     port = None if match["port"] is None else int(match["port"])

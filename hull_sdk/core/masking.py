@@ -110,7 +110,7 @@ def mask(value: Any, depth: int = 0) -> Any:
     if depth >= _MAX_DEPTH:
         return MASK
     if isinstance(value, Mapping):
-        return dict(_mask_item(key, item, depth + 1) for key, item in value.items())
+        return dict([_mask_item(key, item, depth + 1) for key, item in value.items()])
     if isinstance(value, _SEQUENCES):
         return [mask(item, depth + 1) for item in value]
     if isinstance(value, bytes):
@@ -122,7 +122,9 @@ def _mask_item(key: Any, item: Any, depth: int) -> tuple[Any, Any]:
     if not isinstance(key, str):
         return key, mask(item, depth)
     shown, is_secret = _read_key(key)
-    return shown, MASK if is_secret and item is not None else mask(item, depth)
+    if item is None:
+        return shown, None
+    return shown, MASK if is_secret else mask(item, depth)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -101,7 +101,15 @@ class _Timer:
         self.schedule = schedule
         self._start = start
         self._times: Iterator[float] = iter(())
+        self._request: Request | None = None
+        self._host: str | None = None
         self.due_at = self._after(start)
+
+    def request(self, host: str) -> Request:
+        """Return the call, which names the organization's host; it changes only with that."""
+        if self._request is None or self._host != host:
+            self._request, self._host = _call_of(self.connector, self.schedule, host), host
+        return self._request
 
     def take(self, due_at: float, now: float) -> float:
         """Return the time that has come, and move on to the next one that has not."""
@@ -201,7 +209,7 @@ class Schedules:
 
     def _call(self, timer: _Timer, due_at: float, now: float) -> None:
         connector = timer.connector
-        reply = self._carrier.send(connector, self._request(timer))
+        reply = self._carrier.send(connector, timer.request(self._dialled_host()))
         run = ScheduleRun(
             sequence=self._next_sequence(),
             organization=self._host,
@@ -218,19 +226,14 @@ class Schedules:
         fields = {"connector_id": connector.id, "url": run.url, "status": run.status, "error": run.error}
         emit(_log, logging.DEBUG if fine else logging.WARNING, "schedule.called", fields)
 
-    def _request(self, timer: _Timer) -> Request:
-        connector = timer.connector
-        credentials = {
-            "ship": connector.id,
-            "id": connector.id,
-            "organization": self._dialled_host(),
-            "secret": connector.secret,
-        }
-        return Request(
-            method="POST",
-            url=connector.url_of(timer.schedule.url, credentials),
-            headers={"Content-Type": "application/json"},
-            body=b"{}",
-            timeout_s=TIMEOUT_S,
-            max_bytes=ANSWER_BYTES,
-        )
+
+def _call_of(connector: Connector, schedule: Schedule, host: str) -> Request:
+    credentials = {"ship": connector.id, "id": connector.id, "organization": host, "secret": connector.secret}
+    return Request(
+        method="POST",
+        url=connector.url_of(schedule.url, credentials),
+        headers={"Content-Type": "application/json"},
+        body=b"{}",
+        timeout_s=TIMEOUT_S,
+        max_bytes=ANSWER_BYTES,
+    )
