@@ -13,6 +13,7 @@ from hull_sdk.client.entities import ApiClient
 from hull_sdk.client.outbox import Outbox
 from hull_sdk.client.pool import SenderPool
 from hull_sdk.client.sender import FLUSH_TIMEOUT_S
+from hull_sdk.core.ids import DerivedIds
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.core.runtime import Runtime
 
@@ -60,6 +61,8 @@ class Client(ApiClient):
         firehose_events: The same, in a list of yours.
         senders: Senders to share with other clients.
         outbox: Collects the Futures of everything that is sent through this client and its scoped copies.
+        message_ids: Makes the ids of messages from their contents, so that the platform applies what is sent again by
+            the same work only once; random by default.
 
     Raises:
         InvalidArgumentError: An option is missing or breaks its rule.
@@ -99,6 +102,7 @@ class Client(ApiClient):
         runtime: Runtime | None = None,
         senders: SenderPool | None = None,
         outbox: Outbox | None = None,
+        message_ids: DerivedIds | None = None,
     ) -> None:
         config = ClientConfig(
             id=id,  # type: ignore[arg-type]  # a missing value gets the configuration's own error
@@ -125,7 +129,7 @@ class Client(ApiClient):
                 exit_timeout_s=exit_timeout_s,
             ),
         )
-        super().__init__(Connection(config, runtime, senders=senders, outbox=outbox))
+        super().__init__(Connection(config, runtime, senders=senders, outbox=outbox, message_ids=message_ids))
 
     @classmethod
     def from_config(

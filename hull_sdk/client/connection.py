@@ -19,6 +19,7 @@ from hull_sdk.client.sender import Sender, SenderClosedError
 from hull_sdk.client.transport import Transport
 from hull_sdk.core import json
 from hull_sdk.core.clock import iso_millis
+from hull_sdk.core.ids import DerivedIds
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future
 from hull_sdk.errors import InvalidArgumentError
@@ -35,10 +36,17 @@ class Connection:
         runtime: Clock, ids, background work and network; the machine's own when ``None``.
         senders: Senders shared with other clients; without them this line has a sender of its own.
         outbox: Collects the Futures of what is sent.
+        message_ids: Makes the ids of messages from their contents; they are random when ``None``.
     """
 
     def __init__(
-        self, config: ClientConfig, runtime: Runtime | None, *, senders: SenderPool | None, outbox: Outbox | None
+        self,
+        config: ClientConfig,
+        runtime: Runtime | None,
+        *,
+        senders: SenderPool | None,
+        outbox: Outbox | None,
+        message_ids: DerivedIds | None = None,
     ) -> None:
         self.config = config
         self.runtime = Runtime.system() if runtime is None else runtime
@@ -46,31 +54,44 @@ class Connection:
         self._owns_runtime = runtime is None
         self._source = Sender(config, self.runtime) if senders is None else senders
         self._outbox = outbox
+        self._message_ids = message_ids
         self._request_id = None if config.request_id is None else json.dumps(config.request_id)
         self._captured = config.firehose_events
 
-    def send(self, scope: Scope, kind: MessageType, body: Mapping[str, Any], message_id: str) -> Future[str]:
+    def send(self, scope: Scope, kind: MessageType, body: Mapping[str, Any]) -> Future[str]:
         """Encode one message, queue it, and return the Future of its acceptance.
 
         Args:
             scope: For whom.
             kind: For example ``"traits"``.
             body: Its body.
-            message_id: Its id, made for this call.
 
         Returns:
-            Resolves to ``message_id`` once the platform has accepted the message.
+            Resolves to the message's id once the platform has accepted the message.
 
         Raises:
             InvalidArgumentError: The body is no JSON or too large, or the client was closed.
             QueueFullError: The queue stayed full.
         """
+        return self._queue(scope, kind, encode(body, kind), self._message_id(scope, kind, body))
+
+    def track(self, scope: Scope, event: str, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Future[str]:
+        """Send an event; its id is the message's id unless the context names one."""
+        message_id = self._message_id(scope, "track", [event, properties, context])
+        body = track_body(event, properties, context, event_id=message_id)
+        return self._queue(scope, "track", encode(body, "track"), message_id)
+
+    def _message_id(self, scope: Scope, kind: MessageType, content: Any) -> str:
+        if self._message_ids is None:
+            return self.runtime.ids.uuid()
+        return self._message_ids.uuid(encode([scope.subject_type, scope.user, scope.account, kind, content], kind))
+
+    def _queue(self, scope: Scope, kind: MessageType, body: bytes, message_id: str) -> Future[str]:
         clock = self.runtime.clock
         now = clock.time()
-        content = encode(body, kind)
         data = message_bytes(
             kind,
-            content,
+            body,
             token=scope.token(now).encode(),
             timestamp=iso_millis(now).encode(),
             message_id=message_id.encode(),
@@ -82,18 +103,13 @@ class Connection:
             )
         future: Future[str] = Future(self.runtime.tasks)
         if self._captured is not None:
-            self._captured.append(self._as_data(scope, kind, content))
+            self._captured.append(self._as_data(scope, kind, body))
             future.set_result(message_id)
             return future
         sender = self._put(Message(data, future, message_id, clock.monotonic()), scope.key)
         if self._outbox is not None:
             self._outbox.add(future, sender)
         return future
-
-    def track(self, scope: Scope, event: str, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Future[str]:
-        """Send an event; its id is the message's id unless the context names one."""
-        message_id = self.runtime.ids.uuid()
-        return self.send(scope, "track", track_body(event, properties, context, event_id=message_id), message_id)
 
     def configuration(self) -> dict[str, Any]:
         """Return the configuration as a new dict, the secret included; its ``repr`` hides that."""

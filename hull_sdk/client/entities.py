@@ -258,7 +258,7 @@ class EntityClient(ApiClient):
         return self._send("unalias", _anonymous_id("unalias", body))
 
     def _send(self, kind: Any, body: Mapping[str, Any]) -> Future[str]:
-        return self._connection.send(self._entity, kind, body, self._connection.runtime.ids.uuid())
+        return self._connection.send(self._entity, kind, body)
 
 
 class UserClient(EntityClient):

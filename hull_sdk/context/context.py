@@ -20,6 +20,7 @@ from hull_sdk.context.current import current
 from hull_sdk.context.response import SmartNotifierResponse
 from hull_sdk.context.services import Services
 from hull_sdk.core import json
+from hull_sdk.core.ids import DerivedIds
 from hull_sdk.core.net import HostPatterns
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future, Lock
@@ -87,6 +88,7 @@ class Context:
         self._options: dict[str, Any] | None = None
         self._lock = Lock()
         self._sending: _Sending | None = None
+        self._works: dict[str, DerivedIds] = {}
         self._helpers: SimpleNamespace | None = None
         self._token: str | None = None
         self._metric: Metric | None = None
@@ -336,9 +338,10 @@ class Context:
         """Return the seconds until the handler's deadline, 0 when it has passed."""
         return max(0.0, self._deadline_at - self._services.runtime.clock.monotonic())
 
-    def restart_deadline(self) -> None:
-        """Let the deadline count from now, as a job does before each part of its work."""
+    def begin_part(self) -> None:
+        """Let the deadline count from now, and forget which work was done, as a job does before each of its parts."""
         self._deadline_at = self._services.runtime.clock.monotonic() + self.timeout_s
+        self._works = {}
 
     def settle(self, timeout_s: float) -> Settlement | None:
         """Wait until the platform has answered for everything that was sent through ``client``.
@@ -352,20 +355,29 @@ class Context:
         return None if self._sending is None else self._sending.outbox.settle(timeout_s)
 
     @contextmanager
-    def collect(self) -> Iterator[Outbox]:
+    def collect(self, work_id: str | None = None) -> Iterator[Outbox]:
         """Record apart what is sent through ``client`` within a ``with`` block.
+
+        Args:
+            work_id: What the block does, for example the id of the message that it handles: when the same is done
+                again and sends the same again, the platform applies that once. ``None``: all that is sent is new.
 
         Yields:
             The record; settle it to learn what became of the block's messages.
         """
-        sending = self._open()
+        sending = self._open(None if work_id is None else self._ids_of(work_id))
         token = _scope.set((self, sending))
         try:
             yield sending.outbox
         finally:
             _scope.reset(token)
 
-    def _open(self) -> _Sending:
+    def _ids_of(self, work_id: str) -> DerivedIds:
+        """Return the ids of one piece of work, the same ones for each block: a second block does more of it."""
+        with self._lock:
+            return self._works.setdefault(work_id, DerivedIds(f"{self.credentials().id}/{work_id}"))
+
+    def _open(self, message_ids: DerivedIds | None = None) -> _Sending:
         services, credentials = self._services, self.credentials()
         outbox = Outbox(services.runtime)
         client = Client(
@@ -378,5 +390,6 @@ class Context:
             runtime=services.runtime,
             senders=services.senders,
             outbox=outbox,
+            message_ids=message_ids,
         )
         return _Sending(client, outbox)

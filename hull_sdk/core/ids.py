@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import secrets
+import threading
 import uuid
 from abc import ABC, abstractmethod
+from collections import Counter
 
-__all__ = ["Ids", "SeededIds", "SystemIds", "is_object_id"]
+__all__ = ["DerivedIds", "Ids", "SeededIds", "SystemIds", "is_object_id"]
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 
@@ -83,3 +86,29 @@ class SeededIds(Ids):
     def random(self) -> float:
         """Return the next number of the sequence."""
         return self._random.random()
+
+
+class DerivedIds:
+    """Ids made from what they are for: work that is done again, in whatever process, gets the same ones again.
+
+    Args:
+        source: What the work is about, for example the id of the message that is handled.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source.encode()
+        self._lock = threading.Lock()
+        self._seen: Counter[bytes] = Counter()
+
+    def uuid(self, content: bytes) -> str:
+        """Return a version 5 UUID for some content; equal contents get different ones, by their order.
+
+        Args:
+            content: What the id is for, for example an encoded message.
+        """
+        named = hashlib.sha1(self._source + b"\0" + content, usedforsecurity=False)
+        with self._lock:
+            number = self._seen[named.digest()]
+            self._seen[named.digest()] += 1
+        named.update(number.to_bytes(8, "big"))
+        return str(uuid.UUID(bytes=named.digest()[:16], version=5))

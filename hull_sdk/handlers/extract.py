@@ -162,7 +162,7 @@ class BatchExtracts:
                     self.prepare(context, kind, reader.message(done + index, row), unfiltered=unfiltered)
                     for index, row in enumerate(rows)
                 ]
-                context.restart_deadline()
+                context.begin_part()
                 _check_results(context, handle(messages, {"query": query, "body": body}))
                 settle(context, SETTLE_S)
                 done += len(rows)

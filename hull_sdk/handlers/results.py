@@ -65,6 +65,10 @@ def for_each(
     again. A message whose write the platform refuses for good becomes an ``error``, one whose writes were not
     accepted in time a ``retry``. Messages that are not begun shortly before the deadline are retried too.
 
+    A message that is handled again, after an error, a timeout or the death of its process, changes nothing twice: what
+    its function sends through ``ctx.client`` has ids made from the message, and the platform applies each id once. So
+    a function may count (``inc``) and track. What it does elsewhere is its own affair.
+
     Args:
         ctx: The context.
         messages: The messages of a handler.
@@ -131,7 +135,7 @@ def _handle(ctx: Context, function: Callable[[Any], Any], message: Message) -> _
     message_id = message["message_id"]
     if ctx.remaining_s() < ctx.timeout_s * SETTLE_SHARE:
         return _Handled(MessageResult(message_id, "retry", "the deadline came before its turn"))
-    with ctx.collect() as outbox:
+    with ctx.collect(message_id) as outbox:
         try:
             result = _read(message_id, call(function, message))
         except Exception as err:  # noqa: BLE001 - an error decides about its own message only

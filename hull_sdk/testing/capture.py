@@ -26,7 +26,15 @@ class CapturedLog(TypedDict):
 
 
 class CapturedMessage(TypedDict):
-    """A firehose message as it travelled, with the claims of its token; ids and times are left out."""
+    """A firehose message as it travelled, with the claims of its token; ids and times are left out.
+
+    Args:
+        type: ``"traits"``, ``"track"``, ``"alias"`` or ``"unalias"``.
+        user: Identifiers of the user, for example ``{"email": "ann@acme.example"}``, or ``None``.
+        account: Identifiers of the account, or ``None``.
+        subject_type: Whom it is about when both are named: ``"user"`` or ``"account"``.
+        body: Attributes, or what an event holds: ``{"event": "Ordered", "properties": {"sku": "A1"}, ...}``.
+    """
 
     type: str
     user: dict[str, str] | None

@@ -202,6 +202,18 @@ class Harness:
         """
         return self.organization.account_report(claims)
 
+    def events(self, claims: Mapping[str, Any] | str) -> list[dict[str, Any]]:
+        """Return the events of the user that claims resolve to, oldest first, those of the platform included.
+
+        Args:
+            claims: For example ``{"email": "ann@acme.example"}``.
+
+        Returns:
+            For example ``[{"event": "Ordered", "properties": {"sku": "A1"}, ...}]``; empty when there is no such user.
+        """
+        report = self.user(claims)
+        return [] if report is None else self.organization.events(report["id"])
+
     @property
     def deliveries(self) -> list[Delivery]:
         """Every try to deliver a notification, in order."""

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from hull_sdk.core.ids import Ids, SeededIds, SystemIds, is_object_id
+from hull_sdk.core.ids import DerivedIds, Ids, SeededIds, SystemIds, is_object_id
 
 SOURCES = [SystemIds, SeededIds]
 
@@ -42,3 +42,12 @@ def test_the_same_seed_gives_the_same_sequence():
     """Two sources of one seed agree, also in mixed calls; another seed gives other ids."""
     assert sequence(7) == sequence(7)
     assert sequence(7) != sequence(8)
+
+
+def test_derived_ids_are_the_same_for_the_same_work():
+    """Work that is done again gets its ids again, in order, and other work or other content gets others."""
+    first, again, other = DerivedIds("m-1"), DerivedIds("m-1"), DerivedIds("m-2")
+    ids = [first.uuid(b"a"), first.uuid(b"b"), first.uuid(b"a")]
+    assert [again.uuid(b"a"), again.uuid(b"b"), again.uuid(b"a")] == ids
+    assert len({*ids, other.uuid(b"a"), other.uuid(b"b")}) == 5
+    assert {uuid.UUID(each).version for each in ids} == {5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hull_sdk.errors import TransientError
+from hull_sdk.handlers import for_each
 
 ANN = {"email": "ann@acme.example"}
 
@@ -122,3 +123,67 @@ def test_a_write_back_loop_is_named(harness, recorder):
     harness.client.as_user(ANN).traits({"first_name": "Ann"})
     with pytest.raises(HullError, match="traits_looping"):
         harness.run_until_idle(max_deliveries=50)
+
+
+def count_and_fail_once(failures, shared=None):
+    """Return a handler that counts and tracks for each message, and raises once afterwards."""
+
+    def handle_one(ctx, message):
+        person = ctx.client.as_user(message["user"])
+        person.traits({"seen": {"operation": "inc", "value": 1}})
+        person.track("Seen", {"name": message["user"]["name"]})
+        person.track("Seen", {"name": message["user"]["name"]})
+        if shared is not None:
+            ctx.client.as_account(shared).traits({"seen": {"operation": "inc", "value": 1}})
+        error = failures.pop(0) if failures else None
+        if error:
+            raise error
+
+    def handle(ctx, messages):
+        ctx.smart_notifier_response.set_flow_control(type="next", size=10, in_ms=10)
+        fresh = [message for message in messages if "name" in message["changes"].get("user", ())]
+        return for_each(ctx, fresh, lambda message: handle_one(ctx, message))
+
+    return handle
+
+
+def seen_events(harness, claims):
+    """Return the events that the handler tracked for a user."""
+    return [event for event in harness.events(claims) if event["event"] == "Seen"]
+
+
+def test_a_message_that_is_handled_again_changes_nothing_twice(harness, recorder):
+    """What for_each sent before its function failed is applied once, although the function sends it again."""
+    recorder.handle = count_and_fail_once([None, TransientError("the CRM is down"), RuntimeError("a bug")])
+    people(harness, 4)
+    harness.run_until_idle()
+    for index in range(4):
+        claims = {"external_id": str(index)}
+        assert harness.user(claims)["traits_seen"] == 1
+        assert len(seen_events(harness, claims)) == 2
+    assert len([message for message in harness.firehose if message["type"] == "track"]) == 8
+
+
+def test_the_same_write_for_two_messages_counts_twice(harness, recorder):
+    """Two messages that write the same to one account are two changes, also when one of them comes again."""
+    recorder.handle = count_and_fail_once([None, TransientError("the CRM is down")], shared={"domain": "acme.example"})
+    people(harness, 4)
+    harness.run_until_idle()
+    assert harness.account({"domain": "acme.example"})["seen"] == 4
+
+
+def test_two_passes_over_the_same_messages_are_two_works(harness, recorder):
+    """A handler that goes over its messages twice and writes the same each time has written twice."""
+
+    def count(ctx, message):
+        ctx.client.as_user(message["user"]).traits({"seen": {"operation": "inc", "value": 1}})
+
+    def handle(ctx, messages):
+        fresh = [message for message in messages if "name" in message["changes"].get("user", ())]
+        for_each(ctx, fresh, lambda message: count(ctx, message))
+        return for_each(ctx, fresh, lambda message: count(ctx, message))
+
+    recorder.handle = handle
+    people(harness, 1)
+    harness.run_until_idle()
+    assert harness.user({"external_id": "0"})["traits_seen"] == 2
