@@ -11,11 +11,11 @@ import gzip
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from hull_sdk.core import json
 from hull_sdk.core.clock import Clock, iso_millis
@@ -24,15 +24,16 @@ from hull_sdk.core.net import Request
 from hull_sdk.core.retry import parse_retry_after
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import RLock, Worker
-from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.carrier import ANSWER_BYTES, TIMEOUT_S, Carrier, Reply
-from hull_sdk.platform.connectors import Connector, path_on
-from hull_sdk.platform.query import Document, Query, compile_query
-from hull_sdk.platform.reports import View
+from hull_sdk.platform.connectors import Connector
+from hull_sdk.platform.extract_options import checked_fields, checked_format, checked_query, checked_url
+from hull_sdk.platform.fields import Document
+from hull_sdk.platform.query import Query
+from hull_sdk.platform.reports import View, full_report, with_fields
 from hull_sdk.platform.verdicts import BACKOFF
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.extracts import ExtractNotice
-from hull_sdk.wire.rows import FORMATS, csv_columns, write_csv, write_json
+from hull_sdk.wire.rows import csv_columns, write_csv, write_json
 
 __all__ = ["ExtractFile", "ExtractRun", "Extracts", "Source"]
 
@@ -228,10 +229,10 @@ class Extracts:
             id=self._runtime.ids.object_id(),
             connector=connector,
             kind=kind,
-            query=_checked_query(kind, query),
-            format=_checked_format(file_format),
-            url=_checked_url(connector, url),
-            fields=_checked_fields(fields),
+            query=checked_query(kind, query),
+            format=checked_format(file_format),
+            url=checked_url(connector, url),
+            fields=checked_fields(fields),
             gzip=compress is True,
             since=self._source.clock.monotonic(),
         )
@@ -387,55 +388,6 @@ class Extracts:
         )
 
     def _row(self, job: _Job, view: View, moment: datetime) -> dict[str, Any] | None:
-        row = {**view.report, "segment_ids": list(view.segment_ids)}
-        if job.kind == "user":
-            account = view.account_report
-            row["account"] = {**account, "segment_ids": list(view.account_segment_ids)} if account else {}
+        row = full_report(job.kind, view)
         document = Document(row, lambda: self._source.events(row["id"]), moment)
-        return _with_fields(row, job.fields) if job.query.matches(document) else None
-
-
-def _with_fields(row: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
-    if not fields:
-        return dict(row)
-    found: dict[str, Any] = {}
-    for name in fields:
-        inner = name.removeprefix("account.")
-        if inner == name:
-            found[name] = row.get(name)
-        elif row.get("account"):
-            found.setdefault("account", {})[inner] = row["account"].get(inner)
-    return found
-
-
-def _checked_query(kind: EntityKind, query: Any) -> Query:
-    compiled = compile_query({} if query is None else query)
-    if kind == "account" and compiled.uses_events:
-        raise InvalidArgumentError("the query asks for events; accounts have no events")
-    return compiled
-
-
-def _checked_format(value: Any) -> str:
-    if value not in FORMATS:
-        raise InvalidArgumentError(f"the format is {value!r:.100}; use one of {', '.join(FORMATS)}")
-    return str(value)
-
-
-def _checked_fields(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(each, str) and each for each in value):
-        raise InvalidArgumentError(f"fields is {value!r:.200}; it must be a list of report fields, empty for all")
-    return tuple(dict.fromkeys(value))
-
-
-def _checked_url(connector: Connector, url: Any) -> str:
-    if connector.url is None:
-        raise InvalidArgumentError(f"the connector {connector.name!r} has no url; install it with one to send extracts")
-    if not isinstance(url, str) or "://" not in url.partition("?")[0]:
-        raise InvalidArgumentError("the extract's url must be an absolute URL on the connector's host")
-    own = urlsplit(connector.url)
-    try:
-        return path_on(connector.url, url)
-    except InvalidArgumentError:
-        raise InvalidArgumentError(
-            f"the extract's url leads away from the connector; it must be on {own.scheme}://{own.netloc}"
-        ) from None
+        return with_fields(row, job.fields) if job.query.matches(document) else None

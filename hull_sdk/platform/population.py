@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.identity import read_claims, resolve
 from hull_sdk.platform.intake import Intake, SegmentListener
 from hull_sdk.platform.reports import View
+from hull_sdk.platform.search import search_events, search_reports
 from hull_sdk.platform.segments import Segment
 from hull_sdk.platform.settings import OrganizationSettings, load_settings
 from hull_sdk.platform.state import dump_store
-from hull_sdk.platform.store import KINDS, Entity
+from hull_sdk.platform.store import KINDS, Entity, StoredEvent
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.tokens import AS_CLAIMS, CLAIM_SUBJECT_TYPE
 
 __all__ = ["Population"]
+
+Searchable = Literal["user_reports", "account_reports", "events"]
 
 
 class Population(Intake):
@@ -211,6 +214,28 @@ class Population(Intake):
         with self.lock:
             found = self._store.events if user_id is None else self._store.events.find("user_id", user_id)
             return [event.to_wire() for event in found]
+
+    def stored_events(self) -> list[StoredEvent]:
+        """Return all events as they are stored, in order of arrival."""
+        with self.lock:
+            return list(self._store.events)
+
+    def search(self, what: Searchable, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Search reports or events.
+
+        Args:
+            what: ``"user_reports"``, ``"account_reports"`` or ``"events"``.
+            body: See :func:`hull_sdk.platform.search.search_reports`.
+
+        Returns:
+            ``{"pagination": {"total", "page", "pages", "per_page"}, "data": [...], "aggregations": {...}}``.
+
+        Raises:
+            InvalidArgumentError: The search breaks a rule.
+        """
+        if what == "events":
+            return search_events(self, body)
+        return search_reports(self, "user" if what == "user_reports" else "account", body)
 
     def tracked_events(self) -> int:
         """Return how many tracked events there are; those that the platform makes itself do not count."""

@@ -1,14 +1,12 @@
 """Queries: a subset of the Elasticsearch 1.x language, compiled once and evaluated on one entity at a time.
 
-Rules: section "Queries" of ``docs/protocol.md``. A field stands for its analysed value (words in lower case, and the
-whole value in lower case), ``.exact`` for the whole value in lower case, ``.raw`` for the value as it is. Not done:
+Rules: section "Queries" of ``docs/protocol.md``. How a field is compared is the matter of ``fields``. Not done:
 scoring, nested documents, scripts, fuzzy matching.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,27 +14,13 @@ from typing import Any, Final
 from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.dates import is_relative, parse_bound
+from hull_sdk.platform.fields import Document, Field, contains_run, event_fields, is_date_text, to_text, wildcard, words
 from hull_sdk.wire.attributes import AttributeType, cast
 
-__all__ = ["CLAUSES", "MAX_DEPTH", "Document", "Query", "compile_query"]
+__all__ = ["CLAUSES", "MAX_DEPTH", "Query", "compile_query"]
 
 #: Deepest nesting of lists and objects in a query.
 MAX_DEPTH: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """What a query is evaluated on.
-
-    Args:
-        fields: A report; nested objects are reached with dots, for example ``account.domain``.
-        events: Returns the user's events in the shape of the wire; called only when a query asks.
-        now: The moment that relative dates count from.
-    """
-
-    fields: Mapping[str, Any]
-    events: Callable[[], Sequence[Mapping[str, Any]]]
-    now: datetime
 
 
 _Matcher = Callable[[Document], bool]
@@ -59,11 +43,12 @@ class Query:
     uses_events: bool
 
 
-def compile_query(source: Any) -> Query:
+def compile_query(source: Any, *, on_events: bool = False) -> Query:
     """Check and compile a query.
 
     Args:
         source: For example ``{"term": {"traits_plan.raw": "pro"}}``; ``{}`` matches everything.
+        on_events: ``True`` for a query that searches events, and may ask ``has_parent``.
 
     Returns:
         The compiled query.
@@ -74,7 +59,7 @@ def compile_query(source: Any) -> Query:
     """
     if json.nests_deeper(source, MAX_DEPTH):
         raise InvalidArgumentError(f"the query is nested more than {MAX_DEPTH} levels deep; join clauses side by side")
-    compiler = _Compiler()
+    compiler = _Compiler(on_events=on_events)
     matches = compiler.clause(source)
     return Query(source, matches, compiler.relative, compiler.uses_events)
 
@@ -82,7 +67,8 @@ def compile_query(source: Any) -> Query:
 class _Compiler:
     """Compiles clauses and remembers what they depend on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_events: bool) -> None:
+        self.on_events = on_events
         self.relative = False
         self.uses_events = False
 
@@ -172,7 +158,7 @@ class _Compiler:
             _check_bound(bound)
         if not checks:
             raise _bad("range", body, f"at least one of {', '.join(_BOUNDS)}")
-        field = _Field(path)
+        field = Field(path)
         return lambda document: any(
             all(_within(value, compare, bound, document.now) for compare, bound in checks)
             for value in field.values(document)
@@ -182,7 +168,7 @@ class _Compiler:
         _expect_object("exists", body, {"field", "boost"})
         if not isinstance(body.get("field"), str):
             raise _bad("exists", body, '{"field": "name"}')
-        field = _Field(body["field"])
+        field = Field(body["field"])
         return lambda document: bool(field.values(document))
 
     def missing(self, body: Any) -> _Matcher:
@@ -196,7 +182,7 @@ class _Compiler:
 
     def wildcard(self, body: Any) -> _Matcher:
         path, value = _field_and_value("wildcard", body, "value", "wildcard")
-        return _on_text(path, "wildcard", value, lambda text: _wildcard(text).fullmatch)
+        return _on_text(path, "wildcard", value, lambda text: wildcard(text).fullmatch)
 
     def match(self, body: Any) -> _Matcher:
         path, value = _single("match", body)
@@ -207,16 +193,16 @@ class _Compiler:
         operator = str(options.get("operator", "or")).lower()
         if operator not in {"and", "or"}:
             raise _bad("match.operator", options["operator"], "'and' or 'or'")
-        wanted, field = set(_words(_as_text("match", options.get("query")))), _Field(path)
+        wanted, field = set(words(_as_text("match", options.get("query")))), Field(path)
         enough = wanted.issubset if operator == "and" else (lambda found: not wanted.isdisjoint(found))
         return lambda document: any(
-            bool(wanted) and enough(set(_words(_to_text(value)))) for value in field.values(document)
+            bool(wanted) and enough(set(words(to_text(value)))) for value in field.values(document)
         )
 
     def match_phrase(self, body: Any) -> _Matcher:
         path, value = _field_and_value("match_phrase", body, "query")
-        wanted, field = _words(_as_text("match_phrase", value)), _Field(path)
-        return lambda document: any(_contains_run(_words(_to_text(v)), wanted) for v in field.values(document))
+        wanted, field = words(_as_text("match_phrase", value)), Field(path)
+        return lambda document: any(contains_run(words(to_text(v)), wanted) for v in field.values(document))
 
     def ids(self, body: Any) -> _Matcher:
         _expect_object("ids", body, {"values", "type"})
@@ -224,6 +210,18 @@ class _Compiler:
             raise _bad("ids", body, '{"values": [ids]}')
         wanted = frozenset(map(str, body["values"]))
         return lambda document: document.fields.get("id") in wanted
+
+    def has_parent(self, body: Any) -> _Matcher:
+        _expect_object("has_parent", body, {"parent_type", "type", "query", "filter", "score_mode", "score"})
+        if not self.on_events:
+            raise InvalidArgumentError("has_parent is for searching events; a segment asks about its user directly")
+        kind = body.get("parent_type", body.get("type"))
+        if kind not in _PARENTS:
+            raise _bad("has_parent.parent_type", kind, f"one of {', '.join(_PARENTS)}")
+        self.on_events = False
+        inner = _all([self.clause(body[key]) for key in ("query", "filter") if key in body])
+        self.on_events = True
+        return lambda document: document.parent is not None and inner(document.parent())
 
     def has_child(self, body: Any) -> _Matcher:
         _expect_object("has_child", body, {"type", "query", "filter", "min_children", "max_children", "score_mode"})
@@ -235,7 +233,7 @@ class _Compiler:
         self.uses_events = True
 
         def matches(document: Document) -> bool:
-            count = sum(inner(Document(_event_fields(event), tuple, document.now)) for event in document.events())
+            count = sum(inner(Document(event_fields(event), tuple, document.now)) for event in document.events())
             return count >= least and (limit is None or count <= limit)
 
         return matches
@@ -262,7 +260,10 @@ CLAUSES: Final[dict[str, Callable[[_Compiler, Any], _Matcher]]] = {
     "match_phrase": _Compiler.match_phrase,
     "ids": _Compiler.ids,
     "has_child": _Compiler.has_child,
+    "has_parent": _Compiler.has_parent,
 }
+
+_PARENTS: Final = ("user_report", "user")
 
 _BOUNDS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "gt": lambda value, bound: bool(value > bound),
@@ -271,73 +272,13 @@ _BOUNDS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "lte": lambda value, bound: bool(value <= bound),
 }
 
-#: Fields that are never split into words, and compare as they are.
-_KEYWORDS: Final = frozenset(
-    {"anonymous_ids", "event", "event_id", "event_source", "event_type", "external_id", "id", "segment_ids", "source"}
-)
-#: Fields that are never split into words, and compare in lower case.
-_WHOLE: Final = frozenset({"contact_email", "domain", "email"})
-
-_WORD: Final = re.compile(r"\w+")
-
-
-class _Field:
-    """A field name, split into its path and what the suffix says about the comparison."""
-
-    __slots__ = ("_path", "mode")
-
-    def __init__(self, name: Any) -> None:
-        if not isinstance(name, str) or not name:
-            raise _bad("a field name", name, "text")
-        base, _, suffix = name.rpartition(".")
-        self.mode = suffix if base and suffix in {"raw", "exact"} else "analysed"
-        self._path = base if self.mode != "analysed" else name
-        leaf = self._path.rpartition(".")[2]
-        if self.mode == "analysed" and leaf in _KEYWORDS:
-            self.mode = "raw"
-        elif self.mode == "analysed" and leaf in _WHOLE:
-            self.mode = "exact"
-
-    def values(self, document: Document) -> list[Any]:
-        """Return the values of the field; none for null, several for an array."""
-        value = _lookup(document.fields, self._path)
-        items = value if isinstance(value, list) else [value]
-        return [item for item in items if item is not None]
-
-    def texts(self, value: Any) -> Iterable[str]:
-        """Return the texts under which a value is found."""
-        text = _to_text(value)
-        if self.mode == "raw":
-            return (text,)
-        whole = text.lower()
-        return (whole,) if self.mode == "exact" else (whole, *_words(whole))
-
-
-def _lookup(fields: Any, path: str) -> Any:
-    if not isinstance(fields, Mapping):
-        return None
-    if path in fields:
-        return fields[path]
-    head, dot, rest = path.partition(".")
-    return _lookup(fields.get(head), rest) if dot else None
-
-
-def _event_fields(event: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **event,
-        "id": event.get("event_id"),
-        "source": event.get("event_source"),
-        "type": event.get("event_type"),
-        "props": event.get("properties"),
-    }
-
 
 def _on_terms(path: Any, values: list[Any]) -> _Matcher:
-    field = _Field(path)
+    field = Field(path)
     for value in values:
         if value is None or isinstance(value, Mapping | list):
             raise _bad(f"a term of {path!r}", value, "text, a number or a boolean; use missing to find empty fields")
-    texts = {_to_text(value) if field.mode == "raw" else _to_text(value).lower() for value in values}
+    texts = {to_text(value) if field.mode == "raw" else to_text(value).lower() for value in values}
 
     def equals(found: Any) -> bool:
         if isinstance(found, int | float):
@@ -349,7 +290,7 @@ def _on_terms(path: Any, values: list[Any]) -> _Matcher:
 
 
 def _on_text(path: Any, clause: str, value: Any, make: Callable[[str], Callable[[str], Any]]) -> _Matcher:
-    field = _Field(path)
+    field = Field(path)
     text = _as_text(clause, value)
     accepts = make(text if field.mode == "raw" else text.lower())
     return lambda document: any(bool(accepts(t)) for found in field.values(document) for t in field.texts(found))
@@ -361,18 +302,11 @@ def _within(value: Any, compare: Callable[[Any, Any], bool], bound: Any, now: da
     if isinstance(value, int | float):
         number = cast("number", bound)
         return number is not None and compare(value, number)
-    moment = parse_bound(value, now) if _is_date_text(value) else None
+    moment = parse_bound(value, now) if is_date_text(value) else None
     limit = parse_bound(bound, now)
     if moment is not None and limit is not None:
         return compare(moment, limit)
-    return not is_relative(bound) and compare(str(value), _to_text(bound))
-
-
-_DATE_TEXT: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-
-def _is_date_text(value: Any) -> bool:
-    return isinstance(value, str) and _DATE_TEXT.match(value) is not None
+    return not is_relative(bound) and compare(str(value), to_text(bound))
 
 
 def _check_bound(bound: Any) -> None:
@@ -382,48 +316,10 @@ def _check_bound(bound: Any) -> None:
         parse_bound(bound, datetime(2024, 1, 1, tzinfo=UTC))
 
 
-#: A star and what follows it, up to the next star.
-_STARS: Final = re.compile(r"\*((?:\\.|[^*\\]|\\)*)", re.DOTALL)
-_PARTS: Final = re.compile(r"\\.|\?|[^?\\]+|\\", re.DOTALL)
-
-
-def _wildcard(text: str) -> re.Pattern[str]:
-    # What stands between two stars is looked for once, at its first place: trying the later ones finds nothing more.
-    first, *between = [_literal(part) for part in _STARS.findall(f"*{text}")]
-    if not between:
-        return re.compile(first, re.DOTALL)
-    middle = "".join(f"(?>.*?{part})" for part in between[:-1])
-    return re.compile(f"{first}{middle}.*{between[-1]}", re.DOTALL)
-
-
-def _literal(text: str) -> str:
-    return "".join(map(_literal_part, _PARTS.findall(text)))
-
-
-def _literal_part(part: str) -> str:
-    if part == "?":
-        return "."
-    return re.escape(part[1:] if part[0] == "\\" and len(part) > 1 else part)
-
-
-def _contains_run(words: list[str], wanted: list[str]) -> bool:
-    size = len(wanted)
-    return size > 0 and any(words[start : start + size] == wanted for start in range(len(words) - size + 1))
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
-
-
-def _to_text(value: Any) -> str:
-    text = cast("string", value)
-    return str(value) if text is None else text
-
-
 def _as_text(clause: str, value: Any) -> str:
     if value is None or isinstance(value, Mapping | list):
         raise _bad(clause, value, "text")
-    return _to_text(value)
+    return to_text(value)
 
 
 def _single(clause: str, body: Any) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ from hull_sdk.platform.attributes import AttributeSchema, same_value
 from hull_sdk.platform.store import Entity
 from hull_sdk.wire.entities import EntityKind, report_key
 
-__all__ = ["BOOKKEEPING_FIELDS", "EntityChange", "View", "build_report", "same_view"]
+__all__ = ["BOOKKEEPING_FIELDS", "EntityChange", "View", "build_report", "full_report", "same_view", "with_fields"]
 
 #: Report fields that say when something changed; a difference in them alone is no change.
 BOOKKEEPING_FIELDS: Final = frozenset({"indexed_at", "updated_at"})
@@ -88,6 +88,39 @@ def build_report(entity: Entity, schema: AttributeSchema) -> dict[str, Any]:
     report["updated_at"] = iso_seconds(entity.updated_at)
     report["indexed_at"] = iso_seconds(entity.indexed_at)
     return report
+
+
+def full_report(kind: EntityKind, view: View) -> dict[str, Any]:
+    """Return a report as it stands in extracts and is searched: a user's with its ``account``.
+
+    Args:
+        kind: ``"user"`` or ``"account"``.
+        view: The entity as its notifications show it.
+    """
+    row = {**view.report, "segment_ids": list(view.segment_ids)}
+    if kind == "user":
+        account = view.account_report
+        row["account"] = {**account, "segment_ids": list(view.account_segment_ids)} if account else {}
+    return row
+
+
+def with_fields(row: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+    """Return some fields of a full report.
+
+    Args:
+        row: The report.
+        fields: Their names, ``account.`` before those of a user's account; all when empty.
+    """
+    if not fields:
+        return dict(row)
+    found: dict[str, Any] = {}
+    for name in fields:
+        inner = name.removeprefix("account.")
+        if inner == name:
+            found[name] = row.get(name)
+        elif row.get("account"):
+            found.setdefault("account", {})[inner] = row["account"].get(inner)
+    return found
 
 
 def same_view(before: View | None, after: View) -> bool:

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from hull_sdk.core.clock import iso_seconds
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.platform.fields import Document
 from hull_sdk.platform.predicate import compile_predicate
-from hull_sdk.platform.query import Document, Query, compile_query
+from hull_sdk.platform.query import Query, compile_query
 from hull_sdk.wire.entities import EntityKind
 
 __all__ = ["SEGMENT_TYPES", "Segment", "SegmentBook", "Transition"]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hull_sdk.platform.events import SEGMENTS_CHANGED
-from hull_sdk.platform.query import Document
+from hull_sdk.platform.fields import Document
 from hull_sdk.platform.reports import EntityChange, View, build_report, same_report, same_view
 from hull_sdk.platform.segments import SegmentBook, Transition
 from hull_sdk.platform.store import KINDS, Entity

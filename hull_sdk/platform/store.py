@@ -76,6 +76,7 @@ class StoredEvent:
         user_id: Whose it is.
         tracked: ``False`` for the events that the platform makes itself.
         item: The event as notifications carry it, without ``user_id``.
+        indexed_at: Unix seconds of domain time at which it came in.
     """
 
     id: str
@@ -83,6 +84,7 @@ class StoredEvent:
     user_id: str
     tracked: bool
     item: Mapping[str, Any]
+    indexed_at: float = 0.0
 
     def to_wire(self) -> dict[str, Any]:
         """Return a fresh copy in the shape of ``hull_sdk.wire.notifications.Event``."""

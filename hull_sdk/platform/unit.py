@@ -76,7 +76,9 @@ class Unit:
         """
         old = self.store.events.get(event_id)
         sequence = self.store.next_sequence() if old is None else old.sequence
-        event = StoredEvent(id=event_id, sequence=sequence, user_id=user_id, tracked=tracked, item=item)
+        event = StoredEvent(
+            id=event_id, sequence=sequence, user_id=user_id, tracked=tracked, item=item, indexed_at=self.now
+        )
         self.store.events.put(event)
         self.news.setdefault(user_id, []).append(event)
         return event

@@ -221,9 +221,8 @@ def test_schemas_and_attribute_trees(call, credentials, send):
     assert {e["key"]: e["type"] for e in call("GET", "/api/v1/accounts/schema", **credentials)[1]}["seats"] == "number"
     tree = call("GET", "/api/v1/search/user_reports/bootstrap", **credentials)[1]
     assert tree["version"] == "new"
-    leaves = {leaf["id"]: leaf["type"] for group in tree["tree"] for leaf in group["children"]}
-    assert leaves["traits_plan"] == "string"
-    assert leaves["account.seats"] == "number"
+    assert tree["tree"][1] == {"text": "Traits", "children": [{"id": "traits_plan", "text": "plan", "type": "string"}]}
+    assert tree["tree"][2]["children"][-1]["children"] == [{"id": "account.seats", "text": "seats", "type": "number"}]
 
 
 def test_a_users_token_reads_and_writes_that_user_only(organization, call, connector, send):

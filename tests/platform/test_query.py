@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.dates import parse_bound
+from hull_sdk.platform.fields import Document
 from hull_sdk.platform.predicate import OPERATORS, compile_predicate
-from hull_sdk.platform.query import CLAUSES, Document, compile_query
+from hull_sdk.platform.query import CLAUSES, compile_query
 
 NOW = datetime(2024, 3, 31, 12, 0, tzinfo=UTC)
 REPORT = {

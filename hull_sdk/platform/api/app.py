@@ -18,6 +18,7 @@ from hull_sdk.platform.api.keys import key_routes
 from hull_sdk.platform.api.lists import list_routes
 from hull_sdk.platform.api.me import me_routes
 from hull_sdk.platform.api.objects import object_routes
+from hull_sdk.platform.api.search import search_routes
 from hull_sdk.wire.firehose import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ ROUTES = (
     extract_routes,
     file_routes,
     list_routes,
+    search_routes,
     me_routes,
     object_routes,
     control_routes,

@@ -1,27 +1,25 @@
-"""Lists to choose from: segments, and attributes as a list and as a tree.
+"""Segments and attributes as lists, and what is shown of attributes.
 
-Rules: section "REST" of ``docs/protocol.md``. The tree is thin: one group for users, one for accounts, no sub-groups.
+Rules: section "REST" of ``docs/protocol.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Blueprint, request
 
 from hull_sdk.platform.api.access import Caller, secret_caller
+from hull_sdk.platform.api.body import read_object
+from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.api.routing import Route, add_routes
-from hull_sdk.platform.store import KINDS
-from hull_sdk.wire.entities import EntityKind, report_key
+from hull_sdk.platform.attribute_lists import schema_list
+from hull_sdk.wire.entities import EntityKind
 
 if TYPE_CHECKING:
     from hull_sdk.platform.platform import Platform
 
-__all__ = ["Schema", "attribute_tree", "list_routes", "schema_list"]
-
-#: Attributes by name: ``{"plan": {"type": "string", "hidden": False}}``.
-Schema = Mapping[str, Mapping[str, Any]]
+__all__ = ["list_routes"]
 
 
 def list_routes(platform: Platform) -> Blueprint:
@@ -31,65 +29,26 @@ def list_routes(platform: Platform) -> Blueprint:
     )
 
 
-def schema_list(kind: EntityKind, schema: Schema) -> list[dict[str, Any]]:
-    """Return the attributes of a kind as a list.
-
-    Args:
-        kind: ``"user"`` or ``"account"``.
-        schema: The attributes by name.
-
-    Returns:
-        ``[{"key": "traits_plan", "type": "string", "configurable", "visible", "track_changes"}, ...]``.
-    """
-    return [
-        {
-            "key": report_key(kind, name),
-            "type": entry["type"],
-            "configurable": report_key(kind, name) != name or kind == "account",
-            "visible": not entry["hidden"],
-            "track_changes": False,
-        }
-        for name, entry in schema.items()
-    ]
+def _schema(caller: Caller, kind: EntityKind) -> list[dict[str, Any]]:
+    return schema_list(kind, caller.organization.schema(kind))
 
 
-def attribute_tree(kind: EntityKind, schemas: Mapping[EntityKind, Schema]) -> dict[str, Any]:
-    """Return the attributes that a report of a kind has.
-
-    Args:
-        kind: Whose report.
-        schemas: The attributes of both kinds.
-
-    Returns:
-        ``{"version": "new", "tree": [{"text": "User", "children": [{"id", "text", "type"}]}, ...]}``; the leaves of a
-        linked account start with ``account.``.
-    """
-    accounts = schemas["account"]
-    if kind == "account":
-        return {"version": "new", "tree": [_group("Account", "account", "", accounts)]}
-    tree = [_group("User", "user", "", schemas["user"]), _group("Account", "account", "account.", accounts)]
-    return {"version": "new", "tree": tree}
-
-
-def _group(text: str, kind: EntityKind, prefix: str, schema: Schema) -> dict[str, Any]:
-    leaves = [
-        {"id": prefix + report_key(kind, name), "text": name, "type": entry["type"]}
-        for name, entry in schema.items()
-        if not entry["hidden"]
-    ]
-    return {"text": text, "children": leaves}
-
-
-def _tree(caller: Caller, kind: EntityKind) -> dict[str, Any]:
-    return attribute_tree(kind, {each: caller.organization.schema(each) for each in KINDS})
+def _show_attribute(caller: Caller, kind: EntityKind, name: str) -> dict[str, Any]:
+    body = read_object(request)
+    if set(body) != {"visible"} or not isinstance(body["visible"], bool):
+        refuse(400, f'send {{"visible": true | false}} to show or hide the {kind} attribute {name!r:.100}')
+    if name not in caller.organization.schema(kind):
+        refuse(404, f"no {kind} has an attribute {name!r:.100}; name it without traits_")
+    caller.organization.hide_attribute(kind, name, hidden=not body["visible"])
+    return {"name": name, "visible": body["visible"]}
 
 
 _ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/segments", lambda caller: caller.organization.users_segments()),
     ("GET", "/users_segments", lambda caller: caller.organization.users_segments()),
     ("GET", "/accounts_segments", lambda caller: caller.organization.accounts_segments()),
-    ("GET", "/users/schema", lambda caller: schema_list("user", caller.organization.schema("user"))),
-    ("GET", "/accounts/schema", lambda caller: schema_list("account", caller.organization.schema("account"))),
-    ("GET", "/search/user_reports/bootstrap", lambda caller: _tree(caller, "user")),
-    ("GET", "/search/account_reports/bootstrap", lambda caller: _tree(caller, "account")),
+    ("GET", "/users/schema", lambda caller: _schema(caller, "user")),
+    ("GET", "/accounts/schema", lambda caller: _schema(caller, "account")),
+    ("PUT", "/settings/user_traits/<path:name>", lambda caller, name: _show_attribute(caller, "user", name)),
+    ("PUT", "/settings/account_traits/<path:name>", lambda caller, name: _show_attribute(caller, "account", name)),
 )
