@@ -203,8 +203,9 @@ def _rank(values: list[Any], *, descending: bool) -> tuple[bool, int, Any]:
     """Return what a hit is sorted by: numbers before texts, and who has no value last, whatever the order."""
     if not values:
         return (not descending, 0, 0)
-    ranked = [(1, value) if isinstance(value, str) else (0, value) for value in values]
-    return (descending, *(max(ranked) if descending else min(ranked)))
+    ranked: list[tuple[int, Any]] = [(int(isinstance(value, str)), value) for value in values]
+    kind, value = max(ranked) if descending else min(ranked)
+    return descending, kind, value
 
 
 def _filters(value: Any, compiled: Callable[[Any], Query]) -> dict[str, Query]:
