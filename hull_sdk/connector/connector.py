@@ -25,13 +25,16 @@ from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.flask_app import JOBS_KEY, app_extension, find_context, install, promise_delivery
 from hull_sdk.handlers.smart_notifier import SMART_NOTIFIER
 from hull_sdk.infra import Cache, Instrumentation, Queue
-from hull_sdk.infra.queues import DEFAULT_QUEUE, open_queue
+from hull_sdk.infra.queues import DEFAULT_QUEUE
 from hull_sdk.middleware import Extension, host_secrets, switches, trust_root
 
 __all__ = ["Connector"]
 
 #: How long a stop waits for jobs and for what is queued, in seconds.
 STOP_TIMEOUT_S: Final = 30.0
+
+#: Environment variable with the address of the store that many processes share.
+REDIS_VARIABLE: Final = "HULL_REDIS_URL"
 
 _WORKERS = re.compile(r"(?:^|\s)(?:-w\s*|--workers[=\s]\s*)(\d+)")
 
@@ -73,7 +76,9 @@ class Connector:
         accept_signed_tokens: ``True`` accepts tokens that a connector of the Node generation made with the same
             ``host_secret``, so that webhook addresses given out by it keep working; each use is logged. They can be
             read by whoever has them, so the host secret must be long: give out new addresses where you can.
-        redis_url: Address of a store that several processes share.
+        redis_url: Address of a Redis or Valkey that many processes share, for example
+            ``"redis://127.0.0.1:6379/0"``; ``HULL_REDIS_URL`` when ``None``. Caches, finished notifications, leases and
+            the states of ``oauth_handler`` are kept there; in memory without it. See ``docs/deploying.md``.
 
     Raises:
         InvalidArgumentError: An option breaks a rule.
@@ -170,7 +175,7 @@ class Connector:
         # Handlers bring jobs too, also those that are registered later.
         self._all_jobs = ChainMap(self._jobs, app.extensions.setdefault(JOBS_KEY, {}))
         extension.work_on(JobRunner(extension, self._all_jobs).run)
-        _warn(extension, shared=self._redis_url is not None)
+        _warn(extension)
         _doubt(app, manifest)
         return app
 
@@ -234,6 +239,7 @@ class Connector:
         self._extension.batches.stop(timeout_s)
         self._extension.queue.stop(max(0.0, until - clock.monotonic()))
         self._extension.senders.close(max(0.0, until - clock.monotonic()))
+        self._extension.leases.stop()
         self._extension.instrumentation.close()
 
     def _open(self, manifest: dict[str, Any] | None) -> Extension:
@@ -241,12 +247,14 @@ class Connector:
         name = settings.pop("connector_name")
         if name is None and manifest is not None and manifest.get("name"):
             name = re.sub(r"[^a-z0-9]+", "-", manifest["name"].lower()).strip("-")
+        redis_url = os.environ.get(REDIS_VARIABLE) or None if self._redis_url is None else self._redis_url
         return Extension.open(
             environ=os.environ,
+            redis_url=redis_url,
             host_secret=self._host_secret,
             allowed_organizations=self._allowed,
             cache=self._cache,
-            queue=open_queue(self._redis_url) if self._queue is None else self._queue,
+            queue=self._queue,
             instrumentation=self._instrumentation,
             connector=self,
             uses=self._uses,
@@ -282,7 +290,7 @@ def _checked_timeout(timeout_s: float) -> float:
     return timeout_s
 
 
-def _warn(extension: Extension, *, shared: bool) -> None:
+def _warn(extension: Extension) -> None:
     if extension.skip_signature_validation:
         emit(
             _log,
@@ -291,7 +299,7 @@ def _warn(extension: Extension, *, shared: bool) -> None:
             {"reason": "skip_signature_validation is on: anybody who reaches this connector can forge notifications"},
         )
     workers = worker_processes(os.environ, sys.argv)
-    if workers > 1 and not shared and isinstance(extension.cache, Cache):
+    if workers > 1 and not extension.runs.shared:
         emit(
             _log,
             logging.WARNING,
@@ -299,7 +307,7 @@ def _warn(extension: Extension, *, shared: bool) -> None:
             {
                 "workers": workers,
                 "reason": "each worker process has a cache of its own, so a notification that is delivered twice may "
-                "be handled twice; run one process with several threads",
+                "be handled twice; set redis_url (or HULL_REDIS_URL), or run one process with several threads",
             },
         )
 

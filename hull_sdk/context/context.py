@@ -27,6 +27,7 @@ from hull_sdk.core.tasks import Future, Lock
 from hull_sdk.errors import CredentialsError, InvalidArgumentError
 from hull_sdk.infra import Cache, Instrumentation, Metric
 from hull_sdk.infra.instrumentation import connector_tags
+from hull_sdk.infra.leases import Leases
 from hull_sdk.wire.notifications import Notification, Segment
 
 __all__ = ["CONNECTOR_KEY", "Context"]
@@ -249,6 +250,11 @@ class Context:
     def runs(self) -> Cache:
         """What became of this connector's notifications."""
         return self._services.runs.scoped(self.credentials().namespace)
+
+    @property
+    def leases(self) -> Leases:
+        """Takes and renews leases among everything that shares ``runs``."""
+        return self._services.leases
 
     @property
     def metric(self) -> Metric:

@@ -11,6 +11,7 @@ from hull_sdk.context.credentials import Credentials, TokenPurpose
 from hull_sdk.core.net import HostPatterns
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.infra import Cache, Instrumentation, Queue
+from hull_sdk.infra.leases import Leases
 
 __all__ = ["DEFAULT_TIMEOUT_S", "Services"]
 
@@ -31,6 +32,7 @@ class Services:
         senders: Senders of all connectors that this application serves.
         cache: Shared cache; each context sees a part of its own.
         runs: What became of notifications; apart from ``cache``, so that nothing else can push out a lease.
+        leases: Takes and renews leases, in ``runs`` for example.
         instrumentation: Where metrics and unexpected errors go.
         queue: Where jobs go.
         seal: Encrypts credentials for a purpose; returns ``None`` when there is no host secret.
@@ -46,6 +48,7 @@ class Services:
     senders: SenderPool
     cache: Cache
     runs: Cache
+    leases: Leases
     instrumentation: Instrumentation
     queue: Queue
     seal: Callable[[Credentials, TokenPurpose], str | None] = _no_token

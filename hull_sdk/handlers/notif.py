@@ -17,7 +17,7 @@ from hull_sdk.core.net import Request
 from hull_sdk.errors import InvalidArgumentError, TransientError
 from hull_sdk.flask_app import app_extension, request_context
 from hull_sdk.handlers.background import Collector
-from hull_sdk.handlers.deduplication import LEASE_S, STORED_S
+from hull_sdk.handlers.deduplication import Runs
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint, positional_parameters
 from hull_sdk.handlers.extract import BatchExtracts
 from hull_sdk.handlers.messages import prepare_message
@@ -177,18 +177,8 @@ def _once(context: Context, message: LegacyMessage, work: Callable[[], None]) ->
     message_id = message.get("MessageId")
     if message_id is None or app_extension().skip_signature_validation:
         return work()
-    states = context.runs.scoped("legacy")
-    if not states.add(message_id, "running", LEASE_S):
-        # One that has just failed has no state any more; it has to come again.
-        if states.get(message_id) != "done":
-            raise TransientError(f"the message {message_id!r:.100} is being handled", status=503)
-        return None
-    try:
-        work()
-    except BaseException:
-        states.delete(message_id)
-        raise
-    return states.set(message_id, "done", STORED_S)
+    runs = Runs(context.runs.scoped("legacy"), context.leases)
+    return runs.once(message_id, lambda _attempt: work(), is_final=lambda _answer: True)
 
 
 def _run_users(

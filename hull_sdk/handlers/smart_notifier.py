@@ -17,14 +17,21 @@ from flask.typing import ResponseReturnValue
 from hull_sdk.context import Context
 from hull_sdk.errors import InvalidArgumentError, NotificationError
 from hull_sdk.flask_app import request_context
-from hull_sdk.handlers.deduplication import Runs
+from hull_sdk.handlers.deduplication import RunningError, Runs
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint, positional_parameters
 from hull_sdk.handlers.extract import BatchExtracts, BatchFunction
 from hull_sdk.handlers.messages import prepare_message
 from hull_sdk.middleware import run_within_deadline, settle
 from hull_sdk.outcomes import notification_body
 from hull_sdk.wire.entities import EntityKind
-from hull_sdk.wire.flow_control import DEFAULT_NEXT, DEFAULT_UNSUPPORTED, MAX_SIZE, FlowControl, MessageResult
+from hull_sdk.wire.flow_control import (
+    DEFAULT_NEXT,
+    DEFAULT_RETRY,
+    DEFAULT_UNSUPPORTED,
+    MAX_SIZE,
+    FlowControl,
+    MessageResult,
+)
 from hull_sdk.wire.notifications import CHANNELS
 
 __all__ = ["LEGACY_CHANNELS", "SMART_NOTIFIER", "Handler", "smart_notifier_handler"]
@@ -127,11 +134,26 @@ def _answer(functions: Mapping[str, _Registered], options: _Options, batches: Ba
     registered = functions.get(notification["channel"])
     if registered is None:
         return jsonify(notification_body(DEFAULT_UNSUPPORTED))
-    runs = Runs(context.runs)
-    notification_id = notification["notification_id"]
-    context.attempt = runs.attempt(notification_id)
-    work = partial(runs.once, notification_id, partial(_handle, registered, options, context))
-    return jsonify(run_within_deadline(context, work))
+    return jsonify(run_within_deadline(context, partial(_handle_once, registered, options, context)))
+
+
+def _handle_once(registered: _Registered, options: _Options, context: Context) -> dict[str, Any]:
+    notification: Any = context.notification
+    runs = Runs(context.runs.scoped("notifications"), context.leases)
+
+    def work(attempt: int) -> dict[str, Any]:
+        context.attempt = attempt
+        return _handle(registered, options, context)
+
+    try:
+        return runs.once(notification["notification_id"], work, is_final=_is_next)
+    except RunningError:
+        return notification_body(DEFAULT_RETRY)
+
+
+def _is_next(answer: dict[str, Any]) -> bool:
+    final: bool = answer["flow_control"]["type"] == "next"
+    return final
 
 
 def _handle(registered: _Registered, options: _Options, context: Context) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, Self
 
 from hull_sdk.client import SenderPool
+from hull_sdk.client.exits import exits
 from hull_sdk.context import Context, Services
 from hull_sdk.core.net import HostPatterns
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import InvalidArgumentError, NotificationError
 from hull_sdk.helpers import BOUND_HELPERS
-from hull_sdk.infra import Cache, Instrumentation, MemoryQueue, Queue
+from hull_sdk.infra import Cache, Instrumentation, MemoryQueue, Queue, RedisCache
+from hull_sdk.infra.leases import Leases
 from hull_sdk.infra.queues import JobHandler
 from hull_sdk.middleware.batches import Batches
 from hull_sdk.middleware.keys import KeyRing
@@ -121,6 +123,7 @@ class Extension(Services):
         cache: Cache | None = None,
         queue: Queue | None = None,
         instrumentation: Instrumentation | None = None,
+        redis_url: str | None = None,
         **options: Any,
     ) -> Self:
         """Make what an application shares, with defaults for what is not given.
@@ -132,19 +135,23 @@ class Extension(Services):
             cache: ``None`` for one in memory.
             queue: ``None`` for one in memory.
             instrumentation: ``None`` for what the environment configures.
+            redis_url: Where caches are shared with other processes; ``None`` for memory.
             **options: Further fields.
 
         Raises:
-            InvalidArgumentError: A secret or a host pattern breaks a rule.
+            InvalidArgumentError: A secret, a host pattern or the address breaks a rule.
+            MissingExtraError: An option needs a library that is not installed.
         """
         runtime = Runtime.system()
         secret = environ.get(SECRET_VARIABLE) or None if host_secret is None else host_secret
         tokens = ContextTokens(host_secrets(secret), runtime)
+        values, runs = _caches(cache, redis_url, runtime)
         return cls(
             runtime=runtime,
             senders=SenderPool(runtime),
-            cache=_adopt(Cache() if cache is None else cache, runtime),
-            runs=Cache(max_items=MAX_RUNS, runtime=runtime),
+            cache=values,
+            runs=runs,
+            leases=_leases(runtime),
             queue=_adopt(MemoryQueue() if queue is None else queue, runtime),
             instrumentation=_adopt(
                 Instrumentation.from_env(environ) if instrumentation is None else instrumentation, runtime
@@ -172,21 +179,23 @@ class Extension(Services):
             Call it to have the originals back.
         """
         doors = Runtime(tasks=self.runtime.tasks, ids=self.runtime.ids, net=self.runtime.net)
-        before = (self.trust, self.instrumentation, self.senders, self.queue, self.batches)
+        before = (self.trust, self.instrumentation, self.senders, self.queue, self.batches, self.leases)
         self.runtime.become(runtime)
         self.trust, self.instrumentation = trust, instrumentation
         # These hold on to background work, which must neither come from real threads nor outlive the test.
         self.senders = SenderPool(self.runtime)
         self.batches = Batches(self.runtime)
+        self.leases = _leases(self.runtime)
         if isinstance(self.queue, MemoryQueue):
             self.queue = MemoryQueue(self.runtime)
             self.work_on(self.run_job)
 
         def restore() -> None:
             self.batches.stop(0.0)
+            self.leases.stop()
             self.senders.close()
             self.runtime.become(doors)
-            self.trust, self.instrumentation, self.senders, self.queue, self.batches = before
+            self.trust, self.instrumentation, self.senders, self.queue, self.batches, self.leases = before
 
         return restore
 
@@ -230,6 +239,24 @@ class Step(Protocol):
         Raises:
             HullError: The request is refused.
         """
+
+
+def _caches(cache: Cache | None, redis_url: str | None, runtime: Runtime) -> tuple[Cache, Cache]:
+    """Return the application's cache, and the one for what became of notifications; both shared if one can be."""
+    store = None if redis_url is None else RedisCache(redis_url, runtime=runtime)
+    values = cache
+    if values is None:
+        values = Cache() if store is None else store.scoped("cache")
+    if store is None and getattr(values, "shared", False):
+        return _adopt(values, runtime), values.scoped("runs")
+    runs = Cache(max_items=MAX_RUNS, runtime=runtime) if store is None else store.scoped("runs")
+    return _adopt(values, runtime), runs
+
+
+def _leases(runtime: Runtime) -> Leases:
+    leases = Leases(runtime)
+    exits.watch_forks(leases)
+    return leases
 
 
 def _adopt(component: Any, runtime: Runtime) -> Any:

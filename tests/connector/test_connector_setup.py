@@ -13,6 +13,7 @@ from hull_sdk import Connector
 from hull_sdk.connector.connector import worker_processes
 from hull_sdk.connector.server import port_of
 from hull_sdk.errors import InvalidArgumentError, MissingExtraError
+from hull_sdk.infra import Cache, RedisCache
 from hull_sdk.infra.queues import MemoryQueue
 
 
@@ -48,10 +49,39 @@ def test_the_constructor_does_no_work(monkeypatch):
         Connector().setup_app(Flask("x"))
 
 
-def test_a_shared_store_is_not_there_yet():
-    """redis_url is refused with what to do, instead of being ignored."""
-    with pytest.raises((InvalidArgumentError, MissingExtraError), match="redis_url"):
+def shared(app) -> tuple[bool, bool]:
+    """Tell whether the cache and what became of notifications are shared with other processes."""
+    extension = app.extensions["hull"]
+    return extension.cache.shared, extension.runs.shared
+
+
+def test_an_address_has_everything_shared(monkeypatch):
+    """redis_url, or the environment's, selects the store for the cache and for what became of notifications."""
+    assert shared(Connector().setup_app(Flask("x"))) == (False, False)
+    assert shared(Connector(redis_url="redis://127.0.0.1:1").setup_app(Flask("x"))) == (True, True)
+    monkeypatch.setenv("HULL_REDIS_URL", "redis://127.0.0.1:1")
+    assert shared(Connector().setup_app(Flask("x"))) == (True, True)
+
+
+def test_a_cache_of_ones_own_goes_with_an_address():
+    """A cache that was passed stays, beside an address; a shared one takes what became of notifications along."""
+    app = Connector(cache=Cache(), redis_url="redis://127.0.0.1:1").setup_app(Flask("x"))
+    assert shared(app) == (False, True)
+    assert shared(Connector(cache=RedisCache("redis://127.0.0.1:1")).setup_app(Flask("x"))) == (True, True)
+
+
+def test_an_address_without_its_library_is_refused_at_the_start(monkeypatch):
+    """When redis-py is missing, setup_app names the command that installs it."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(MissingExtraError, match="redis_url needs"):
         Connector(redis_url="redis://localhost").setup_app(Flask("x"))
+
+
+def test_a_bad_address_is_refused_at_the_start():
+    """An address that breaks a rule is refused by setup_app, without its password."""
+    with pytest.raises(InvalidArgumentError, match="redis_url") as caught:
+        Connector(redis_url="http://:hunter2@localhost").setup_app(Flask("x"))
+    assert "hunter2" not in str(caught.value)
 
 
 def test_the_host_secret_may_come_from_the_environment(monkeypatch):
@@ -289,6 +319,9 @@ def test_more_than_one_process_is_warned_about(monkeypatch, caplog):
     with caplog.at_level(logging.WARNING):
         Connector(host_secret="s").setup_app(Flask("x"))
     assert "connector.cache.unshared" in caplog.messages
+    caplog.clear()
+    Connector(host_secret="s", redis_url="redis://127.0.0.1:1").setup_app(Flask("x"))
+    assert "connector.cache.unshared" not in caplog.messages
 
 
 @pytest.mark.parametrize(("value", "expected"), [(None, 8082), ("", 8082), ("80", 80), (0, 0), (" 3000 ", 3000)])

@@ -3,68 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import pytest
-from valkey_server import ValkeyServer
 
-from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import HullError, TransientError
-from hull_sdk.infra import Cache, RedisCache
+from hull_sdk.infra import Cache
 
 WAIT_S = 10
-
-
-class MemoryKind:
-    """Caches in memory, whose time is a virtual clock."""
-
-    def __init__(self) -> None:
-        self._runtime = Runtime.virtual()
-
-    def cache(self, **options: Any) -> Cache:
-        return Cache(runtime=self._runtime, **options)
-
-    def threaded(self) -> Cache:
-        return Cache()
-
-    def age(self, seconds: float) -> None:
-        self._runtime.tasks.sleep(seconds)
-
-
-class ValkeyKind:
-    """Caches on Valkey, whose time passes by taking it off every key."""
-
-    def __init__(self, server: ValkeyServer) -> None:
-        self._url = server.url
-        self._client = server.client()
-        self._opened: list[RedisCache] = []
-
-    def cache(self, **options: Any) -> Cache:
-        self._opened.append(RedisCache(self._url, **options))
-        return self._opened[-1]
-
-    def threaded(self) -> Cache:
-        return self.cache()
-
-    def age(self, seconds: float) -> None:
-        for key in self._client.scan_iter():
-            self._client.pexpire(key, self._client.pttl(key) - round(seconds * 1000))
-
-    def close(self) -> None:
-        self._client.close()
-        for cache in self._opened:
-            cache.close()
-
-
-@pytest.fixture(params=["memory", "valkey"])
-def kind(request):
-    """Return one kind of cache after the other."""
-    if request.param == "memory":
-        yield MemoryKind()
-        return
-    kind = ValkeyKind(request.getfixturevalue("valkey"))
-    yield kind
-    kind.close()
 
 
 def test_a_missing_key_gives_the_default(kind):
