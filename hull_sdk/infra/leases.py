@@ -83,20 +83,24 @@ class Lease:
         Raises:
             NetworkError: The store cannot be reached; nothing is known of the lease.
         """
-        last = self._last
+        last = self._ending()
         if last is None:
             return self._renew()
         if self._leases.runtime.clock.monotonic() <= self._give_up_at:
             self._finish(*last)
         return True
 
+    def _ending(self) -> tuple[Any, float | None] | None:
+        return self._last
+
     def _renew(self) -> bool:
-        if self._cache.replace(self.key, self._value, self._value, LEASE_S) or self._last is not None:
+        if self._cache.replace(self.key, self._value, self._value, LEASE_S) or self._ending():
             return False
         # A store that was started anew has forgotten it; unless somebody was faster, it is taken back.
         back = self._cache.add(self.key, self._value, LEASE_S)
-        if self._last is not None:  # it ended meanwhile
-            self._finish(*self._last)
+        last = self._ending()
+        if last is not None:  # it ended meanwhile
+            self._finish(*last)
         elif not back:
             emit(_log, logging.ERROR, "lease.lost", {"lease": self.key})
         return not back
