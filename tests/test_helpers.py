@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import threading
+from urllib.parse import parse_qsl, urlencode
+
 import pytest
-from connector_world import BUYERS, CONNECTOR_ID, query, user_message
+from connector_world import BUYERS, CONNECTOR_ID, HOST, SECRET, query, user_message
+from flask import Flask, Response, request
 
 from hull_sdk import current_context
+from hull_sdk.core.tasks import ThreadTasks
 from hull_sdk.errors import CredentialsError, InvalidArgumentError
-from hull_sdk.helpers import filter_notification, update_settings
+from hull_sdk.helpers import filter_notification, handle_extract, request_extract, update_settings
 
 
 def raise_again(error):
@@ -57,6 +64,27 @@ def test_the_cached_connector_is_replaced(world):
     assert world.platform.requests == []
 
 
+def test_updates_at_the_same_time_undo_nothing(world):
+    """Two threads that change different settings at once both succeed: one reads after the other has written."""
+    world.runtime.tasks = ThreadTasks()
+    both_read = threading.Barrier(2, timeout=0.2)
+    platform = world.platform
+
+    def meet():
+        if request.method == "GET" and request.path == "/api/v1/app":
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both_read.wait()
+
+    platform.app.after_request(lambda response: (meet(), response)[1])
+    app = world.app(setup=False)
+    app.add_url_rule("/set/<name>", "set", lambda name: update_settings(current_context, {name: 1}))
+    world.setup(app)
+    spawn = world.runtime.tasks.spawn
+    calls = [spawn(lambda n=name: app.test_client().get(f"/set/{n}?{query()}").status_code) for name in ("a", "b")]
+    assert [call.result(10) for call in calls] == [200, 200]
+    assert platform.connector["private_settings"] == {"a": 1, "b": 1}
+
+
 def test_settings_must_be_a_dict(world):
     """Anything but a dict of settings is an error that shows it."""
     with pytest.raises(InvalidArgumentError, match=r"\['a'\]"):
@@ -102,3 +130,114 @@ def test_another_setting_may_be_named(world):
     assert run(world, lambda: filter_notification(current_context, BUYER, "mine")) is False
     assert run(world, lambda: filter_notification(current_context, BUYER), segment_filter_setting="mine") is False
     assert run(world, lambda: filter_notification(current_context, BUYER)) is True
+
+
+@pytest.fixture
+def extracts(world):
+    """What the platform was asked to extract, as path and body."""
+    asked = []
+
+    def take(name):
+        asked.append((name, request.get_json()))
+        return {"id": "e1"}
+
+    world.platform.app.add_url_rule("/api/v1/extract/<name>", "extract", take, methods=["POST"])
+    world.platform.connector["source_url"] = "https://shop.example/app/"
+    return asked
+
+
+def callback_of(body):
+    """Return the address of the callback and its query."""
+    address, _, found = body["url"].partition("?")
+    return address, dict(parse_qsl(found))
+
+
+def test_an_extract_is_called_back_with_a_token_instead_of_the_secret(world, extracts):
+    """The address holds an encrypted token that the connector itself can read, further parameters, and no secret."""
+    ask = lambda: current_context.helpers.request_extract(  # noqa: E731 - called within the request
+        segment={"id": "s1", "query": {"match_all": {}}, "type": "users_segment"},
+        fields=["email"],
+        format="csv",
+        path="/import/",
+        additional_query={"why": "first sync"},
+    )
+    assert run(world, ask) == {"id": "e1"}
+    ((name, body),) = extracts
+    assert name == "user_reports"
+    assert (body["query"], body["format"], body["fields"]) == ({"match_all": {}}, "csv", ["email"])
+    address, found = callback_of(body)
+    assert address == "https://shop.example/app/import"
+    assert SECRET not in body["url"]
+    assert {**found, "token": ""} == {"token": "", "source": "connector", "why": "first sync", "segment_id": "s1"}
+    assert run(world, lambda: current_context.config.id, f"/run?{urlencode({'token': found['token']})}") == CONNECTOR_ID
+
+
+def test_an_extract_without_a_host_secret_is_called_back_with_the_credentials(world, extracts):
+    """Where no token can be made the address holds the credentials, as the protocol has it."""
+    run(world, lambda: request_extract(current_context, kind="account"), host_secret=None)
+    ((name, body),) = extracts
+    assert (name, body["query"], body["format"], body["fields"]) == ("account_reports", {}, "json", [])
+    assert callback_of(body) == (
+        "https://shop.example/app/batch",
+        {"ship": CONNECTOR_ID, "secret": SECRET, "organization": HOST, "source": "connector"},
+    )
+
+
+def test_a_segment_without_its_query_is_read_first(world, extracts):
+    """An id is enough; the kind is that of the segment."""
+    segment = {"id": "s7", "type": "accounts_segment", "query": {"term": {"a": 1}}}
+    world.platform.segments["s7"] = segment
+    run(world, lambda: request_extract(current_context, segment="s7"))
+    ((name, body),) = extracts
+    assert (name, body["query"]) == ("account_reports", {"term": {"a": 1}})
+    assert callback_of(body)[1]["segment_id"] == "s7"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"format": "xml"}, "json, csv"),
+        ({"fields": "email"}, "pass a list"),
+        ({"segment": 3}, "pass a segment"),
+        ({"segment": "s8"}, "no query"),
+    ],
+)
+def test_a_wrong_extract_is_not_asked_for(world, extracts, options, words):
+    """A wrong argument names its rule, and the platform is asked for no file."""
+    world.platform.segments["s8"] = {"id": "s8"}
+    with pytest.raises(InvalidArgumentError, match=words):
+        run(world, lambda: request_extract(current_context, **options))
+    assert extracts == []
+
+
+def test_a_file_is_handed_on_in_parts_by_number_and_size(world):
+    """handle_extract hands rows on in order, some at a time, and counts them."""
+    rows = [{"id": number, "note": "x" * size} for number, size in enumerate((10, 10, 10, 900, 900, 10))]
+    files = Flask("files")
+    files.add_url_rule("/rows", "rows", lambda: Response("\n".join(map(json.dumps, rows))))
+    world.net.mount("files.hullapp.test", files)
+    url = "https://files.hullapp.test/rows"
+    parts = []
+    handle = lambda: handle_extract(  # noqa: E731 - called within the request
+        current_context,
+        url=url,
+        format="json",
+        on_rows=lambda found: parts.append([r["id"] for r in found]),
+        batch_size=2,
+        batch_bytes=900,
+    )
+    assert run(world, handle) == 6
+    assert parts == [[0, 1], [2, 3], [4], [5]]
+
+
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 0}, {"batch_size": True}, {"batch_bytes": -1}, {"batch_bytes": 1.5}]
+)
+def test_parts_have_a_size(world, options):
+    """A part of no rows or no bytes is refused before anything is fetched."""
+    (option,) = options
+    with pytest.raises(InvalidArgumentError, match=option):
+        run(
+            world,
+            lambda: handle_extract(current_context, url="https://x.example/", format="json", on_rows=print, **options),
+        )

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any, Final
 
 from flask import Blueprint, Response, request
@@ -27,7 +26,6 @@ from hull_sdk.middleware import settle
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.extracts import RowReader, is_notice, read_notice
 from hull_sdk.wire.flow_control import MessageResult
-from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES, too_large
 
 __all__ = ["INVALID_EXTRACT", "BatchExtracts"]
 
@@ -36,6 +34,8 @@ INVALID_EXTRACT: Final = "INVALID_EXTRACT"
 
 #: How long it is remembered how far a file was handled, in seconds.
 PROGRESS_S: Final = 86_400.0
+#: How often the log is told how far a file was handled, in seconds.
+TELL_S: Final = 10.0
 #: How long a part of a file may take until what it sent is accepted, in seconds.
 SETTLE_S: Final = 300.0
 
@@ -87,7 +87,7 @@ class BatchExtracts:
             NotificationError: It breaks a rule (status 400).
             TransientError: The queue cannot take it now (status 503).
         """
-        body = _body()
+        body: Any = request.get_json(silent=True)
         if not is_notice(body):
             return None
         context.credentials()
@@ -152,41 +152,24 @@ class BatchExtracts:
         )
         unfiltered = query.get("source") != "connector"
         handle = partial(self.functions[_CHANNELS[kind]], context)
-        progress = context.runs.scoped("extracts")
         with open_extract(context, url, file_format) as file:
-            done = _done(progress.get(payload["id"]), file.mark)
-            for _ in islice(file.rows, done):
-                pass
-            while rows := list(islice(file.rows, self.max_size)):
+            progress = _Progress(context, payload, file.mark)
+            for rows in file.parts(self.max_size, skip=progress.rows):
                 messages = [
-                    self.prepare(context, kind, reader.message(done + index, row), unfiltered=unfiltered)
+                    self.prepare(context, kind, reader.message(progress.rows + index, row), unfiltered=unfiltered)
                     for index, row in enumerate(rows)
                 ]
                 context.begin_part()
-                _check_results(context, handle(messages, {"query": query, "body": body}))
+                results = handle(progress.open(messages), {"query": query, "body": body})
                 settle(context, SETTLE_S)
-                done += len(rows)
-                progress.set(payload["id"], {"mark": file.mark, "rows": done}, PROGRESS_S)
-        progress.delete(payload["id"])
-        return done
+                progress.check(results)
+                progress.advance(len(rows))
+        progress.end()
+        return progress.rows
 
 
 def _job_name(rule: str) -> str:
     return f"hull-extract:{rule.rstrip('/')}"
-
-
-def _body() -> Any:
-    if (request.content_length or 0) > MAX_NOTIFICATION_BYTES:
-        raise too_large(request.content_length)
-    return request.get_json(silent=True)
-
-
-def _done(found: Mapping[str, Any] | None, mark: str) -> int:
-    """Return how many rows need not be handled again."""
-    if found is None or found["mark"] != mark or not mark:
-        return 0
-    rows: int = found["rows"]
-    return rows
 
 
 def _restored(context: Context, payload: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -199,14 +182,61 @@ def _restored(context: Context, payload: Mapping[str, Any]) -> tuple[dict[str, A
     )
 
 
-def _check_results(context: Context, results: list[MessageResult] | None) -> None:
-    again = [result for result in results or [] if result.status == "retry"]
-    for result in results or []:
-        if result.status == "error":
-            fields = {"message_id": result.message_id, "reason": result.reason, "request_id": context.request_id}
-            emit(_log, logging.WARNING, "connector.message.error", fields)
-    if again:
-        raise TransientError(f"{len(again)} messages of the extract are to be tried again: {again[0].reason}")
+class _Progress:
+    """How far a file was handled, remembered for the next try of its job and told to the log.
+
+    Args:
+        context: Of the job.
+        payload: What the job was stored with.
+        mark: Of the file; what is remembered of another one says nothing about it.
+    """
+
+    def __init__(self, context: Context, payload: Mapping[str, Any], mark: str) -> None:
+        self._context = context
+        self._payload = payload
+        self._mark = mark
+        self._kept = context.runs.scoped("extracts")
+        found = self._kept.get(payload["id"])
+        known = found if found is not None and mark and found["mark"] == mark else {}
+        #: Rows that need not be handled again.
+        self.rows: int = known.get("rows", 0)
+        self._again: frozenset[str] = frozenset(known.get("again", ()))
+        self._told_at = context.runtime.clock.monotonic()
+
+    def open(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the messages of a part that are still to be handled."""
+        again, self._again = self._again, frozenset()
+        return [message for message in messages if message["message_id"] in again] if again else messages
+
+    def check(self, results: list[MessageResult] | None) -> None:
+        """Log what failed for good; remember what is to be tried again, and have the job come back for it."""
+        again = [result for result in results or [] if result.status == "retry"]
+        for result in results or []:
+            if result.status == "error":
+                fields = {"message_id": result.message_id, "reason": result.reason}
+                emit(_log, logging.WARNING, "connector.message.error", {**fields, **self._named()})
+        if again:
+            self._keep([result.message_id for result in again])
+            raise TransientError(f"{len(again)} messages of the extract are to be tried again: {again[0].reason}")
+
+    def advance(self, rows: int) -> None:
+        """Count a part as done."""
+        self.rows += rows
+        self._keep([])
+        now = self._context.runtime.clock.monotonic()
+        if now - self._told_at >= TELL_S:
+            self._told_at = now
+            emit(_log, logging.INFO, "connector.batch.progress", {**self._named(), "rows": self.rows})
+
+    def end(self) -> None:
+        """Forget a file that was handled to its end."""
+        self._kept.delete(self._payload["id"])
+
+    def _keep(self, again: list[str]) -> None:
+        self._kept.set(self._payload["id"], {"mark": self._mark, "rows": self.rows, "again": again}, PROGRESS_S)
+
+    def _named(self) -> dict[str, Any]:
+        return _named(self._context, self._payload)
 
 
 def _named(context: Context, payload: Mapping[str, Any]) -> dict[str, Any]:

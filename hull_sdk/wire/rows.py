@@ -14,8 +14,19 @@ from typing import Any, Final
 
 from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError, TransientError
+from hull_sdk.wire.json_rows import JsonRows, SizedRow, check_size, cut_within
 
-__all__ = ["FORMATS", "MAX_ROW_BYTES", "csv_columns", "plain_chunks", "read_rows", "write_csv", "write_json"]
+__all__ = [
+    "FORMATS",
+    "MAX_ROW_BYTES",
+    "csv_columns",
+    "in_parts",
+    "plain_chunks",
+    "read_rows",
+    "read_sized_rows",
+    "write_csv",
+    "write_json",
+]
 
 #: What a file may hold.
 FORMATS: Final = ("json", "csv")
@@ -33,9 +44,6 @@ _GZIP_BITS: Final = 16 + zlib.MAX_WBITS
 _BOM: Final = b"\xef\xbb\xbf"
 _ACCOUNT: Final = "account."
 
-_SPACE: Final = re.compile(rb"[ \t\r\n]*")
-_OUTSIDE_TEXT: Final = re.compile(rb'["{}\[\]]')
-_INSIDE_TEXT: Final = re.compile(rb'["\\]')
 _CELL: Final = re.compile(r'(?:"(?P<quoted>[^"]*(?:""[^"]*)*)"|(?P<plain>[^",]*))(?P<end>,|\Z)')
 
 
@@ -81,13 +89,40 @@ def read_rows(
         InvalidArgumentError: The format is unknown, or a row is malformed or too large; the message says which.
         TransientError: The file ends within a row.
     """
+    return (row for row, _ in read_sized_rows(chunks, file_format, max_row_bytes=max_row_bytes))
+
+
+def read_sized_rows(
+    chunks: Iterable[bytes], file_format: str, *, max_row_bytes: int = MAX_ROW_BYTES
+) -> Iterator[SizedRow]:
+    """Cut a file into rows, each with its number of bytes in the file; arguments and errors of :func:`read_rows`."""
     if file_format not in FORMATS:
         raise InvalidArgumentError(f"the format is {file_format!r}; use one of {', '.join(FORMATS)}")
     head, rest = _peek(iter(chunks), len(_BOM))
     whole = chain([head.removeprefix(_BOM)], rest)
     if file_format == "csv":
         return _csv_rows(_records(whole, max_row_bytes))
-    return _Objects(max_row_bytes).read(whole)
+    return JsonRows(max_row_bytes).read(whole)
+
+
+def in_parts(rows: Iterable[SizedRow], max_rows: int, max_bytes: int) -> Iterator[list[dict[str, Any]]]:
+    """Bundle rows, by number and by size, whichever is reached first.
+
+    Args:
+        rows: Rows with their sizes; no more of them are read than the part at hand needs.
+        max_rows: Most rows in a part.
+        max_bytes: A part ends with the row that reaches so many bytes.
+    """
+    part: list[dict[str, Any]] = []
+    size_bytes = 0
+    for row, row_bytes in rows:
+        part.append(row)
+        size_bytes += row_bytes
+        if len(part) >= max_rows or size_bytes >= max_bytes:
+            yield part
+            part, size_bytes = [], 0
+    if part:
+        yield part
 
 
 def write_json(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
@@ -145,106 +180,8 @@ def _inflated(reader: Any, data: bytes) -> Iterator[bytes]:
             return
 
 
-class _Objects:
-    """Cuts JSON into objects: finds the end of each by its brackets, then decodes it whole."""
-
-    def __init__(self, max_row_bytes: int) -> None:
-        self._max = max_row_bytes
-        self._buffer = bytearray()
-        self._number = 0
-        self._array: bool | None = None
-        self._expects = "value"
-        self._start: int | None = None
-        self._at = 0
-        self._depth = 0
-        self._in_text = False
-
-    def read(self, chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-        for chunk in chunks:
-            self._buffer += chunk
-            yield from self._found()
-            keep = self._at if self._start is None else self._start
-            del self._buffer[:keep]
-            self._at -= keep
-            self._start = None if self._start is None else 0
-        if self._start is not None:
-            raise _cut(self._number + 1)
-        if self._array and self._expects != "end":
-            raise TransientError(f"the file ends within its array, after row {self._number}; the transfer was cut")
-
-    def _found(self) -> Iterator[dict[str, Any]]:
-        while self._start is not None or self._begin():
-            end = self._end()
-            start = 0 if self._start is None else self._start
-            _check_size((len(self._buffer) if end is None else end) - start, self._max, self._number + 1)
-            if end is None:
-                return
-            self._number += 1
-            yield self._decoded(bytes(self._buffer[start:end]))
-            self._start, self._at = None, end
-            self._expects = "comma" if self._array else "value"
-
-    def _begin(self) -> bool:
-        """Go to the next object; ``False`` when it has not arrived yet."""
-        while True:
-            self._at = _end_of_space(self._buffer, self._at)
-            byte = bytes(self._buffer[self._at : self._at + 1])
-            if not byte:
-                return False
-            if byte == b"{" and self._expects in {"value", "first"}:
-                self._array = bool(self._array)
-                self._start, self._depth, self._in_text = self._at, 0, False
-                return True
-            self._punctuate(byte)
-            self._at += 1
-
-    def _punctuate(self, byte: bytes) -> None:
-        if byte == b"[" and self._array is None:
-            self._array, self._expects = True, "first"
-        elif byte == b"," and self._expects == "comma":
-            self._expects = "value"
-        elif byte == b"]" and self._array and self._expects in {"first", "comma"}:
-            self._expects = "end"
-        else:
-            raise InvalidArgumentError(f"after row {self._number} comes {byte!r}; rows are JSON objects")
-
-    def _end(self) -> int | None:
-        """Return where the present object ends; ``None`` when that has not arrived yet."""
-        while True:
-            pattern = _INSIDE_TEXT if self._in_text else _OUTSIDE_TEXT
-            match = pattern.search(self._buffer, self._at)
-            if match is None:
-                # A backslash at the very end has already passed the character that comes next.
-                self._at = max(self._at, len(self._buffer))
-                return None
-            self._at = match.end()
-            if self._step(match[0]):
-                return self._at
-
-    def _step(self, mark: bytes) -> bool:
-        if mark == b"\\":
-            self._at += 1
-        elif mark == b'"':
-            self._in_text = not self._in_text
-        else:
-            self._depth += 1 if mark in b"{[" else -1
-        return self._depth == 0
-
-    def _decoded(self, data: bytes) -> dict[str, Any]:
-        try:
-            row: dict[str, Any] = json.loads(data)
-        except ValueError as err:
-            raise InvalidArgumentError(f"row {self._number} is no JSON: {type(err).__name__} in it") from err
-        return row
-
-
-def _end_of_space(buffer: bytearray, at: int) -> int:
-    match = _SPACE.match(buffer, at)
-    return at if match is None else match.end()
-
-
-def _records(chunks: Iterable[bytes], max_row_bytes: int) -> Iterator[str]:
-    """Cut CSV into records: at each line break that stands outside quotes."""
+def _records(chunks: Iterable[bytes], max_row_bytes: int) -> Iterator[tuple[str, int]]:
+    """Cut CSV into records, each with its number of bytes: at each line break that stands outside quotes."""
     buffer = bytearray()
     at, quotes, number = 0, 0, 0
     for chunk in chunks:
@@ -255,16 +192,16 @@ def _records(chunks: Iterable[bytes], max_row_bytes: int) -> Iterator[str]:
             at = end + 1
             if quotes % 2 == 0:
                 number += 1
-                _check_size(end - start, max_row_bytes, number)
-                yield _text(bytes(buffer[start:end]), number)
+                check_size(end - start, max_row_bytes, number)
+                yield _text(bytes(buffer[start:end]), number), end - start
                 start, quotes = at, 0
         quotes += buffer.count(b'"', at)
         del buffer[:start]
         at = len(buffer)
-        _check_size(at, max_row_bytes, number + 1)
+        check_size(at, max_row_bytes, number + 1)
     if quotes % 2:
-        raise _cut(number + 1)
-    yield _text(bytes(buffer), number + 1)
+        raise cut_within(number + 1)
+    yield _text(bytes(buffer), number + 1), len(buffer)
 
 
 def _text(data: bytes, number: int) -> str:
@@ -274,16 +211,16 @@ def _text(data: bytes, number: int) -> str:
         raise InvalidArgumentError(f"row {number} is not UTF-8: {err.reason} at byte {err.start}") from err
 
 
-def _csv_rows(records: Iterator[str]) -> Iterator[dict[str, Any]]:
+def _csv_rows(records: Iterator[tuple[str, int]]) -> Iterator[SizedRow]:
     header: list[str] = []
-    for number, record in enumerate(records, 1):
+    for number, (record, size_bytes) in enumerate(records, 1):
         if not record.strip():
             continue
         cells = _cells(record, number)
         if header:
             if len(cells) != len(header):
                 raise InvalidArgumentError(f"row {number} has {len(cells)} cells; the header has {len(header)}")
-            yield _nested(header, cells, number)
+            yield _nested(header, cells, number), size_bytes
         else:
             header = [cell or "" for cell in cells]
             if not all(header) or len(set(header)) < len(header):
@@ -346,12 +283,3 @@ def _cell(value: Any) -> str:
         return ""
     text = value if isinstance(value, str) else json.dumps(value).decode()
     return text if text and not re.search(r'[",\r\n]|^\s|\s$', text) else '"' + text.replace('"', '""') + '"'
-
-
-def _check_size(size: int, limit: int, number: int) -> None:
-    if size > limit:
-        raise InvalidArgumentError(f"row {number} is larger than {limit} bytes")
-
-
-def _cut(number: int) -> TransientError:
-    return TransientError(f"the file ends within row {number}; the transfer was cut")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import logging
+from contextlib import contextmanager
 
 import pytest
 from connector_world import BUYERS, SECRET, query
 from flask import Flask, Response, request
 
 from hull_sdk import Middleware
+from hull_sdk.core.exchange import Network, Stream
+from hull_sdk.core.logs import fields_of
 from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.handlers import for_each, notif_handler, smart_notifier_handler
+from hull_sdk.handlers import action_handler, for_each, notif_handler, smart_notifier_handler
+from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES
 
 FILES = "files.hullapp.test"
 URL = f"https://{FILES}/users.json?signature=abc"
@@ -88,18 +93,95 @@ def test_results_of_for_each_and_async_functions(world, files):
     assert seen == ["u0", "u1", "u2", "u3", "u4"]
 
 
-def test_a_message_to_be_tried_again_repeats_its_part(world, files):
-    """A result retry has the job come back to that part."""
+def test_only_messages_to_be_tried_again_come_again(world, files):
+    """A result retry has the job come back to that part with these messages only; then the file goes on."""
     calls = []
 
     def handle(_ctx, messages):
         calls.append([m["user"]["id"] for m in messages])
-        if len(calls) == 1:
-            return [{"message_id": messages[0]["message_id"], "status": "retry", "reason": "busy"}]
+        if len(calls) < 3:
+            return [{"message_id": messages[-1]["message_id"], "status": "retry", "reason": "busy"}]
         return None
 
-    run(world, handle)
-    assert calls == [["u0", "u1", "u2", "u3", "u4"]] * 2
+    run(world, handle, max_size=3)
+    assert calls == [["u0", "u1", "u2"], ["u2"], ["u2"], ["u3", "u4"]]
+
+
+def test_a_message_that_fails_for_good_is_logged_and_holds_nothing_up(world, files, caplog):
+    """A result error is in the log with the file's name; the file goes on."""
+    seen = []
+
+    def handle(_ctx, messages):
+        seen.extend(messages)
+        return [{"message_id": messages[0]["message_id"], "status": "error", "reason": "no such contact"}]
+
+    with caplog.at_level(logging.WARNING, "hull_sdk"):
+        run(world, handle, max_size=3)
+    found = [fields_of(r) for r in caplog.records if r.getMessage() == "connector.message.error"]
+    assert [(fields["reason"], fields["object_type"]) for fields in found] == [("no such contact", "user_report")] * 2
+    assert len(seen) == 5
+
+
+def test_large_rows_come_in_smaller_parts(world, files):
+    """A part ends when its rows have a million bytes in the file, however few they are."""
+    rows = [{"id": f"u{number}", "note": "x" * 400_000} for number in range(7)]
+    files.config["answer"] = lambda: "\n".join(map(json.dumps, rows))
+    sizes = []
+    run(world, lambda _ctx, messages: sizes.append(len(messages)))
+    assert sizes == [3, 3, 1]
+
+
+def test_the_log_tells_how_far_a_file_was_handled(world, files, caplog):
+    """Every ten seconds a line says how many rows are done, at the end one says that all are."""
+    with caplog.at_level(logging.INFO, "hull_sdk"):
+        run(world, lambda ctx, _messages: ctx.runtime.tasks.sleep(6), max_size=1)
+    lines = [(r.getMessage(), fields_of(r)["rows"]) for r in caplog.records if "connector.batch" in r.getMessage()]
+    assert lines == [
+        ("connector.batch.progress", 2),
+        ("connector.batch.progress", 4),
+        ("connector.batch.success", 5),
+    ]
+
+
+def test_a_file_that_only_drips_is_given_up(world, files, caplog):
+    """A server that keeps a file open without sending much does not hold up the jobs of all connectors."""
+    sent = []
+
+    class Dripping(Network):
+        def send(self, request):
+            return world.net.send(request)
+
+        @contextmanager
+        def stream(self, request):
+            yield Stream(200, {}, self.drips())
+
+        def drips(self):
+            while True:
+                world.runtime.tasks.sleep(50)
+                sent.append(1)
+                yield b" "
+
+    app = world.app(smart_notifier_handler({"user:update": lambda *_: pytest.fail("called")}))
+    app.extensions["hull"].runtime.net = Dripping()
+    post(app)
+    with caplog.at_level(logging.ERROR, "hull_sdk"):
+        world.runtime.tasks.run_until_idle()
+    assert "too slowly" in str([vars(r) for r in caplog.records if r.getMessage() == "connector.batch.error"])
+    assert len(sent) == 6
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_endless_body_is_refused(world, chunked):
+    """A body beyond the limit is answered 413 and not kept, also when it does not say how long it is."""
+    app = world.app(smart_notifier_handler({"user:update": lambda *_: None}), action_handler(lambda *_: None))
+    body = io.BytesIO(b"x" * (MAX_NOTIFICATION_BYTES + 1))
+    environ = {"wsgi.input_terminated": True} if chunked else {"CONTENT_LENGTH": str(MAX_NOTIFICATION_BYTES + 1)}
+    for path in ("/b0", "/b1"):
+        response = app.test_client().post(
+            f"{path}?{query()}", input_stream=body, environ_overrides=environ, content_type="application/json"
+        )
+        assert response.status_code == 413
+        body.seek(0)
 
 
 def test_a_file_that_has_changed_is_handled_from_its_start(world, files):

@@ -1,4 +1,7 @@
-"""Functions for connectors that take the context first; on a context they are bound: ``ctx.helpers``."""
+"""Extracts: asked for, opened and read; nothing here knows the web framework.
+
+Rules: section "Extracts" of ``docs/protocol.md``.
+"""
 
 from __future__ import annotations
 
@@ -10,133 +13,26 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from hull_sdk.context import Context
+from hull_sdk.core.clock import Clock
 from hull_sdk.core.masking import mask_url
 from hull_sdk.core.net import Request, host_of, is_loopback, is_public_address
 from hull_sdk.errors import InvalidArgumentError, NetworkError
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.extracts import extract_path
-from hull_sdk.wire.rows import FORMATS, plain_chunks, read_rows
+from hull_sdk.wire.rows import FORMATS, in_parts, plain_chunks, read_sized_rows
 
-__all__ = [
-    "BOUND_HELPERS",
-    "DEFAULT_FILTER_SETTINGS",
-    "ExtractFile",
-    "download_request",
-    "filter_notification",
-    "handle_extract",
-    "is_selected",
-    "matches_filter",
-    "open_extract",
-    "request_extract",
-    "segment_selection",
-    "update_settings",
-]
+__all__ = ["ExtractFile", "download_request", "handle_extract", "open_extract", "request_extract"]
 
-#: Private settings that hold the ids of the segments which a connector handles.
-DEFAULT_FILTER_SETTINGS: Final[dict[EntityKind, str]] = {
-    "user": "synchronized_segments",
-    "account": "synchronized_account_segments",
-}
-
-#: Ids that stand for everybody.
-_EVERYBODY: Final = frozenset({"ALL", "all_segments"})
-
+#: A part of a file ends with the row that reaches so many bytes, so that large rows do not pile up in memory.
+PART_BYTES: Final = 1_000_000
+#: Slowest file that is read, in bytes a second; a slower one would hold up the jobs of all connectors.
+MIN_BYTES_PER_S: Final = 1000
 #: Longest wait for the next piece of an extract's file, in seconds.
 EXTRACT_TIMEOUT_S: Final = 60.0
 #: Largest file of an extract that is read, in bytes as they travel.
 MAX_EXTRACT_BYTES: Final = 64 * 1024**3
 
 _OK: Final = 200
-
-
-def update_settings(ctx: Context, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Change some of the connector's private settings; the others stay.
-
-    Args:
-        ctx: The context; its ``ship`` and the cached one are replaced.
-        settings: For example ``{"last_sync_at": "2024-01-05T10:00:00Z"}``.
-
-    Returns:
-        The connector after the change.
-
-    Raises:
-        InvalidArgumentError: ``settings`` is no mapping.
-        CredentialsError: The context has no credentials.
-    """
-    # The client reads the settings afresh: the cached ones may be a minute old, and the platform replaces them all.
-    ship = ctx.client.utils.settings.update(settings)
-    ctx.replace_connector(ship)
-    return ship
-
-
-def filter_notification(ctx: Context, message: Mapping[str, Any], setting: str | None = None) -> bool:
-    """Tell whether a message is about somebody in the segments that the connector handles.
-
-    Args:
-        ctx: The context.
-        message: A message of ``user:update`` or ``account:update``.
-        setting: Name of the private setting with the segments' ids; the connector's
-            ``segment_filter_setting`` when ``None``, else ``synchronized_segments`` for users and
-            ``synchronized_account_segments`` for accounts.
-
-    Returns:
-        ``True`` when the setting is missing, or holds ``"ALL"``, or one of the entity's segments; ``False`` when it
-        is empty or the message names nobody.
-    """
-    kind: EntityKind = "user" if "user" in message else "account"
-    entity = message.get(kind)
-    if not isinstance(entity, Mapping) or not entity.get("id"):
-        return False
-    return matches_filter(ctx, message, kind, setting)
-
-
-def matches_filter(ctx: Context, message: Mapping[str, Any], kind: EntityKind, setting: str | None = None) -> bool:
-    """Tell whether a message's segments are among those that the connector handles.
-
-    Args:
-        ctx: The context.
-        message: A message of ``user:update`` or ``account:update``.
-        kind: ``"user"`` looks at its ``segments``, ``"account"`` at its ``account_segments``.
-        setting: As of :func:`filter_notification`.
-    """
-    selection = segment_selection(ctx, kind, setting)
-    if selection is None:
-        return True
-    segments = message.get("segments" if kind == "user" else "account_segments") or []
-    return is_selected(selection, [segment.get("id") for segment in segments], everybody=True)
-
-
-def segment_selection(ctx: Context, kind: EntityKind, setting: str | None = None) -> frozenset[str] | None:
-    """Return the ids of the segments that the connector handles.
-
-    Args:
-        ctx: The context.
-        kind: ``"user"`` or ``"account"``.
-        setting: As of :func:`filter_notification`.
-
-    Returns:
-        The ids, or ``None`` when the connector has no such setting, which means everybody.
-    """
-    if setting is None:
-        setting = ctx.connector_config.get("segment_filter_setting")
-    name = DEFAULT_FILTER_SETTINGS[kind] if setting is None else setting
-    private = (ctx.ship or {}).get("private_settings") or {}
-    ids = private.get(name)
-    return frozenset(map(str, ids)) if isinstance(ids, list) else None
-
-
-def is_selected(selection: frozenset[str], segment_ids: Iterable[Any], *, everybody: bool = False) -> bool:
-    """Tell whether a selection holds one of some segments.
-
-    Args:
-        selection: What :func:`segment_selection` returned.
-        segment_ids: Ids of the segments that somebody is in.
-        everybody: ``True`` lets ``"ALL"`` select also who is in no segment.
-    """
-    ids = list(segment_ids)
-    if not selection.isdisjoint(_EVERYBODY):
-        return everybody or bool(ids)
-    return not selection.isdisjoint(ids)
 
 
 def request_extract(
@@ -155,8 +51,8 @@ def request_extract(
 
         ctx.helpers.request_extract(segment=ctx.segments[0], fields=["email", "traits_plan", "segment_ids"])
 
-    The address that the platform calls back holds the connector's credentials in its query, as the section
-    "Extracts" of ``docs/protocol.md`` says; it is never logged.
+    The address that the platform calls back holds an encrypted token for it, or, without a ``host_secret``, the
+    connector's credentials; see the section "Extracts" of ``docs/protocol.md``. It is never logged.
 
     Args:
         ctx: The context.
@@ -199,6 +95,7 @@ def handle_extract(
     format: str,  # noqa: A002 - as above
     on_rows: Callable[[list[dict[str, Any]]], Any],
     batch_size: int = 100,
+    batch_bytes: int = PART_BYTES,
 ) -> int:
     """Read a file of an extract while it arrives and hand its rows on, some at a time.
 
@@ -208,6 +105,7 @@ def handle_extract(
         format: ``"json"`` or ``"csv"``; gzip is recognized.
         on_rows: ``f(rows)``, called in order; the next rows are read when it returns.
         batch_size: Largest number of rows in a call.
+        batch_bytes: A call gets no further row once its rows have so many bytes in the file, whichever comes first.
 
     Returns:
         How many rows there were.
@@ -216,11 +114,12 @@ def handle_extract(
         InvalidArgumentError: The address is not allowed, or the file is malformed.
         TransientError: The file could not be read to its end.
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise InvalidArgumentError(f"batch_size is {batch_size!r}; it must be a whole number of at least 1")
+    for option, value in (("batch_size", batch_size), ("batch_bytes", batch_bytes)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InvalidArgumentError(f"{option} is {value!r}; it must be a whole number of at least 1")
     count = 0
     with open_extract(ctx, url, format) as file:
-        while rows := list(islice(file.rows, batch_size)):
+        for rows in file.parts(batch_size, batch_bytes):
             on_rows(rows)
             count += len(rows)
     return count
@@ -231,12 +130,22 @@ class ExtractFile:
     """A file of an extract while it is read.
 
     Args:
-        mark: Differs when the file differs, as far as its server says.
-        rows: The rows, to be read once.
+        mark: Differs when the file differs, as far as its server says; empty when it says nothing.
+        rows: The rows with their numbers of bytes, to be read once.
     """
 
     mark: str
-    rows: Iterator[dict[str, Any]]
+    rows: Iterator[tuple[dict[str, Any], int]]
+
+    def parts(self, max_rows: int, max_bytes: int = PART_BYTES, *, skip: int = 0) -> Iterator[list[dict[str, Any]]]:
+        """Return the rows in parts, by number and by size, whichever is reached first.
+
+        Args:
+            max_rows: Most rows in a part.
+            max_bytes: A part ends with the row that reaches so many bytes.
+            skip: Rows at the start that are left out.
+        """
+        return in_parts(islice(self.rows, skip, None), max_rows, max_bytes)
 
 
 @contextmanager
@@ -256,8 +165,24 @@ def open_extract(ctx: Context, url: str, file_format: str) -> Generator[ExtractF
         if answer.status != _OK:
             raise NetworkError(f"the extract's file at {mask_url(url)} answered {answer.status}")
         mark = answer.headers.get("etag") or answer.headers.get("content-length", "")
-        chunks = plain_chunks(answer.chunks, answer.headers.get("content-encoding"))
-        yield ExtractFile(mark, read_rows(chunks, file_format))
+        steady = _steady(answer.chunks, ctx.runtime.clock)
+        chunks = plain_chunks(steady, answer.headers.get("content-encoding"))
+        yield ExtractFile(mark, read_sized_rows(chunks, file_format))
+
+
+def _steady(chunks: Iterator[bytes], clock: Clock) -> Iterator[bytes]:
+    """Give up on a file that arrives too slowly; time that is spent between two chunks does not count."""
+    size, waited_s = 0, 0.0
+    while True:
+        began = clock.monotonic()
+        chunk = next(chunks, None)
+        waited_s += clock.monotonic() - began
+        if chunk is None:
+            return
+        size += len(chunk)
+        if size < (waited_s - EXTRACT_TIMEOUT_S) * MIN_BYTES_PER_S:
+            raise NetworkError(f"the extract's file comes too slowly: {size} bytes in {waited_s:.0f} s")
+        yield chunk
 
 
 def download_request(ctx: Context, url: str) -> Request:
@@ -313,26 +238,19 @@ def _segment_with_query(ctx: Context, segment: Mapping[str, Any] | str | None) -
 
 
 def _callback(ctx: Context, path: str, segment_id: Any, additional_query: Mapping[str, Any] | None) -> str:
-    credentials = ctx.credentials()
     own = (ctx.ship or {}).get("source_url") or (f"https://{ctx.hostname}" if ctx.hostname else "")
     if not host_of(own):
         raise InvalidArgumentError("the connector's own address is not known; it has no source_url and no hostname")
-    query = {
-        "ship": credentials.id,
-        "secret": credentials.secret,
-        "organization": credentials.organization,
-        "source": "connector",
-        **({} if additional_query is None else additional_query),
-    }
+    query = {**_own_credentials(ctx), "source": "connector", **(additional_query or {})}
     if segment_id is not None:
         query["segment_id"] = segment_id
     return f"{own.rstrip('/')}/{path.strip('/')}?{urlencode(query)}"
 
 
-#: What ``ctx.helpers`` offers.
-BOUND_HELPERS: Final[dict[str, Callable[..., Any]]] = {
-    "filter_notification": filter_notification,
-    "handle_extract": handle_extract,
-    "request_extract": request_extract,
-    "update_settings": update_settings,
-}
+def _own_credentials(ctx: Context) -> dict[str, str]:
+    """Return what the connector knows itself by when it is called back; a token tells nobody its secret."""
+    token = ctx.token_for("webhook")
+    if token is not None:
+        return {"token": token}
+    credentials = ctx.credentials()
+    return {"ship": credentials.id, "secret": credentials.secret, "organization": credentials.organization}

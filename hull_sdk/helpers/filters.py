@@ -1,0 +1,96 @@
+"""The segment filter: whom a connector handles, by the segments that one of its settings names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from hull_sdk.context import Context
+from hull_sdk.wire.entities import EntityKind
+
+__all__ = [
+    "DEFAULT_FILTER_SETTINGS",
+    "filter_notification",
+    "is_selected",
+    "matches_filter",
+    "segment_selection",
+]
+
+#: Private settings that hold the ids of the segments which a connector handles.
+DEFAULT_FILTER_SETTINGS: Final[dict[EntityKind, str]] = {
+    "user": "synchronized_segments",
+    "account": "synchronized_account_segments",
+}
+
+#: Ids that stand for everybody.
+_EVERYBODY: Final = frozenset({"ALL", "all_segments"})
+
+
+def filter_notification(ctx: Context, message: Mapping[str, Any], setting: str | None = None) -> bool:
+    """Tell whether a message is about somebody in the segments that the connector handles.
+
+    Args:
+        ctx: The context.
+        message: A message of ``user:update`` or ``account:update``.
+        setting: Name of the private setting with the segments' ids; the connector's
+            ``segment_filter_setting`` when ``None``, else ``synchronized_segments`` for users and
+            ``synchronized_account_segments`` for accounts.
+
+    Returns:
+        ``True`` when the setting is missing, or holds ``"ALL"``, or one of the entity's segments; ``False`` when it
+        is empty or the message names nobody.
+    """
+    kind: EntityKind = "user" if "user" in message else "account"
+    entity = message.get(kind)
+    if not isinstance(entity, Mapping) or not entity.get("id"):
+        return False
+    return matches_filter(ctx, message, kind, setting)
+
+
+def matches_filter(ctx: Context, message: Mapping[str, Any], kind: EntityKind, setting: str | None = None) -> bool:
+    """Tell whether a message's segments are among those that the connector handles.
+
+    Args:
+        ctx: The context.
+        message: A message of ``user:update`` or ``account:update``.
+        kind: ``"user"`` looks at its ``segments``, ``"account"`` at its ``account_segments``.
+        setting: As of :func:`filter_notification`.
+    """
+    selection = segment_selection(ctx, kind, setting)
+    if selection is None:
+        return True
+    segments = message.get("segments" if kind == "user" else "account_segments") or []
+    return is_selected(selection, [segment.get("id") for segment in segments], everybody=True)
+
+
+def segment_selection(ctx: Context, kind: EntityKind, setting: str | None = None) -> frozenset[str] | None:
+    """Return the ids of the segments that the connector handles.
+
+    Args:
+        ctx: The context.
+        kind: ``"user"`` or ``"account"``.
+        setting: As of :func:`filter_notification`.
+
+    Returns:
+        The ids, or ``None`` when the connector has no such setting, which means everybody.
+    """
+    if setting is None:
+        setting = ctx.connector_config.get("segment_filter_setting")
+    name = DEFAULT_FILTER_SETTINGS[kind] if setting is None else setting
+    private = (ctx.ship or {}).get("private_settings") or {}
+    ids = private.get(name)
+    return frozenset(map(str, ids)) if isinstance(ids, list) else None
+
+
+def is_selected(selection: frozenset[str], segment_ids: Iterable[Any], *, everybody: bool = False) -> bool:
+    """Tell whether a selection holds one of some segments.
+
+    Args:
+        selection: What :func:`segment_selection` returned.
+        segment_ids: Ids of the segments that somebody is in.
+        everybody: ``True`` lets ``"ALL"`` select also who is in no segment.
+    """
+    ids = list(segment_ids)
+    if not selection.isdisjoint(_EVERYBODY):
+        return everybody or bool(ids)
+    return not selection.isdisjoint(ids)

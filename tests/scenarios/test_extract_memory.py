@@ -1,0 +1,25 @@
+"""Large extracts, in a process of their own: memory does not grow with the file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+READER = Path(__file__).parent / "apps" / "extract_reader.py"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("file_format", ["json", "csv"])
+def test_a_large_extract_is_read_in_little_memory(file_format):
+    """A file of 60 MB that comes over real HTTP passes through a job in less than 15 MB more than the process had."""
+    command = [sys.executable, str(READER), "60", file_format]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+    found = json.loads(done.stdout)
+    assert (found["answer"], found["left"], found["largest_part"]) == ("ok", 0, 100)
+    assert found["rows"] > 50_000
+    assert found["grown_mb"] < 15
+    assert found["rss_mb"] < 100
