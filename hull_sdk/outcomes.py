@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from hull_sdk.context import Context
+from hull_sdk.context import DEFAULT_TIMEOUT_S, Context
 from hull_sdk.core.logs import emit
 from hull_sdk.core.masking import mask_text
 from hull_sdk.errors import CredentialsError, LogicError, NotificationError, RejectedError, TransientError
@@ -28,6 +28,7 @@ __all__ = [
     "judge",
     "not_accepted",
     "notification_body",
+    "outcomes_table",
     "report",
 ]
 
@@ -131,13 +132,46 @@ class Verdict:
     reason: str
 
 
+def outcomes_table(timeout_s: float = DEFAULT_TIMEOUT_S) -> str:
+    """Return the table as Markdown, for people.
+
+    Args:
+        timeout_s: The deadline of handlers, in seconds.
+    """
+    head = ("What happened", "Notification", "Message in `for_each`", "Other endpoints", "Status", "Sentry", "Metric")
+    returned = ("returned", "`next`", "`ok`", "the result, or `ok`", "200", "no", "")
+    late = deadline_passed(timeout_s)
+    rows = [returned, *map(_row, OUTCOMES), _row(_outcome(late), f"the deadline passed ({timeout_s:g} s)", late)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ("---",) * len(head), *rows))
+
+
+def _row(outcome: Outcome, what: str | None = None, error: TransientError | None = None) -> tuple[str, ...]:
+    names = ", ".join(f"`{each.__name__}`" for each in outcome.error)
+    pause = f"`retry` in {DEFAULT_RETRY.in_ms:g} ms"
+    own = outcome.own and error is None
+    status = outcome.status if error is None else error.status
+    return (
+        what or ("anything else" if outcome.error == (Exception,) else names),
+        f"{pause}, or after its `retry_after`" if own else pause,
+        f"`{outcome.message}`",
+        "its message" if outcome.text is None else f"`{outcome.text}`",
+        f"{status}, or its `status`" if own else str(status),
+        "yes" if outcome.reported else "no",
+        "" if outcome.metric is None else f"`{outcome.metric}`",
+    )
+
+
+def _outcome(error: Exception) -> Outcome:
+    return next(row for row in OUTCOMES if isinstance(error, row.error))
+
+
 def judge(error: Exception) -> Verdict:
     """Return what an error means.
 
     Args:
         error: Whatever was raised.
     """
-    outcome = next(row for row in OUTCOMES if isinstance(error, row.error))
+    outcome = _outcome(error)
     own = vars(error) if outcome.own else {}
     status = _number(own.get("status"), 400, 599)
     reason = mask_text(str(error))[:_REASON_CHARS] or type(error).__name__

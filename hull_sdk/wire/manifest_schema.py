@@ -167,6 +167,7 @@ class _Setting(_Open):
     title = _text()
     description = _text()
     format = _text()
+    default = fields.Raw(allow_none=True)
     options = _object()
     required = Checked(
         lambda value: isinstance(value, bool) or (isinstance(value, list) and all(map(_is_text, value))),

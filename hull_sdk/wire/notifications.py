@@ -103,6 +103,8 @@ class ConnectorObject(TypedDict):
     created_at: str
     updated_at: str
     secret: NotRequired[str]
+    description: NotRequired[str]
+    tags: NotRequired[list[str]]
 
 
 class Event(TypedDict):
@@ -119,6 +121,8 @@ class Event(TypedDict):
     anonymous_id: NotRequired[str | None]
     session_id: NotRequired[str | None]
     app_id: NotRequired[str | None]
+    track_id: NotRequired[str | None]
+    ship_id: NotRequired[str | None]
     app_name: NotRequired[str | None]
 
 

@@ -11,7 +11,7 @@ import binascii
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from hull_sdk.core import json
 from hull_sdk.core.hosts import host_of, split_host
 from hull_sdk.errors import NotificationError
+from hull_sdk.wire.shapes import LegacyMessage, LegacyNotification
 from hull_sdk.wire.tokens import LEEWAY_S
 
 __all__ = [
@@ -93,31 +94,6 @@ _MAX_ID_CHARS: Final = 100
 
 #: Largest envelope that a connector reads, in bytes: SNS carries 256 KiB of text, which escapes make longer.
 MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
-
-
-class LegacyMessage(TypedDict):
-    """The envelope as SNS sends it; ``Message`` holds the payload as JSON text."""
-
-    Type: str
-    MessageId: NotRequired[str]
-    TopicArn: NotRequired[str]
-    Subject: NotRequired[str]
-    Message: NotRequired[str]
-    Timestamp: NotRequired[str]
-    Token: NotRequired[str]
-    SubscribeURL: NotRequired[str]
-    UnsubscribeURL: NotRequired[str]
-    SignatureVersion: NotRequired[str]
-    Signature: NotRequired[str]
-    SigningCertURL: NotRequired[str]
-
-
-class LegacyNotification(TypedDict):
-    """``ctx.notification`` of a legacy notification; ``timestamp`` is ``None`` when the envelope has none."""
-
-    subject: str
-    message: Any
-    timestamp: datetime | None
 
 
 def handler_name(name: str) -> str:

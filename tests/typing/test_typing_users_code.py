@@ -12,24 +12,24 @@ import pytest
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
-RIGHT = FOLDER / "right.py"
-WRONG = FOLDER / "wrong.py"
+RIGHT = sorted(FOLDER.glob("right*.py"))
+WRONG = sorted(FOLDER.glob("wrong*.py"))
 CHECK_TIMEOUT_S = 110
 
 pytestmark = pytest.mark.process
 
 
-def mypy(path: Path) -> set[int]:
-    """Return the lines in which mypy finds an error."""
-    output = run("mypy", "--strict", "--no-error-summary", "--hide-error-context", str(path))
-    return {int(number) for number in re.findall(rf"{path.name}:(\d+): error", output)}
+def mypy(paths: list[Path]) -> set[tuple[str, int]]:
+    """Return the files and lines in which mypy finds an error."""
+    output = run("mypy", "--strict", "--no-error-summary", "--hide-error-context", *map(str, paths))
+    return {(name, int(number)) for name, number in re.findall(r"(\w+\.py):(\d+): error", output)}
 
 
-def pyright(path: Path) -> set[int]:
-    """Return the lines in which pyright finds an error."""
-    output = run("pyright", "--pythonpath", sys.executable, "--outputjson", str(path))
+def pyright(paths: list[Path]) -> set[tuple[str, int]]:
+    """Return the files and lines in which pyright finds an error."""
+    output = run("pyright", "--pythonpath", sys.executable, "--outputjson", *map(str, paths))
     found = json.loads(output)["generalDiagnostics"]
-    return {entry["range"]["start"]["line"] + 1 for entry in found if entry["severity"] == "error"}
+    return {(Path(e["file"]).name, e["range"]["start"]["line"] + 1) for e in found if e["severity"] == "error"}
 
 
 def run(tool: str, *arguments: str) -> str:
@@ -41,10 +41,14 @@ def run(tool: str, *arguments: str) -> str:
     return done.stdout
 
 
-def marked_lines(path: Path) -> set[int]:
-    """Return the lines that end in a mark."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return {number for number, line in enumerate(lines, start=1) if "# WRONG" in line}
+def marked_lines(paths: list[Path]) -> set[tuple[str, int]]:
+    """Return the files and lines that end in a mark."""
+    return {
+        (path.name, number)
+        for path in paths
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if "# WRONG" in line
+    }
 
 
 CHECKERS = pytest.mark.parametrize("check", [mypy, pyright])
