@@ -80,12 +80,12 @@ AttributesChanges = dict[str, list[Any]]
 
 ResultStatus = Literal["ok", "skip", "retry", "error"]
 
-#: A flow control as it travels, for example ``{"type": "next", "size": 100, "in": 100}``.
 WireFlowControl = TypedDict(
     "WireFlowControl",
     {"type": Literal["next", "retry"], "size": int, "in": float, "at": float | str},
     total=False,
 )
+WireFlowControl.__doc__ = """A flow control as it travels, for example ``{"type": "next", "size": 100, "in": 100}``."""
 
 
 class MessageResponse(TypedDict):
