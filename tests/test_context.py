@@ -39,8 +39,23 @@ def outcome(function):
         return err
 
 
+@pytest.mark.shows(
+    "Connector option: connectorName",
+    "README: context-object",
+    "README: extended-context",
+    "ctx.accounts_segments",
+    "ctx.client",
+    "ctx.connector",
+    "ctx.connectorConfig",
+    "ctx.hostname",
+    "ctx.requestId",
+    "ctx.segments",
+    "ctx.ship",
+    "ctx.smartNotifierResponse",
+    "ctx.users_segments",
+)
 def test_a_complete_context(run):
-    """A request with credentials has everything that the seed of connectors relies on."""
+    """A request with credentials has everything that connectors rely on."""
 
     def look():
         ctx = current_context
@@ -82,6 +97,7 @@ def test_without_credentials(run):
     assert caught.value.status == 403
 
 
+@pytest.mark.shows("ctx.options")
 def test_options_are_query_and_body(run):
     """Options are the query merged with the JSON body; the body wins, anything but an object is ignored."""
     assert run(lambda: current_context.options["a"], f"{URL}&a=1") == "1"
@@ -90,6 +106,7 @@ def test_options_are_query_and_body(run):
     assert run(lambda: current_context.options["a"], f"{URL}&a=1", "POST", data="{") == "1"
 
 
+@pytest.mark.shows("ctx.token")
 def test_the_token_stands_for_the_credentials(run, world):
     """ctx.token opens the same connector again, and hides the secret."""
     token = run(lambda: current_context.token)
@@ -100,6 +117,7 @@ def test_the_token_stands_for_the_credentials(run, world):
     assert run(lambda: current_context.token, options={"host_secret": None}) is None
 
 
+@pytest.mark.shows("ctx.cache", "infra.Cache.contextMiddleware")
 def test_the_cache_belongs_to_the_connector(world):
     """What one connector caches no other one sees, and the connector's own entry is out of the way."""
     app = world.app(setup=False)
@@ -111,6 +129,7 @@ def test_the_cache_belongs_to_the_connector(world):
     assert client.get(f"/get?{query(ship=OTHER_ID)}").text == "None"
 
 
+@pytest.mark.shows("ctx.metric", "infra.Instrumentation.contextMiddleware")
 def test_metrics_carry_the_connector(run, world):
     """Metrics are tagged with organization and connector."""
     run(lambda: current_context.metric.increment("contacts", 3))
@@ -132,6 +151,7 @@ def test_submit_keeps_the_context(run, world):
     assert future.result(1) == (True, 7)
 
 
+@pytest.mark.shows("README: worker", "ctx.enqueue", "infra.Queue.contextMiddleware")
 def test_enqueue_stores_the_encrypted_token(run, world):
     """A job carries the token, never the secret, and runs with a context of its own."""
     ran = []
@@ -162,6 +182,7 @@ def test_enqueue_needs_credentials_and_a_host_secret(run):
         run(lambda: current_context.enqueue("import"), options={"host_secret": None})
 
 
+@pytest.mark.shows("Connector.use", "ctx.service")
 def test_service_is_filled_by_use(world):
     """Functions given to use fill the namespace that views read."""
     connector = world.connector()

@@ -41,6 +41,13 @@ EXAMPLES = [
 ]
 
 
+@pytest.mark.shows(
+    "errors.ConfigurationError",
+    "errors.LogicError",
+    "errors.RateLimitError",
+    "errors.RecoverableError",
+    "errors.TransientError",
+)
 def test_the_tree_in_the_documentation_is_the_tree_in_the_code():
     """The module opens with a tree that lists every class once, below its parent."""
     listed, parents = {}, [HullError.__name__]

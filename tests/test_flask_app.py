@@ -128,6 +128,7 @@ def test_use_takes_functions_only():
         Connector(host_secret="s").use("x")
 
 
+@pytest.mark.shows("README: custom-middleware")
 def test_the_three_places_run_in_order(world):
     """Functions before setup_app run first, then use, then functions after setup_app, then the view."""
     order = []

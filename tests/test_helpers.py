@@ -36,6 +36,9 @@ def run(world, function, url=URL, **options):
     return result[0]
 
 
+@pytest.mark.shows(
+    "README: context-management-convention", "ctx.helpers", "helpers.updateSettings", "utils.helpersMiddleware"
+)
 def test_settings_are_merged_and_remembered(world):
     """update_settings changes the given settings only, in the platform, the context and the cache."""
     world.platform.connector["private_settings"] = {"kept": 1, "changed": 1}
@@ -118,12 +121,14 @@ NOBODY = user_message("u2")
         ({"synchronized_account_segments": ["s"]}, {"account": {"id": "a"}, "account_segments": []}, False),
     ],
 )
+@pytest.mark.shows("helpers.filterNotification")
 def test_messages_are_filtered_by_segment(world, settings, message, expected):
     """A missing setting means everybody, an empty one nobody, ALL everybody; users and accounts have one each."""
     world.platform.connector["private_settings"] = settings
     assert run(world, lambda: current_context.helpers.filter_notification(message)) is expected
 
 
+@pytest.mark.shows("Connector option: segmentFilterSetting")
 def test_another_setting_may_be_named(world):
     """The setting can be named in the call, and for the whole connector."""
     world.platform.connector["private_settings"] = {"mine": [], "synchronized_segments": [BUYERS["id"]]}

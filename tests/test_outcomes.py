@@ -60,6 +60,9 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: type(row[0]).__name__)
+@pytest.mark.shows(
+    "README: error-handling", "README: logic-error", "README: transient-error", "README: unhandled-error"
+)
 def test_what_an_error_means(world, row):
     """Each error has one answer for notifications and one for other endpoints, a status, a metric, a report."""
     error, text, status, reported, metric, flow = row

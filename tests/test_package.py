@@ -17,6 +17,7 @@ MODULES = sorted((ROOT / "hull_sdk").rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.shows("README: utils")
 def test_each_module_lists_its_names(path):
     """A module has a docstring, and one with functions or classes lists in ``__all__`` which are meant for others."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

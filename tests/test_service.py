@@ -152,6 +152,7 @@ def test_the_timeout_of_the_call_wins_over_the_sessions(timeout, expected):
         (503, TransientError),
     ],
 )
+@pytest.mark.shows("README: superagent-plugins", "utils.superagentErrorPlugin")
 def test_a_bad_status_raises_the_error_of_its_remedy(status, kind):
     """Each status of 400 or more raises the error that says what to do, and is not tried again."""
     session, network = session_with(Response(status, {}, b'{"why":"because"}'))
@@ -187,6 +188,7 @@ def test_answers_of_every_status_come_back_when_errors_are_off():
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+@pytest.mark.shows("utils.superagentErrorPlugin")
 def test_harmless_methods_are_tried_again_after_a_network_failure(method):
     """Methods that may be repeated are, after a pause, and the answer then counts."""
     session, network = session_with(DOWN, DOWN, OK)
@@ -271,6 +273,7 @@ def test_certificates_cannot_be_ignored(options):
     assert network.requests == []
 
 
+@pytest.mark.shows("utils.superagentInstrumentationPlugin")
 def test_calls_are_measured_with_tags_of_few_values():
     """Each exchange gives a count and a duration; ids in addresses do not become tags."""
     recording = RecordingInstrumentation()

@@ -21,6 +21,7 @@ def captured(make_client):
     return make_client(capture_logs=True, capture_firehose_events=True, request_id="r-1")
 
 
+@pytest.mark.shows("Client option: captureFirehoseEvents")
 def test_messages_are_kept_instead_of_sent(captured, sink, runtime):
     """Each message stands in the configuration with type, body, request id and for whom it is."""
     user = captured.as_user(ANN)
@@ -71,6 +72,7 @@ def test_capturing_refuses_what_sending_would_refuse(captured):
     assert captured.configuration()["firehose_events"] == []
 
 
+@pytest.mark.shows("Client option: firehoseEvents", "Client option: logs")
 def test_lists_of_the_caller_are_appended_to(make_client, runtime):
     """Lists that are passed receive what several clients say."""
     logs, events = [], []
@@ -84,6 +86,7 @@ def test_lists_of_the_caller_are_appended_to(make_client, runtime):
     assert [event["data"]["body"]["from"] for event in events] == ["crm", "shop", "config"]
 
 
+@pytest.mark.shows("Client option: captureLogs")
 def test_lines_are_kept_instead_of_logged(captured, caplog, runtime):
     """Every level is kept, from debug up, with context, data and time; nothing is logged."""
     captured.as_user(ANN).logger.debug("incoming.user.skip", {"reason": "none"})

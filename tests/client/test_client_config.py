@@ -35,6 +35,9 @@ def test_addresses_follow_from_the_organization(organization, api, firehose):
     assert (made.api_base, made.firehose) == (api, firehose)
 
 
+@pytest.mark.shows(
+    "Client option: domain", "Client option: firehoseUrl", "Client option: prefix", "Client option: protocol"
+)
 def test_addresses_can_be_given():
     """Protocol, prefix and both URLs can be set."""
     assert config(protocol="http", prefix="/v2/").api_base == "http://acme.hullapp.io/v2"
@@ -73,6 +76,7 @@ def test_addresses_can_be_given():
         ({"connector_name": 3}, "connector_name is 3"),
     ],
 )
+@pytest.mark.shows("Client option: id", "Client option: organization", "Client option: secret")
 def test_a_wrong_identity_is_refused_with_value_rule_and_way_out(options, text):
     """Every identity option that breaks its rule is named."""
     with pytest.raises(InvalidArgumentError, match="(?s).*" + text.replace("(", r"\(")):

@@ -29,6 +29,7 @@ def test_a_request_carries_the_connector_s_identity(client, sink):
     assert sink.headers["user-agent"].startswith("hull-sdk-python/")
 
 
+@pytest.mark.shows("Client.asAccount", "Client.asUser", "Client.traits")
 def test_a_traits_message_has_the_form_of_the_protocol(client, sink):
     """Type, body, token, timestamp and message id are there, and the Future resolves to the id."""
     future = client.as_user(ANN).traits({"plan": "pro"})
@@ -42,6 +43,7 @@ def test_a_traits_message_has_the_form_of_the_protocol(client, sink):
     assert "requestId" not in message
 
 
+@pytest.mark.shows("Client option: secret", "Client.token")
 def test_the_token_verifies_with_the_secret(client, sink):
     """A standard library for tokens accepts it and finds the claims."""
     client.as_user(ANN).traits({"a": 1})
@@ -51,6 +53,7 @@ def test_the_token_verifies_with_the_secret(client, sink):
     assert claims == {"iss": ID, "iat": 1704067200, "io.hull.asUser": ANN, "io.hull.subjectType": "user"}
 
 
+@pytest.mark.shows("asUser option: active", "asUser option: create")
 def test_create_and_active_are_written_only_when_they_differ(client):
     """The defaults stay out of the token; false and true are transmitted."""
     plain, special = client.as_user(ANN), client.as_user(ANN, create=False, active=True, scopes=("admin",))
@@ -67,6 +70,7 @@ def test_create_and_active_are_written_only_when_they_differ(client):
     }
 
 
+@pytest.mark.shows("Client.account")
 def test_an_account_beside_a_user_is_linked(client, sink):
     """user.account(claims) names both, the account being the subject, and keeps the user's options."""
     client.as_user(ANN, create=False).account({"domain": "acme.test"}).traits({"plan": "pro"})
@@ -77,6 +81,7 @@ def test_an_account_beside_a_user_is_linked(client, sink):
     assert (claims["io.hull.subjectType"], claims["io.hull.create"]) == ("account", False)
 
 
+@pytest.mark.shows("Client.account")
 def test_account_without_claims_is_the_linked_one(client, sink):
     """user.account() names the user only, and asks for the account."""
     client.as_user(ANN).account().traits({"plan": "pro"})
@@ -85,6 +90,7 @@ def test_account_without_claims_is_the_linked_one(client, sink):
     assert "io.hull.asAccount" not in claims
 
 
+@pytest.mark.shows("Client.asUser")
 def test_a_plain_id_becomes_the_subject(client, sink):
     """A text is a Hull id, and stands in sub as well."""
     client.as_account("5a7962e2793d3e942a03b29b").traits({"a": 1})
@@ -93,6 +99,7 @@ def test_a_plain_id_becomes_the_subject(client, sink):
     assert claims["io.hull.asAccount"] == {"id": "5a7962e2793d3e942a03b29b"}
 
 
+@pytest.mark.shows("Client option: accountClaim", "Client option: userClaim")
 def test_a_whole_user_can_be_claimed(client, sink):
     """Of a report only the identifiers count, without nulls."""
     client.as_user({"id": None, "email": "ann@acme.test", "traits_plan": "pro", "segment_ids": []}).traits({"a": 1})
@@ -108,6 +115,7 @@ def test_a_token_is_fresh_each_second(client, runtime):
     assert claims_of({"headers": {"Hull-Access-Token": user.token()}})["iat"] == 1704067201
 
 
+@pytest.mark.shows("Client.track")
 def test_a_track_message_has_context_beside_properties(client, sink):
     """Context keys stand beside the properties and never replace event or properties."""
     client.as_user(ANN).track("Ordered", {"sku": "A1"}, {"source": "shop", "event": "x", "created_at": "2024-01-05"})
@@ -132,6 +140,7 @@ def test_a_caller_s_event_id_wins(client, sink):
     assert context == {"event_id": "e-1"}
 
 
+@pytest.mark.shows("Client.alias", "Client.unalias")
 def test_alias_and_unalias_carry_the_anonymous_id(client, sink):
     """Both work for users and accounts; numbers become text."""
     client.as_user(ANN).alias({"anonymous_id": 42}).result()
@@ -151,6 +160,7 @@ def test_the_body_is_what_it_was_at_the_call(client, sink):
     assert sent(client, sink)[0]["body"] == {"tags": ["a"]}
 
 
+@pytest.mark.shows("Client option: requestId")
 def test_a_request_id_goes_along(make_client, sink):
     """Messages of a client with a request id carry it."""
     client = make_client(request_id='r-"1"')
@@ -216,6 +226,7 @@ def test_a_wrong_call_is_refused_at_once(client, sink, call, text):
     assert sent(client, sink) == []
 
 
+@pytest.mark.shows("Client.configuration")
 def test_configuration_is_complete_and_a_copy(client):
     """It holds what the client was made with; scoped clients add their claims and token."""
     found = client.as_user(ANN).account({"domain": "acme.test"}).configuration()

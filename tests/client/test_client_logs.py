@@ -24,6 +24,15 @@ from hull_sdk.core.logs import JsonFormatter, fields_of
         ("error", "ERROR"),
     ],
 )
+@pytest.mark.shows(
+    "Client.logger.debug",
+    "Client.logger.error",
+    "Client.logger.info",
+    "Client.logger.log",
+    "Client.logger.silly",
+    "Client.logger.verbose",
+    "Client.logger.warn",
+)
 def test_every_level_has_its_method(client, caplog, method, level):
     """The names of the Node client and those of logging are there."""
     caplog.set_level(logging.DEBUG, "hull_sdk.client")
@@ -33,6 +42,7 @@ def test_every_level_has_its_method(client, caplog, method, level):
     assert fields_of(record) == {"context": {"organization": HOST, "id": ID}, "data": {"count": 1}}
 
 
+@pytest.mark.shows("Client option: connectorName")
 def test_the_context_says_who_and_for_whom(make_client, caplog):
     """Connector, request, subject and every claim stand beside the line."""
     caplog.set_level(logging.INFO)

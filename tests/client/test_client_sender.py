@@ -46,6 +46,7 @@ def test_a_message_is_sent_when_it_has_waited_long_enough(client, sink, runtime)
     assert sink.values() == [1]
 
 
+@pytest.mark.shows("Client option: flushAfter")
 def test_the_age_of_the_oldest_counts_however_many_follow(client, sink, runtime):
     """A message every half second does not put off the sending."""
     for number in range(4):
@@ -54,6 +55,7 @@ def test_the_age_of_the_oldest_counts_however_many_follow(client, sink, runtime)
     assert [len(batch) for batch in sink.batches] == [2, 2]
 
 
+@pytest.mark.shows("Client option: flushAt")
 def test_enough_messages_are_sent_at_once(make_client, sink, runtime):
     """flush_at messages in a lane do not wait."""
     client = make_client(flush_at=3)

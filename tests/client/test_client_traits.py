@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hull_sdk.client import group_traits, normalize_traits
 
 
+@pytest.mark.shows("Client.utils.groupTraits", "Client.utils.traits.group")
 def test_a_report_becomes_nested_groups(client):
     """traits_x goes under traits, a/b under a, the rest stays."""
     report = {
@@ -56,6 +58,7 @@ def test_grouping_never_changes_the_report(report):
     assert report == before
 
 
+@pytest.mark.shows("Client.utils.traits.normalize")
 def test_everything_becomes_an_operation(client):
     """Plain values, lists and JSON objects are set; operations stay; nothing is changed in place."""
     attributes = {

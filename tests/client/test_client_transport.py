@@ -46,6 +46,7 @@ def api(runtime):
     return api
 
 
+@pytest.mark.shows("Client.get")
 def test_a_get_has_its_params_in_the_query(client, api):
     """Params of a GET are the query; a leading slash makes no difference."""
     assert client.get("/users_segments", {"page": 2, "all": True, "none": None, "q": "a b&c", "f": ["x"]}) == {
@@ -65,6 +66,7 @@ def test_a_query_in_the_path_is_kept(client, api):
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
+@pytest.mark.shows("Client.del", "Client.post", "Client.put")
 def test_other_methods_have_their_params_in_the_body(client, api, method):
     """The params are the JSON body."""
     getattr(client, method)("app", {"a": [1, {"b": None}]})
@@ -73,6 +75,7 @@ def test_other_methods_have_their_params_in_the_body(client, api, method):
     assert api.requests[0]["CONTENT_TYPE"] == "application/json"
 
 
+@pytest.mark.shows("Hull.Client", "README: hull-client")
 def test_a_connector_is_named_by_headers(make_client, api):
     """Organization, id, secret and request id go along."""
     make_client(request_id="r-1").get("app")
@@ -243,6 +246,7 @@ def test_retry_after_is_obeyed_or_raised(client, api, runtime):
     assert runtime.clock.monotonic() <= 5.5
 
 
+@pytest.mark.shows("Client option: retry")
 def test_the_caller_may_decide_how_to_retry(client, api):
     """None tries once; a policy bounds the time."""
     for policy in (None, RetryPolicy(total_s=0.01)):
@@ -251,6 +255,7 @@ def test_the_caller_may_decide_how_to_retry(client, api):
             client.get("app", retry=policy)
 
 
+@pytest.mark.shows("Client option: timeout")
 def test_timeouts_reach_the_network(make_client, api, runtime):
     """Per call, else the client's."""
     client = make_client(timeout_s=7)
@@ -259,6 +264,7 @@ def test_timeouts_reach_the_network(make_client, api, runtime):
     assert [exchange.request.timeout_s for exchange in runtime.net.exchanges] == [7, 2]
 
 
+@pytest.mark.shows("Client.utils.settings.update")
 def test_settings_are_merged_and_written_back(client, api):
     """settings.update reads the connector, merges, writes, and returns the connector."""
     api.script = [(200, json.dumps({"id": ID, "private_settings": {"a": 1, "b": 1}}).encode()), (200, b'{"id": "x"}')]
@@ -276,6 +282,7 @@ def test_settings_need_a_dict_and_a_connector(client, api):
         client.utils.settings.update({})
 
 
+@pytest.mark.shows("Client.utils.properties.get")
 def test_properties_are_flattened(client, api):
     """properties.get lists the attributes with the path of their groups."""
     tree = [

@@ -66,12 +66,14 @@ def get(network, url):
     return answer.status, answer.body
 
 
+@pytest.mark.shows("Connector.startApp", "README: setup-helpers")
 def test_the_manifest_is_served_over_http(served, network):
     """start_app listens on a free port and serves the application."""
     _, url = served
     assert get(network, f"{url}/manifest.json") == (200, b'{"name":"Served"}\n')
 
 
+@pytest.mark.shows("utils.exitHandler")
 def test_sigterm_finishes_what_has_begun(served, network):
     """On SIGTERM requests under way are answered, no new ones are taken, and the process ends by the signal."""
     process, url = served

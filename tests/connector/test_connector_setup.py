@@ -84,6 +84,7 @@ def test_a_bad_address_is_refused_at_the_start():
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.shows("Connector option: hostSecret", "Client option: hostSecret")
 def test_the_host_secret_may_come_from_the_environment(monkeypatch):
     """HULL_HOST_SECRET is read when there is no option."""
     monkeypatch.setenv("HULL_HOST_SECRET", HOST_SECRET)
@@ -91,6 +92,7 @@ def test_the_host_secret_may_come_from_the_environment(monkeypatch):
     assert "no host secret" not in repr(app.extensions["hull"].tokens)
 
 
+@pytest.mark.shows("Connector.setupApp", "Hull.Connector", "README: hull-connector")
 def test_setup_app_returns_the_application():
     """setup_app returns the application it was given."""
     app = Flask("x")
@@ -121,6 +123,7 @@ def client_in(folder, prepare=lambda _app: None, **options):
     return Connector(host_secret="s", **options).setup_app(app).test_client()
 
 
+@pytest.mark.shows("utils.staticRouter")
 def test_the_manifest_is_served(folder):
     """The manifest comes from the option, from its file, or from the application's folder."""
     assert client_in(folder).get("/manifest.json").get_json() == {"name": "From the file"}
@@ -159,6 +162,7 @@ def test_the_applications_own_routes_win(folder):
 
 
 @pytest.mark.parametrize("path", ["/", "/readme"])
+@pytest.mark.shows("utils.staticRouter")
 def test_the_readme_is_a_redirect(folder, path):
     """The start page and /readme lead to the dashboard's readme of this host."""
     response = client_in(folder).get(path, base_url="https://shop.example:8443")
@@ -170,6 +174,7 @@ def test_the_readme_is_a_redirect(folder, path):
     ("path", "content"),
     [("/logo.png", b"logo"), ("/assets/logo.png", b"logo"), ("/assets/img/icon.svg", b"icon"), ("/app.js", b"js")],
 )
+@pytest.mark.shows("utils.staticRouter")
 def test_files_are_served(folder, path, content):
     """Files of assets and dist are served."""
     with client_in(folder).get(path) as response:
@@ -223,6 +228,7 @@ def job_client(world, jobs):
     return app.test_client()
 
 
+@pytest.mark.shows("Connector.worker")
 def test_a_job_succeeds_once_what_it_sent_is_accepted(world):
     """A job whose writes are not accepted is tried again."""
     calls = []
@@ -325,6 +331,7 @@ def test_more_than_one_process_is_warned_about(monkeypatch, caplog):
 
 
 @pytest.mark.parametrize(("value", "expected"), [(None, 8082), ("", 8082), ("80", 80), (0, 0), (" 3000 ", 3000)])
+@pytest.mark.shows("Connector option: port")
 def test_ports_are_read(value, expected):
     """A port is a number or its text; 8082 is the default."""
     assert port_of(value) == expected

@@ -27,6 +27,7 @@ import hull_sdk
 from hull_sdk import Client, Context, handlers, service
 from hull_sdk.client import entities as client_entities
 from hull_sdk.context.response import SmartNotifierResponse
+from hull_sdk.infra import Queue
 
 PENDING_FILE = Path(__file__).with_name("node_features_pending.txt")
 NAME = re.compile(r"(?P<path>[A-Za-z_][\w.]*)(?:\((?P<option>\w+)=\))?")
@@ -35,6 +36,8 @@ NAME = re.compile(r"(?P<path>[A-Za-z_][\w.]*)(?:\((?P<option>\w+)=\))?")
 PLACES = (hull_sdk, handlers, service, client_entities)
 #: Attributes of the context that are no properties, and have parts.
 ATTRIBUTES = {"smart_notifier_response": SmartNotifierResponse}
+#: What takes its options from another function.
+FORWARDED = {"ctx.enqueue": Queue.enqueue}
 
 
 def pending() -> set[str]:
@@ -96,7 +99,7 @@ def exists(key: str, entry: Entry) -> bool:
     match = NAME.match(entry.ours)
     assert match is not None
     try:
-        found = find(match["path"])
+        found = FORWARDED.get(match["path"]) or find(match["path"])
         return match["option"] is None or match["option"] in inspect.signature(found).parameters
     except (AttributeError, ImportError):
         return False

@@ -28,12 +28,14 @@ def post(world, function, url=URL, **request):
         (Response("made", 201, mimetype="text/html"), "made", "text/html"),
     ],
 )
+@pytest.mark.shows("utils.actionHandler")
 def test_the_result_is_the_answer(world, returned, text, mimetype):
     """Text is answered as it is, dicts and lists as JSON, everything else as ok."""
     response = post(world, lambda _ctx, _request: returned)
     assert (response.text, response.mimetype) == (text, mimetype)
 
 
+@pytest.mark.shows("utils.actionHandler")
 def test_the_function_gets_body_and_query(world):
     """Body and query come beside the context."""
     seen = []
@@ -53,6 +55,7 @@ def test_an_async_function_is_run(world):
     assert post(world, work).text == "Shop"
 
 
+@pytest.mark.shows("utils.requireHullMiddleware")
 def test_without_credentials_the_answer_is_403(world):
     """Without credentials the function is not called, and the text names the ways to pass them."""
     response = post(world, lambda _ctx, _parts: pytest.fail("called"), "/b0")
@@ -81,6 +84,7 @@ def test_what_was_sent_is_accepted_before_the_answer(world):
     assert (response.status_code, response.text) == (503, "transient-error")
 
 
+@pytest.mark.shows("Connector option: timeout")
 def test_a_late_action_is_503(world):
     """A function past the deadline is answered 503 and still does its work."""
     done = []

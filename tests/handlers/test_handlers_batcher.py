@@ -18,6 +18,7 @@ URL = f"/b0?{query()}"
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.shows("batcherHandler option: maxSize", "batcherHandler option: maxTime", "utils.batcherHandler")
 def test_requests_are_collected_for_each_connector(world):
     """Bodies and queries come together in one call, with a context of their connector."""
     calls = []

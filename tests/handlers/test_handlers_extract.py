@@ -48,6 +48,7 @@ def run(world, handler, body=None, *, changes=None, **options):
     return response
 
 
+@pytest.mark.shows("README: batch-extracts", "smartNotifierHandler option: maxSize")
 def test_a_batch_is_answered_at_once_and_handled_in_a_job(world, files):
     """The answer is ok before any row was read; then rows come in parts of max_size."""
     sizes = []
@@ -70,6 +71,7 @@ def test_the_legacy_handler_takes_batches_too(world, files):
     assert app.test_client().post(f"/b0?{query()}", json={}).status_code == 400
 
 
+@pytest.mark.shows("README: batch-extracts")
 def test_messages_of_a_batch(world, files):
     """A segment of the query that the connector knows is added, unknown ones are dropped, traits are grouped."""
     seen = []

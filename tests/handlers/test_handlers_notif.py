@@ -23,6 +23,12 @@ def sns(world, signing_key):
     return SnsSender(world, signing_key)
 
 
+@pytest.mark.shows(
+    "notifHandler option: groupTraits",
+    "notifHandler option: handlers",
+    "notifHandler option: maxTime",
+    "utils.notifHandler",
+)
 def test_users_are_collected_and_answered_at_once(world, sns):
     """Messages about users come together after ten seconds, prepared as smart notifications are."""
     world.platform.connector["private_settings"] = {"synchronized_segments": ["s1"]}
@@ -40,6 +46,7 @@ def test_users_are_collected_and_answered_at_once(world, sns):
     assert ctx.request_id.startswith("sns-notifier:5a7962e2:")
 
 
+@pytest.mark.shows("notifHandler option: maxSize")
 def test_a_full_batch_does_not_wait(world, sns):
     """A batch is handed over once it has its size, in the order in which the messages came."""
     sizes = []
@@ -73,6 +80,7 @@ def test_connectors_never_share_a_batch(world, sns):
         ("account_report:update", "account:update"),
     ],
 )
+@pytest.mark.shows("channel: ship:update", "ctx.message", "ctx.notification")
 def test_other_subjects_are_handled_at_once(world, sns, key, subject):
     """The function gets the payload itself, with envelope and notification on the context."""
     calls = []
@@ -94,6 +102,7 @@ def test_a_subject_without_a_function_is_ok(world, sns):
     assert sns.post(world.app(notif_handler({})), sns.signed({}, "users_segment:update"), URL).text == "ok"
 
 
+@pytest.mark.shows("utils.notifMiddleware")
 def test_both_versions_of_signatures_count(world, sns):
     """Version 1 and 2 are believed; the certificate is fetched once, by GET."""
     app = world.app(notif_handler({}))
@@ -180,6 +189,7 @@ def test_a_message_whose_first_run_has_just_failed_comes_again(world, sns, monke
     assert sns.post(app, sns.signed({}, "ship:update"), URL).status_code == 503
 
 
+@pytest.mark.shows("notifHandler option: onSubscribe")
 def test_a_subscription_is_confirmed(world, sns):
     """A verified confirmation is fetched, told to the connector, and answered."""
     seen = []

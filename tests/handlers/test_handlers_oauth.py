@@ -109,6 +109,14 @@ def reason_of(response) -> str | None:
     return dict(parse_qsl(parts.query)).get("reason")
 
 
+@pytest.mark.shows(
+    "README: installation-authorization",
+    "oAuthHandler option: Strategy",
+    "oAuthHandler option: isSetup",
+    "oAuthHandler option: name",
+    "oAuthHandler option: onAuthorize",
+    "utils.oAuthHandler",
+)
 def test_the_whole_way(world, provider):
     """Login page, the other service, callback, settings, success page, home page."""
     tokens = []
@@ -257,6 +265,7 @@ def test_the_cookie_is_for_the_callback_alone(world, provider):
         assert part in cookie
 
 
+@pytest.mark.shows("oAuthHandler option: tokenInUrl")
 def test_the_token_can_be_left_out_of_addresses(world, provider):
     """Without token_in_url the pages are shown without a context."""
     client = browser(world.app(handler(token_in_url=False)))
@@ -265,6 +274,7 @@ def test_the_token_can_be_left_out_of_addresses(world, provider):
     assert back(client, "/b0/success").status_code == 200
 
 
+@pytest.mark.shows("oAuthHandler option: onLogin", "oAuthHandler option: options")
 def test_the_login_may_add_parameters(world, provider):
     """What on_login returns goes to the other service; what the handler sets itself cannot be replaced."""
     client = browser(
@@ -286,6 +296,7 @@ def test_a_check_that_fails_means_not_connected(world, provider, fail):
     assert "Not connected yet" in client.get(f"/b0?{query()}", base_url=PUBLIC).text
 
 
+@pytest.mark.shows("oAuthHandler option: views")
 def test_the_application_may_bring_its_pages(world, provider, tmp_path):
     """Its templates get what the check returned, escaped."""
     (tmp_path / "mine.html").write_text("Hello {{ setup.name }} {{ name }} {{ urls.login|length > 20 }}")

@@ -24,11 +24,18 @@ def answer(world, handler, notification=None, **options):
     return response.get_json()
 
 
+@pytest.mark.shows("README: flow-control", "smartNotifierHandler option: handlers", "utils.smartNotifierHandler")
 def test_a_handler_that_returns_is_answered_next(world):
     """By default the next notification brings one message in a second."""
     assert answer(world, lambda _ctx, _messages: None) == {"flow_control": NEXT, "metrics": [], "errors": []}
 
 
+@pytest.mark.shows(
+    "README: flow-control",
+    "ctx.smartNotifierResponse",
+    "ctx.smartNotifierResponse.setFlowControl",
+    "utils.SmartNotifierResponse",
+)
 def test_a_handler_sets_the_flow_control(world):
     """What a handler sets is answered, by keyword or in the wire's form."""
 
@@ -119,6 +126,7 @@ def test_a_third_parameter_is_none_for_notifications(world):
     assert calls == [(1, None), 1]
 
 
+@pytest.mark.shows("smartNotifierHandler option: segmentFilterSetting")
 def test_messages_say_whether_they_match_the_filter(world):
     """Messages about users and accounts have matches_filter; those of other channels are as they came."""
     world.platform.connector["private_settings"] = {"synchronized_segments": [BUYERS["id"]], "other": []}
@@ -139,6 +147,7 @@ def test_messages_say_whether_they_match_the_filter(world):
     assert seen["user:update"][0]["matches_filter"] is False
 
 
+@pytest.mark.shows("smartNotifierHandler option: groupTraits")
 def test_traits_can_be_grouped(world):
     """With group_traits attributes are nested."""
     seen = []
@@ -166,6 +175,12 @@ def test_unknown_channels_are_refused_at_registration():
         smart_notifier_handler({"user:update": "handle"})
 
 
+@pytest.mark.shows(
+    "channel: segment:delete",
+    "channel: segment:update",
+    "channel: users_segment:delete",
+    "channel: users_segment:update",
+)
 def test_older_names_of_channels_are_known(world):
     """segment:update is users_segment:update; both together are an error."""
     seen = []
@@ -177,6 +192,7 @@ def test_older_names_of_channels_are_known(world):
 
 
 @pytest.mark.parametrize("size", [0, 1001, 1.5, "10", True])
+@pytest.mark.shows("smartNotifierHandler option: maxSize")
 def test_max_size_has_limits(size):
     """max_size is a whole number from 1 to 1000."""
     with pytest.raises(InvalidArgumentError, match="max_size"):
@@ -190,6 +206,7 @@ def test_a_slash_at_the_end_does_not_matter(world, path):
     assert world.notify(app, path=path).status_code == 200
 
 
+@pytest.mark.shows("utils.smartNotifierErrorMiddleware")
 def test_a_request_that_is_no_notification_is_refused(world):
     """A call without the notifier's header is answered 400 with a reason."""
     app = world.app(smart_notifier_handler({}))

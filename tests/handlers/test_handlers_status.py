@@ -41,6 +41,7 @@ def says(result):
         ),
     ],
 )
+@pytest.mark.shows("README: connector-status")
 def test_the_worst_check_decides(world, results, expected):
     """The worst status wins, all messages are kept, and the platform is told the same."""
     assert status(world, [says(result) for result in results]).get_json() == expected

@@ -25,6 +25,7 @@ def collector(**options):
     return Batcher(batches.append, runtime=Runtime.virtual(), **options), batches
 
 
+@pytest.mark.shows("infra.Batcher", "infra.Batcher.addMessage", "infra.Batcher.setCallback")
 def test_a_full_batch_goes_at_once():
     """As soon as enough items are there they go, without waiting for their age."""
     batcher, batches = collector(max_size=3)
@@ -65,6 +66,7 @@ def test_an_item_over_the_limit_of_bytes_goes_alone():
     assert batches == [["small"], ["huge"], ["tiny"]]
 
 
+@pytest.mark.shows("infra.Batcher.flush")
 def test_flush_hands_over_what_is_there_now():
     """Flushing does not wait for more items, and says how many are left."""
     batcher, batches = collector()

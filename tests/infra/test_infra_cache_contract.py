@@ -19,6 +19,7 @@ def test_a_missing_key_gives_the_default(kind):
     assert cache.get("key", 7) == 7
 
 
+@pytest.mark.shows("ctx.cache.get", "ctx.cache.set", "infra.Cache")
 def test_a_value_ends_with_its_time(kind):
     """A value is there until its time has passed on the runtime's clock, and not longer."""
     cache = kind.cache(ttl_s=60)
@@ -33,6 +34,7 @@ def test_a_value_ends_with_its_time(kind):
     assert [cache.get(key) for key in ("default", "short", "long")] == [None, None, 3]
 
 
+@pytest.mark.shows("ctx.cache.del")
 def test_a_deleted_value_is_gone_and_deleting_nothing_is_no_error(kind):
     """Deleting forgets a value; deleting it again changes nothing."""
     cache = kind.cache()
@@ -94,6 +96,7 @@ def test_names_that_run_together_are_still_different_keys(kind):
     assert cache.get("a/b/c") is None
 
 
+@pytest.mark.shows("ctx.cache.wrap")
 def test_wrap_fetches_once_and_keeps_the_value_for_its_time(kind):
     """The first call fetches, later ones return the stored value until its time has passed."""
     cache, calls = kind.cache(), []
@@ -169,6 +172,7 @@ class Crowd:
             self.results.append(err)
 
 
+@pytest.mark.shows("utils.PromiseReuser", "utils.PromiseReuser.reusePromise")
 def test_many_threads_share_one_fetch(kind):
     """Threads that ask while a fetch is going on get its value without a fetch of their own."""
     value = {"a": [1]}

@@ -22,6 +22,9 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiI1YTc5In0.c2lnbmF0dXJl"
 DSN = "https://abc@sentry.test/1"
 
 
+@pytest.mark.shows(
+    "ctx.metric.increment", "ctx.metric.value", "infra.Instrumentation", "infra.Instrumentation.metricVal"
+)
 def test_the_double_records_name_kind_value_and_tags():
     """Metrics are kept in order with their kind, value and all tags."""
     recording = RecordingInstrumentation()
@@ -35,6 +38,7 @@ def test_the_double_records_name_kind_value_and_tags():
     assert recording.total("queue.length") == 12
 
 
+@pytest.mark.shows("ctx.metric.event")
 def test_the_double_records_events_and_errors():
     """Events and captured errors are kept with the metric's tags."""
     recording, error = RecordingInstrumentation(), ValueError("odd")
@@ -181,6 +185,7 @@ def fail_with_secrets() -> None:
     raise ValueError(f"refused: token={api_key} {TOKEN}")
 
 
+@pytest.mark.shows("infra.Instrumentation.catchError", "infra.Instrumentation.ravenContextMiddleware")
 def test_sentry_gets_the_error_with_tags_and_without_secrets():
     """An error reaches Sentry with environment, tags and context; no secret, local variable or token does."""
     transport = make_transport()

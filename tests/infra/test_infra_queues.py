@@ -52,11 +52,13 @@ def put(queue: MemoryQueue, name: str, payload: object = None, **options) -> str
     return queue.enqueue(name, payload, context={}, **options)
 
 
+@pytest.mark.shows("README: infrastructure")
 def test_the_memory_queue_is_a_queue():
     """The queue in memory implements the port."""
     assert isinstance(MemoryQueue(), Queue)
 
 
+@pytest.mark.shows("infra.Queue")
 def test_jobs_run_in_the_order_of_arrival(queue, seen):
     """Jobs run first in, first out, after the caller has gone on."""
     for name in ("a", "b", "c"):
@@ -67,6 +69,7 @@ def test_jobs_run_in_the_order_of_arrival(queue, seen):
     assert len(queue) == 0
 
 
+@pytest.mark.shows("ctx.enqueue option: queueName")
 def test_a_job_carries_what_was_enqueued(queue, seen):
     """The handler receives id, name, payload, context and queue name of the job."""
     job_id = queue.enqueue("import", {"rows": [1, 2]}, context={"token": "abc"}, queue_name="slow")
@@ -114,6 +117,7 @@ def test_a_job_needs_a_name(queue):
         put(queue, "")
 
 
+@pytest.mark.shows("ctx.enqueue option: delay")
 def test_a_delayed_job_waits_and_does_not_hold_up_others(queue, seen):
     """A delayed job runs at its time; jobs behind it go first."""
     put(queue, "later", delay_ms=5000)
@@ -125,6 +129,7 @@ def test_a_delayed_job_waits_and_does_not_hold_up_others(queue, seen):
     assert seen.at[1] == 5.0
 
 
+@pytest.mark.shows("ctx.enqueue option: priority")
 def test_the_lowest_priority_number_goes_first(queue):
     """Among jobs that could start the lowest number goes first, equal ones by arrival."""
     put(queue, "c", priority=5)
@@ -178,6 +183,7 @@ def test_the_pause_that_an_error_asks_for_is_kept(queue, seen):
     assert 30 <= seen.at[1] <= 33
 
 
+@pytest.mark.shows("ctx.enqueue option: ttl")
 def test_a_job_that_did_not_begin_in_time_is_given_up(queue, caplog):
     """A job whose ttl_ms has passed before its first start is not run, kept and logged."""
     put(queue, "old", ttl_ms=1000)
@@ -191,6 +197,7 @@ def test_a_job_that_did_not_begin_in_time_is_given_up(queue, caplog):
     assert "queue.job.failed" in caplog.messages
 
 
+@pytest.mark.shows("infra.Queue.exit")
 def test_stop_finishes_what_waits_and_takes_nothing_more(queue, seen):
     """A graceful stop runs the jobs that are there, retries included; later ones are refused."""
     put(queue, "a", {"fails": 1})

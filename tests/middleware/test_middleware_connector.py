@@ -34,6 +34,7 @@ def app(world, seen):
     return world.setup(app)
 
 
+@pytest.mark.shows("ctx.connector", "ctx.ship")
 def test_the_connector_is_fetched_once_a_minute(world, app):
     """A request with credentials fetches its connector through the cache."""
     client = app.test_client()
@@ -114,6 +115,7 @@ def test_a_change_of_settings_clears_the_connector(world, app):
     assert client.get(f"/name?{query()}").text == "Renamed"
 
 
+@pytest.mark.shows("utils.segmentsMiddleware")
 def test_segments_are_fetched_when_they_are_read(world, app):
     """Segments cost nothing until they are read, and are then kept for a minute, until one of them changes."""
     client = app.test_client()

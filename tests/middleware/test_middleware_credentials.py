@@ -49,6 +49,7 @@ def test_no_credentials_are_no_error(client):
 
 
 @pytest.mark.parametrize("changes", [{}, {"ship": None, "id": CONNECTOR_ID}, {"id": OTHER_ID}])
+@pytest.mark.shows("README: configuration-resolve-strategy")
 def test_the_query_names_the_connector(client, changes):
     """Both ship and id name the connector; ship wins."""
     assert client.get(f"/show?{query(**changes)}").get_json()["config"] == CREDENTIALS
@@ -75,6 +76,7 @@ def test_an_incomplete_query_counts_as_none(client, missing):
     ("parameter", "purpose"),
     [("hullToken", "dashboard"), ("token", "dashboard"), ("token", "webhook")],
 )
+@pytest.mark.shows("README: configuration-resolve-strategy", "utils.tokenMiddleware")
 def test_a_token_in_the_query_is_decrypted(client, app, parameter, purpose):
     """An encrypted token in the query stands for the credentials."""
     token = tokens(app).encrypt(CREDENTIALS, purpose)
@@ -118,6 +120,7 @@ def test_a_damaged_token_is_refused(client, app):
         assert (response.status_code, response.text) == (401, "Invalid Token")
 
 
+@pytest.mark.shows("README: configuration-resolve-strategy", "ctx.config")
 def test_the_application_may_pass_config_token_and_request_id(world, app):
     """A function that runs before the middleware may say whose request it is; its config wins over all else."""
     given = {}
@@ -193,6 +196,7 @@ def test_credentials_that_cannot_be_are_401(world, client, changes):
     assert world.asked() == []
 
 
+@pytest.mark.shows("ctx.requestId")
 def test_the_request_id_comes_from_the_header(client):
     """X-Hull-Request-Id is taken over when it is one line of plain text."""
     assert client.get("/show", headers={"X-Hull-Request-Id": "r-7"}).get_json()["request_id"] == "r-7"
@@ -210,6 +214,14 @@ def test_the_environment_names_the_trust_root(world, monkeypatch):
     assert app.extensions["hull"].trust.patterns == ("*.hullapp.io",)
 
 
+@pytest.mark.shows(
+    "Connector.clientMiddleware",
+    "Hull.Middleware",
+    "Middleware option: hostSecret",
+    "README: base-context",
+    "README: example-usage",
+    "README: hull-middleware",
+)
 def test_the_middleware_alone_builds_the_context(world):
     """Middleware in any Flask application builds the same context and answers bad credentials."""
     app = Flask("plain")

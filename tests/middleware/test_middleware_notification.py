@@ -40,6 +40,7 @@ def refusal(response):
     return response.status_code, error["code"]
 
 
+@pytest.mark.shows("README: notifications", "utils.smartNotifierMiddleware")
 def test_a_signed_notification_is_handled(world, app, seen):
     """A notification that the platform signed reaches the handler."""
     assert world.notify(app).status_code == 200
@@ -238,6 +239,7 @@ def test_a_signature_that_does_not_cover_the_body_needs_consent(world, seen):
     assert len(seen) == 1
 
 
+@pytest.mark.shows("Connector option: skipSignatureValidation")
 def test_validation_can_be_switched_off_with_a_warning(world, seen, caplog):
     """skip_signature_validation believes everything, warns at start, and still knows whom it may talk to."""
     with caplog.at_level(logging.WARNING):

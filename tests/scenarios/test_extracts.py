@@ -66,6 +66,9 @@ def harness(sender):
 
 
 @pytest.mark.parametrize("file_format", ["json", "csv"])
+@pytest.mark.shows(
+    "helpers.handleExtract", "helpers.requestExtract", "manifest tag: batch", "requestExtract option: segment"
+)
 def test_a_requested_extract_reaches_the_handler_in_parts(sender, harness, file_format):
     """What the segment holds arrives in parts of max_size, with query and body, and what is written is accepted."""
     sender.ask = {"segment": "Pro", "format": file_format, "additional_query": {"why": "test"}}
@@ -100,6 +103,7 @@ def test_a_batch_from_the_dashboard_matches_whatever_the_filter(sender, harness)
     assert sender.batches[0][1]["query"]["segment_id"] == segment["id"]
 
 
+@pytest.mark.shows("manifest tag: batch-accounts")
 def test_accounts_are_sent_to_their_own_endpoint(sender, harness):
     """The tag batch-accounts sends accounts, whose messages have no user."""
     harness.organization.send_batch(harness.connector, kind="account")

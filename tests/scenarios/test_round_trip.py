@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hull_sdk.testing import Harness
 
 ANN = {"email": "ann@acme.example"}
 
 
+@pytest.mark.shows("README: incoming-data-flow", "README: outgoing-data-flow", "channel: user:update")
 def test_an_event_travels_to_the_handler_and_its_answer_back(harness, recorder):
     """A tracked event reaches the handler with a complete context, and what the handler writes is applied."""
     harness.organization.create_segment(
@@ -46,6 +49,7 @@ def test_an_event_travels_to_the_handler_and_its_answer_back(harness, recorder):
     assert report["traits_score"] == 40
 
 
+@pytest.mark.shows("channel: account:update")
 def test_account_changes_reach_users_and_accounts(harness, recorder):
     """A changed account notifies its own channel and every user that is linked to it."""
     for name in ("ann", "bob"):
@@ -84,6 +88,7 @@ def test_two_organizations_never_meet(recorder):
         assert [m["segments"] for m in recorder.messages()] == [[]]
 
 
+@pytest.mark.shows("README: schedules")
 def test_ninety_days_with_an_hourly_schedule_repeat_byte_for_byte(recorder):
     """Ninety virtual days call an hourly schedule 2,160 times, and the same seed gives the same bytes."""
 

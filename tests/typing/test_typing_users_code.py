@@ -55,6 +55,7 @@ CHECKERS = pytest.mark.parametrize("check", [mypy, pyright])
 
 
 @CHECKERS
+@pytest.mark.shows("README: flow-annotations")
 def test_right_code_is_accepted(check):
     """Neither type checker finds an error in code that uses the package as it is meant."""
     assert check(RIGHT) == set()

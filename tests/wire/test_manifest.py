@@ -238,6 +238,7 @@ def test_schedules_are_read_as_text():
 @pytest.mark.parametrize(
     ("tags", "smart"), [(["smart-notifier"], True), (["kraken"], True), (["crm"], False), ([], False), (None, False)]
 )
+@pytest.mark.shows("manifest tag: kraken", "manifest tag: smart-notifier")
 def test_either_tag_asks_for_smart_delivery(tags, smart):
     """Two tags mean the same; without one of them delivery is not smart."""
     assert is_smart({"tags": tags}) is smart
