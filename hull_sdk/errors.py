@@ -9,6 +9,7 @@ The tree::
     │   ├── RecoverableError           ... after both sides have been reconciled
     │   ├── NetworkError               ... the other side could not be reached
     │   └── QueueFullError             ... once the sender has caught up
+    │       └── MessageDroppedError    ... the same; the message was queued and dropped
     ├── LogicError                     handle it in the connector; never retry
     ├── CredentialsError               mend id, secret, token or trust root
     │   ├── OrganizationDisabledError  the organization has been switched off
@@ -34,6 +35,7 @@ __all__ = [
     "HullError",
     "InvalidArgumentError",
     "LogicError",
+    "MessageDroppedError",
     "MissingExtraError",
     "NetworkError",
     "NotificationError",
@@ -119,9 +121,15 @@ class NetworkError(TransientError):
 
 
 class QueueFullError(TransientError):
-    """Raised when the sender's queue stayed full for the stated time; nothing was dropped."""
+    """Raised when the sender's queue stayed full for the stated time; what was queued before is still there."""
 
     code = "HULL_ERR_QUEUE_FULL"
+
+
+class MessageDroppedError(QueueFullError):
+    """Raised by the Future of a message that a full queue dropped, as ``Client(overflow=...)`` asked for."""
+
+    code = "HULL_ERR_MESSAGE_DROPPED"
 
 
 class LogicError(HullError):

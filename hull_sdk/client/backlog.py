@@ -6,15 +6,19 @@ or calling the user's code.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from hull_sdk.core.tasks import Future, Lock, Tasks
+from hull_sdk.core.logs import emit
+from hull_sdk.core.tasks import Future, Lock, Tasks, current_thread_id, resolve
 from hull_sdk.errors import HullError
 
 __all__ = ["Backlog", "FlushResult", "Message"]
+
+_log = logging.getLogger(__name__)
 
 #: So many errors are kept for the next flush; the counts stay exact.
 _MAX_ERRORS: Final = 100
@@ -29,12 +33,14 @@ class Message:
         future: Its outcome.
         message_id: Made before the first try.
         queued_at: Seconds on the clock's ``monotonic``.
+        sequence: Its place among all messages of its lane, from 1.
     """
 
     data: bytes
     future: Future[str]
     message_id: str
     queued_at: float
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +49,17 @@ class FlushResult:
 
     Args:
         sent: Messages that the platform accepted.
-        failed: Messages that were given up or refused.
+        failed: Messages that were given up, refused or dropped.
         pending: Messages queued before this flush that still wait.
-        errors: Why messages failed, the latest hundred.
+        errors: Why messages failed, the latest hundred; and why those that are pending were not taken yet.
+        dropped: How many of the failed ones a full queue dropped, see ``overflow`` of the client.
     """
 
     sent: int = 0
     failed: int = 0
     pending: int = 0
     errors: list[HullError] = field(default_factory=list)
+    dropped: int = 0
 
 
 class Backlog:
@@ -68,8 +76,8 @@ class Backlog:
         self._bytes = 0
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._sent = self._sent_reported = 0
-        self._failed_reported = 0
+        self._sent = self._dropped = 0
+        self._reported = (0, 0, 0)
         #: Messages given up or refused since the start.
         self.failed = 0
         #: Threads that are running the callbacks of Futures now.
@@ -109,21 +117,56 @@ class Backlog:
         room, self._room = self._room, None
         return room
 
+    def drop(self, message: Message, error: HullError, *, waited: bool) -> None:
+        """Count a message as dropped.
+
+        Args:
+            message: The message.
+            error: Why.
+            waited: ``True`` when it was counted in before.
+        """
+        if waited:
+            self.messages -= 1
+            self._bytes -= len(message.data)
+        self.failed += 1
+        self._dropped += 1
+        self._errors.append(error)
+
+    def tell(self, messages: list[Message], errors: Mapping[int, HullError]) -> None:
+        """Resolve the Futures of messages, which runs their callbacks; the lock is not held.
+
+        Args:
+            messages: What was answered, given up or dropped.
+            errors: Errors of those that failed, by index.
+        """
+        thread = current_thread_id()
+        self.callback_threads.append(thread)
+        try:
+            for index, message in enumerate(messages):
+                try:
+                    resolve(message.future, message.message_id, errors.get(index))
+                except SystemExit as err:  # raised by a callback; it must not keep the others waiting
+                    emit(_log, logging.ERROR, "firehose.callback_failed", {"error": repr(err)})
+        finally:
+            self.callback_threads.remove(thread)
+
     def room(self, tasks: Tasks) -> Future[None]:
         """Return what is resolved when messages have been counted out."""
         if self._room is None:
             self._room = tasks.future()
         return self._room
 
-    def report(self, pending: int) -> FlushResult:
+    def report(self, pending: int, reasons: list[HullError]) -> FlushResult:
         """Hand out the counts since the last report.
 
         Args:
             pending: Messages that the report's reader still waits for.
+            reasons: Why they were not taken yet.
         """
         with self.lock:
-            sent, failed = self._sent - self._sent_reported, self.failed - self._failed_reported
-            self._sent_reported, self._failed_reported = self._sent, self.failed
-            errors = list(self._errors)
+            counts = (self._sent, self.failed, self._dropped)
+            sent, failed, dropped = (now - before for now, before in zip(counts, self._reported, strict=True))
+            self._reported = counts
+            errors = [*self._errors, *reasons]
             self._errors.clear()
-        return FlushResult(sent, failed, pending, errors)
+        return FlushResult(sent, failed, pending, errors, dropped)

@@ -7,7 +7,7 @@ from typing import Self
 
 from hull_sdk.client.backlog import FlushResult
 from hull_sdk.client.capture import FirehoseEvent, LogLine
-from hull_sdk.client.config import ClientConfig, SendingOptions
+from hull_sdk.client.config import ClientConfig, OverflowPolicy, SendingOptions
 from hull_sdk.client.connection import Connection
 from hull_sdk.client.entities import ApiClient
 from hull_sdk.client.outbox import Outbox
@@ -50,6 +50,8 @@ class Client(ApiClient):
         retry: Pauses between tries of a batch, and the time after which it is given up.
         queue_size: Messages that may wait.
         queue_bytes: Bytes that may wait.
+        overflow: ``"raise"`` makes a call wait for room in a full queue and then raise; ``"drop_oldest"`` and
+            ``"drop_newest"`` never wait: a message is dropped, fails its Future and is counted and logged.
         block_s: How long a call waits while the queue is full before it raises, in seconds.
         exit_timeout_s: How long the end of the process waits for what is queued, in seconds.
         runtime: Clock, ids, background work and network; the machine's own by default.
@@ -93,6 +95,7 @@ class Client(ApiClient):
         retry: RetryPolicy = _SENDING.retry,
         queue_size: int = _SENDING.queue_size,
         queue_bytes: int = _SENDING.queue_bytes,
+        overflow: OverflowPolicy = _SENDING.overflow,
         block_s: float = _SENDING.block_s,
         exit_timeout_s: float = _SENDING.exit_timeout_s,
         capture_logs: bool = False,
@@ -125,6 +128,7 @@ class Client(ApiClient):
                 retry=retry,
                 queue_size=queue_size,
                 queue_bytes=queue_bytes,
+                overflow=overflow,
                 block_s=block_s,
                 exit_timeout_s=exit_timeout_s,
             ),

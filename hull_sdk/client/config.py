@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from hull_sdk.client.capture import FirehoseEvent, LogLine
@@ -23,11 +23,14 @@ from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.wire.firehose import FIREHOSE_PATH, MAX_MESSAGE_BYTES
 
-__all__ = ["ClientConfig", "Configuration", "SendingOptions"]
+__all__ = ["ClientConfig", "Configuration", "OverflowPolicy", "SendingOptions"]
 
 _ADDRESS = re.compile(r"\[.*\]|[\d.]+")
 _PROTOCOLS: Final = ("http", "https")
 _MAX_WORKERS: Final = 64
+#: What becomes of a message when the queue is full.
+OverflowPolicy = Literal["raise", "drop_oldest", "drop_newest"]
+_OVERFLOW_POLICIES: Final = ("raise", "drop_oldest", "drop_newest")
 _ENV_PREFIX: Final = "HULL_"
 _ID_LENGTH: Final = 24
 
@@ -45,6 +48,9 @@ class SendingOptions:
         retry: Pauses between tries, and the time after which a batch is given up.
         queue_size: Messages that may wait, in all.
         queue_bytes: Bytes of JSON that may wait, in all.
+        overflow: What a full queue means. ``"raise"``: the call waits ``block_s`` and then raises. ``"drop_oldest"``:
+            what waited longest makes room. ``"drop_newest"``: the message is not taken. What is dropped fails its
+            Future and is counted and logged.
         block_s: How long a call waits while the queue is full before it raises, in seconds.
         exit_timeout_s: How long the end of the process waits for what is queued, in seconds.
 
@@ -59,6 +65,7 @@ class SendingOptions:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     queue_size: int = 10_000
     queue_bytes: int = 50_000_000
+    overflow: OverflowPolicy = "raise"
     block_s: float = 10.0
     exit_timeout_s: float = 5.0
 
@@ -70,6 +77,8 @@ class SendingOptions:
         for name in ("flush_after_ms", "block_s", "exit_timeout_s"):
             _check_number(name, getattr(self, name), may_be_zero=True)
         _check_number("timeout_s", self.timeout_s, may_be_zero=False)
+        if self.overflow not in _OVERFLOW_POLICIES:
+            raise InvalidArgumentError(f"overflow is {self.overflow!r}; pass one of {', '.join(_OVERFLOW_POLICIES)}")
         if not isinstance(self.retry, RetryPolicy):
             raise InvalidArgumentError(f"retry is {self.retry!r}; pass a RetryPolicy(base_s=, cap_s=, total_s=)")
 

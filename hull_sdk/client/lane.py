@@ -15,9 +15,10 @@ from typing import Final
 from hull_sdk.client.backlog import Backlog, Message
 from hull_sdk.client.config import SendingOptions
 from hull_sdk.client.delivery import Accepted, Delivery, Refused, TooLarge, TryAgain, Verdict
+from hull_sdk.client.stepping import Stepper
 from hull_sdk.core.logs import emit
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import Tasks, Worker, current_thread_id, resolve
+from hull_sdk.core.tasks import resolve
 from hull_sdk.errors import HullError, RejectedError
 from hull_sdk.wire.firehose import BATCH_BYTES, BATCH_MESSAGES, Rejection
 
@@ -53,7 +54,6 @@ class Lane:
         runtime: Runtime,
         on_resolved: Callable[[], None],
     ) -> None:
-        self._name = name
         self._backlog = backlog
         self._delivery = delivery
         self._options = options
@@ -69,10 +69,12 @@ class Lane:
         self._pause_asked = False
         self._busy = False
         self._send_up_to = 0
-        self._worker: Worker | None = None
-        self._worker_tasks: Tasks | None = None
-        #: Messages put in, answered or given up, and resolved, each since the start.
-        self.queued = self.answered = self.resolved = 0
+        self._stepper = Stepper(self.step, name, runtime, backlog.lock)
+        self._passed = 0
+        #: Why the batch is being repeated.
+        self.error: HullError | None = None
+        #: Messages put in since the start, and how far all of them are resolved.
+        self.queued = self.resolved = 0
         #: ``True`` when no thread could be started for it.
         self.stranded = False
         #: ``True`` while the process ends: nothing is logged, since the end is reported in one line.
@@ -88,6 +90,7 @@ class Lane:
         self._queue.append(message)
         self._queue_bytes += size
         self.queued += 1
+        message.sequence = self.queued
         if self._busy:
             return False
         waiting = len(self._queue)
@@ -108,29 +111,45 @@ class Lane:
         Returns:
             How many messages that were.
         """
-        dropped = self.queued - self.answered
+        dropped = self.waiting(self.queued)
         self._queue.clear()
         self._batch = []
         self._queue_bytes = 0
-        self.answered = self.resolved = self.queued
+        self._passed = self.resolved = self.queued
         return dropped
+
+    @property
+    def oldest(self) -> Message | None:
+        """The message that has waited longest, unless it is under way; the lock is held."""
+        return self._queue[0] if self._queue else None
+
+    def take_oldest(self) -> Message:
+        """Remove the message that has waited longest; the lock is held."""
+        message = self._queue.popleft()
+        self._queue_bytes -= len(message.data)
+        return message
+
+    def skip(self) -> None:
+        """Count what was taken out as resolved, unless something before it still waits; the lock is held."""
+        self.resolved += self._advance()
+
+    @property
+    def answered(self) -> int:
+        """How far messages are answered, given up or dropped, none before them left out; the lock is held."""
+        head = self._batch[0] if self._batch else self.oldest
+        return self.queued if head is None else head.sequence - 1
+
+    def waiting(self, up_to: int) -> int:
+        """Return how many of the first ``up_to`` messages are neither answered nor given up; the lock is held."""
+        return sum(message.sequence <= up_to for messages in (self._batch, self._queue) for message in messages)
 
     def wake(self) -> None:
         """Have the step called soon."""
-        worker = self._current_worker()
-        try:
-            worker.wake()
-        except RuntimeError:
-            self.stranded = True
-        else:
-            self.stranded = False
+        self.stranded = not self._stepper.wake()
 
     def stop(self) -> None:
         """End the thread, if there is one."""
-        with self._backlog.lock:
-            worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.stop()
+        self._stepper.stop()
 
     def step(self, deadline: float = math.inf) -> float | None:
         """Send one batch if one is due.
@@ -159,16 +178,9 @@ class Lane:
         with self._backlog.lock:
             return self._wait_s(clock.monotonic())
 
-    def _current_worker(self) -> Worker:
-        tasks = self._runtime.tasks
-        with self._backlog.lock:  # of two callers at once, one makes it
-            worker, old = self._worker, None
-            if worker is None or self._worker_tasks is not tasks:
-                old, worker = worker, tasks.worker(self.step, name=self._name)
-                self._worker, self._worker_tasks = worker, tasks
-        if old is not None:
-            old.stop()
-        return worker
+    def _advance(self) -> int:
+        before, self._passed = self._passed, self.answered
+        return self._passed - before
 
     def _wait_s(self, now: float) -> float | None:
         if self._busy or not (self._batch or self._queue):
@@ -252,6 +264,7 @@ class Lane:
             self._attempt += 1
             self._retry_at = now + delay
             self._pause_asked = error.retry_after is not None
+            self.error = error
             self._busy = False
 
     def _give_up(self, verdict: Refused, batch: list[Message]) -> None:
@@ -265,28 +278,17 @@ class Lane:
                 self._busy = False
                 return
             self._batch = []
-            self.answered += len(batch)
+            self.error = None
+            passed = self._advance()
             room = self._backlog.settle(batch, errors)
             # From here on a callback may flush: the next batch of this lane can be sent from within it.
             self._busy = False
         if room is not None:
             resolve(room, None)
-        self._tell_callers(batch, errors)
+        self._backlog.tell(batch, errors)
         with self._backlog.lock:
-            self.resolved += len(batch)
+            self.resolved += passed
         self._on_resolved()
-
-    def _tell_callers(self, batch: list[Message], errors: Mapping[int, HullError]) -> None:
-        thread = current_thread_id()
-        self._backlog.callback_threads.append(thread)
-        try:
-            for index, message in enumerate(batch):
-                try:
-                    resolve(message.future, message.message_id, errors.get(index))
-                except SystemExit as err:  # raised by a callback; it must not keep the others waiting
-                    self._warn(logging.ERROR, "firehose.callback_failed", {"error": repr(err)})
-        finally:
-            self._backlog.callback_threads.remove(thread)
 
     def _warn(self, level: int, event: str, fields: Mapping[str, object]) -> None:
         if not self.ending:

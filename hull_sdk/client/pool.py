@@ -154,9 +154,10 @@ class SenderPool:
 
 
 def _sum(results: Iterable[FlushResult]) -> FlushResult:
-    sent = failed = pending = 0
+    sent = failed = pending = dropped = 0
     errors = []
     for result in results:
         sent, failed, pending = sent + result.sent, failed + result.failed, pending + result.pending
+        dropped += result.dropped
         errors.extend(result.errors)
-    return FlushResult(sent, failed, pending, errors)
+    return FlushResult(sent, failed, pending, errors, dropped)

@@ -15,9 +15,10 @@ from hull_sdk.client.config import ClientConfig
 from hull_sdk.client.delivery import Delivery
 from hull_sdk.client.exits import exits
 from hull_sdk.client.lane import Lane
+from hull_sdk.client.overflow import Overflow
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future, VirtualTasks, current_thread_id, resolve
-from hull_sdk.errors import InvalidArgumentError, QueueFullError
+from hull_sdk.errors import HullError, InvalidArgumentError, QueueFullError
 
 __all__ = ["FlushResult", "Message", "Sender", "SenderClosedError"]
 
@@ -41,8 +42,14 @@ class _Watch:
     def is_reached(self) -> bool:
         return all(lane.resolved >= count for lane, count in self.targets)
 
+    def is_answered(self) -> bool:
+        return all(lane.answered >= count for lane, count in self.targets)
+
     def pending(self) -> int:
-        return sum(max(0, count - lane.answered) for lane, count in self.targets)
+        return sum(lane.waiting(count) for lane, count in self.targets)
+
+    def reasons(self) -> list[HullError]:
+        return [lane.error for lane, count in self.targets if lane.error is not None and lane.waiting(count)]
 
 
 class Sender:
@@ -76,13 +83,14 @@ class Sender:
             key: Messages with equal keys keep their order.
 
         Raises:
-            QueueFullError: The queue stayed full for ``block_s`` seconds; the message was not queued.
+            QueueFullError: The queue stayed full for ``block_s`` seconds; the message was not queued. With another
+                ``overflow`` than ``"raise"`` a message is dropped instead, at once.
             SenderClosedError: The sender was closed.
         """
         lane = self._lanes[key % len(self._lanes)]
         due = self._enqueue(message, lane)
         if due is None:
-            due = self._enqueue_when_there_is_room(message, lane)
+            due = self._make_room(message, lane)
         if due:
             lane.wake()
         if not exits.armed and self._is_real():
@@ -147,6 +155,7 @@ class Sender:
             self._closed = True
         for lane in self._lanes:
             lane.stop()
+        self._overflow.report.close()
         exits.leave(self)
         return True
 
@@ -175,8 +184,10 @@ class Sender:
             self._work(watch, self._exit_deadline)
         except KeyboardInterrupt:  # whoever asks twice does not want to wait
             self._exit_deadline = -math.inf
+        unreported = self._overflow.report.take()
         with self._backlog.lock:
-            return sum(lane.drop() for lane in self._lanes) + self._backlog.failed - self._failed_before_exit
+            lost = sum(lane.drop() for lane in self._lanes) + self._backlog.failed - self._failed_before_exit
+        return lost + unreported
 
     def after_fork(self) -> None:
         """Start with an empty queue in a child process: the parent sends what the parent queued."""
@@ -186,6 +197,7 @@ class Sender:
         self._backlog = Backlog(self._options.queue_size, self._options.queue_bytes)
         self._watches: list[_Watch] = []
         self._lanes = [self._lane(number) for number in range(self._options.workers)]
+        self._overflow = Overflow(self._config, self._backlog, self._lanes, self._runtime)
 
     def _lane(self, number: int) -> Lane:
         return Lane(
@@ -211,6 +223,16 @@ class Sender:
             if not self._backlog.admit(message, force=self._in_callback()):
                 return None
             return lane.add(message)
+
+    def _make_room(self, message: Message, lane: Lane) -> bool:
+        if self._options.overflow == "raise":
+            return self._enqueue_when_there_is_room(message, lane)
+        self.hurry()
+        with self._backlog.lock:
+            due, dropped = self._overflow.squeeze_in(message, lane)
+        self._overflow.tell(dropped)
+        self._on_resolved()
+        return due
 
     def _enqueue_when_there_is_room(self, message: Message, lane: Lane) -> bool:
         tasks = self._runtime.tasks
@@ -253,7 +275,7 @@ class Sender:
         tasks = self._runtime.tasks
         in_callback = self._in_callback()
         try:
-            while watch.pending() if in_callback else not watch.is_reached():
+            while not (self._is_answered(watch) if in_callback else watch.is_reached()):
                 delays = [lane.step(deadline) for lane in self._lanes]
                 remaining = deadline - tasks.clock.monotonic()
                 if remaining <= 0.0:
@@ -264,12 +286,17 @@ class Sender:
                 if pause > 0.0 and not watch.reached.done():
                     tasks.wait(watch.reached, pause)
         finally:
-            for lane in self._lanes:
-                if lane.queued > lane.answered:
-                    lane.wake()
+            with self._backlog.lock:
+                waking = [lane for lane in self._lanes if lane.queued > lane.answered]
+            for lane in waking:
+                lane.wake()
+
+    def _is_answered(self, watch: _Watch) -> bool:
+        with self._backlog.lock:
+            return watch.is_answered()
 
     def _report(self, watch: _Watch) -> FlushResult:
         with self._backlog.lock:
             self._watches = [other for other in self._watches if other is not watch]
-            pending = watch.pending()
-        return self._backlog.report(pending)
+            pending, reasons = watch.pending(), watch.reasons()
+        return self._backlog.report(pending, reasons)

@@ -96,6 +96,8 @@ def test_a_wrong_identity_is_refused_with_value_rule_and_way_out(options, text):
         ({"block_s": float("nan")}, "block_s is nan"),
         ({"exit_timeout_s": "5"}, "exit_timeout_s is '5'"),
         ({"retry": 3}, "retry is 3; pass a RetryPolicy"),
+        ({"overflow": "drop"}, "overflow is 'drop'; pass one of raise, drop_oldest, drop_newest"),
+        ({"overflow": None}, "overflow is None"),
     ],
 )
 def test_a_wrong_sending_option_is_refused(options, text):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hull_sdk.client import Client
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.core.runtime import Runtime
+from hull_sdk.errors import MessageDroppedError
 
 PEOPLE = 5
 REJECT_FIRST = {"rejected": [{"index": 0, "message_id": None, "code": "NO_IDENTIFIER", "reason": "r"}]}
@@ -28,6 +29,7 @@ OPTIONS = st.fixed_dictionaries(
         "flush_at": st.sampled_from([1, 3, 50]),
         "flush_after_ms": st.sampled_from([0, 200, 1000]),
         "queue_size": st.sampled_from([1, 4, 10_000]),
+        "overflow": st.sampled_from(["raise", "raise", "drop_oldest", "drop_newest"]),
     }
 )
 
@@ -37,7 +39,7 @@ OPTIONS = st.fixed_dictionaries(
 def test_every_message_arrives_once_and_in_order(actions, failures, options, seed):
     """Random sends, pauses and flushes against random failures lose, repeat and reorder nothing.
 
-    Each message is accepted once or fails for good, the order of each person's messages is kept, and the counts of
+    Each message is accepted once, fails for good or is dropped where that was asked for, the order of each person's messages is kept, and the counts of
     the flushes add up to what the Futures say.
     """
     runtime, sink = Runtime.virtual(seed), Sink()
@@ -78,4 +80,7 @@ def test_every_message_arrives_once_and_in_order(actions, failures, options, see
     assert sum(result.sent for result in results) == len(futures) - len(failed)
     assert sum(result.failed for result in results) == len(failed)
     assert results[-1].pending == 0
-    assert not failed or any(order in (413, REJECT_FIRST) for order in failures)
+    dropped = {n for n in failed if isinstance(futures[n][1].exception(), MessageDroppedError)}
+    assert sum(result.dropped for result in results) == len(dropped)
+    assert not dropped or options["overflow"] != "raise"
+    assert failed == dropped or any(order in (413, REJECT_FIRST) for order in failures)

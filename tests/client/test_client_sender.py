@@ -340,6 +340,17 @@ def test_flush_gives_up_waiting_on_time(client, sink, runtime):
     assert client.flush().sent == 2
 
 
+def test_flush_says_why_messages_are_pending(make_client, sink):
+    """What still waits for another try has its reason among the errors, once; when it is through, there is none."""
+    client = make_client(workers=2)
+    sink.script = [503]
+    send(client, 1, 2)
+    result = client.flush(0)
+    assert [str(error)[:38] for error in result.errors] == ["the batch was answered 503: as told"[:38]]
+    assert (result.pending, result.failed) == (2, 0)
+    assert client.flush(60).errors == []
+
+
 def test_a_full_queue_blocks_and_then_raises(make_client, sink, runtime):
     """The caller waits for room as long as block_s; then it gets the error, and nothing else is lost."""
     client = make_client(queue_size=5, block_s=3)
