@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from hull_sdk.core import logs
 from hull_sdk.core.clock import Clock
 from hull_sdk.core.ids import Ids
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import RLock
+from hull_sdk.core.tasks import Lock, RLock
 from hull_sdk.platform.attributes import AttributeSchema
 from hull_sdk.platform.door import ConnectorCredentials, admit, check_size
 from hull_sdk.platform.events import Source
@@ -86,6 +87,8 @@ class Intake:
         self.admin_secret = self.ids.secret() if admin_secret is None else admin_secret
         self.settings = load_settings(settings)
         self.lock = RLock()
+        self._counting = Lock()
+        self._receiving = 0
         self.connectors: dict[str, Any] = {}
         self._store = Store()
         self._schemas: dict[EntityKind, AttributeSchema] = {kind: AttributeSchema(kind) for kind in KINDS}
@@ -127,6 +130,15 @@ class Intake:
         Returns:
             How many were accepted (a repeated message id counts and changes nothing), and the refused ones.
         """
+        with self._counting:
+            self._receiving += 1
+        try:
+            return self._receive(batch, connector)
+        finally:
+            with self._counting:
+                self._receiving -= 1
+
+    def _receive(self, batch: Iterable[Any], connector: ConnectorCredentials) -> tuple[int, list[Rejection]]:
         accepted, rejections = 0, []
         for index, message in enumerate(batch):
             admitted = self._admit(message, connector, index)
@@ -138,13 +150,23 @@ class Intake:
                 accepted += 1
         return accepted, rejections
 
-    def ingest(self, message: Any, claims: Mapping[str, Any], connector_id: str | None) -> Record:
+    def ingest(
+        self,
+        message: Any,
+        claims: Mapping[str, Any],
+        connector_id: str | None,
+        *,
+        notify: bool = True,
+        emit_events: bool = True,
+    ) -> Record:
         """Apply one message whose token has been verified.
 
         Args:
             message: For example ``{"type": "traits", "body": {"plan": "pro"}}``.
             claims: The token's claims, for example ``{"io.hull.asUser": {"email": "ann@acme.test"}}``.
             connector_id: Who sent it, or ``None`` for the platform itself.
+            notify: ``False`` tells no connector what it changes.
+            emit_events: ``False`` makes no ``User created`` and ``Segments changed`` for it.
 
         Returns:
             The final state; a message id that was applied within a day of domain time changes nothing and gives
@@ -155,7 +177,12 @@ class Intake:
             parsed = parse_message(message, claims, self.settings)
         except MessageError as err:
             return self._record_unreadable(message, err.code, err.reason, connector_id)
-        return self._process(parsed, connector_id)
+        return self._process(parsed, connector_id, notify=notify, emit_events=emit_events)
+
+    @property
+    def busy(self) -> bool:
+        """``True`` while messages of the firehose are being taken in."""
+        return self._receiving > 0
 
     def _admit(self, message: Any, connector: ConnectorCredentials, index: int) -> ParsedMessage | Rejection:
         try:
@@ -163,13 +190,20 @@ class Intake:
         except MessageError as err:
             return Rejection(index, message_id_of(message), err.code, err.reason)
 
-    def _process(self, message: ParsedMessage, connector_id: str | None) -> Record:
+    def _process(
+        self,
+        message: ParsedMessage,
+        connector_id: str | None,
+        *,
+        notify: bool = True,
+        emit_events: bool = True,
+    ) -> Record:
         with self.lock:
             now = self.clock.time()
             repeated = self._journal.repeated(message.message_id, now)
             if repeated is not None:
                 return repeated
-            unit = self._unit(now, connector_id)
+            unit = self._unit(now, connector_id, emits=emit_events)
             try:
                 outcome = apply_message(unit, message)
                 settlement = self._settle(unit)
@@ -179,10 +213,10 @@ class Intake:
                 outcome, settlement = Outcome("failed", f"internal error: {type(err).__name__}: {err}"), Settlement()
                 unit = self._unit(now, connector_id)
             record = self._record(message, outcome, unit, connector_id)
-            self._commit(settlement)
+            self._commit(settlement, notify=notify)
             return record
 
-    def _unit(self, now: float, connector_id: str | None = None) -> Unit:
+    def _unit(self, now: float, connector_id: str | None = None, *, emits: bool = True) -> Unit:
         name = getattr(self.connectors.get(connector_id), "name", None) if connector_id is not None else None
         return Unit(
             store=self._store,
@@ -191,6 +225,7 @@ class Intake:
             ids=self.ids,
             now=now,
             source=Source(connector_id, name),
+            emits=emits,
         )
 
     def _settle(self, unit: Unit, also: Iterable[ViewKey] = ()) -> Settlement:
@@ -201,7 +236,7 @@ class Intake:
         for schema in self._schemas.values():
             schema.rollback()
 
-    def _commit(self, settlement: Settlement) -> None:
+    def _commit(self, settlement: Settlement, *, notify: bool = True) -> None:
         self._store.commit()
         for schema in self._schemas.values():
             schema.commit()
@@ -211,7 +246,7 @@ class Intake:
                 self._views.pop(key, None)
             else:
                 self._views[key] = view
-        self.publish(settlement.changes)
+        self.publish(settlement.changes if notify else [replace(each, quiet=True) for each in settlement.changes])
 
     def _settle_all(self, kind: EntityKind, now: float) -> int:
         unit = self._unit(now)

@@ -195,12 +195,27 @@ class Mailbox:
             self._take_leave(change.entity_id)
             return None
         self._leaving = False
+        if change.quiet:
+            return self._add_quietly(change)
         inherited = [event for absorbed in change.absorbed for event in self._orphans.pop(absorbed, [])]
         entry = self._enter(change.entity_id, wanted_lane)
         if not isinstance(entry.news, EntityNews):
             entry.news = EntityNews(change.kind, change.entity_id, change.before, change.after)
         entry.news.add_events(inherited)
         entry.news.add(change)
+        return self.lanes[entry.lane]
+
+    def _add_quietly(self, change: EntityChange) -> Lane | None:
+        """Keep what is still to be told up to date, and the events of those who were merged away."""
+        events = [event for absorbed in change.absorbed for event in self._orphans.pop(absorbed, [])]
+        entry = self.entries.get(change.entity_id)
+        if entry is None and events:
+            entry = self._enter(change.entity_id, NORMAL)
+            entry.news = EntityNews(change.kind, change.entity_id, change.before, change.after)
+        if entry is None or not isinstance(entry.news, EntityNews):
+            return None
+        entry.news.latest = change.after
+        entry.news.add_events(events)
         return self.lanes[entry.lane]
 
     def add_object(self, key: str, value: dict[str, Any]) -> Lane:

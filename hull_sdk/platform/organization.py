@@ -18,6 +18,9 @@ from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.dead_letters import DeadLetter
 from hull_sdk.platform.delivery import Dispatcher
 from hull_sdk.platform.extracts import Extracts
+from hull_sdk.platform.import_jobs import ImportJob
+from hull_sdk.platform.import_records import DataSet
+from hull_sdk.platform.imports import Imports
 from hull_sdk.platform.installation import Installation
 from hull_sdk.platform.landlord import Landlord
 from hull_sdk.platform.notifications import Catalog
@@ -81,6 +84,7 @@ class Organization(Installation):
             file_key=lambda: landlord.file_key,
             next_sequence=landlord.next_sequence,
         )
+        self.imports = Imports(self, runtime=landlord.runtime)
         self.on_change(self.dispatcher.entity_changed)
         self.on_segment_change(self._tell_segment_change)
         self._evaluator = landlord.runtime.tasks.worker(
@@ -126,6 +130,24 @@ class Organization(Installation):
             compress=gzip,
         )
 
+    def request_import(
+        self, data_set: DataSet, body: Mapping[str, Any], connector: Connector | None = None
+    ) -> ImportJob:
+        """Have the records of a file applied, in slices between live messages, as ``POST /import/users`` does.
+
+        Args:
+            data_set: ``"users"``, ``"accounts"`` or ``"events"``.
+            body: ``url`` and options, for example ``{"url": "https://files.acme.test/1.json.gz", "notify": True}``.
+            connector: In whose name; ``None`` for the operator.
+
+        Returns:
+            The job; its state goes from ``"queued"`` and ``"running"`` to ``"completed"`` or ``"failed"``.
+
+        Raises:
+            InvalidArgumentError: The address or an option breaks a rule.
+        """
+        return self.imports.request(data_set, body, connector)
+
     def send_batch(
         self, connector: Connector, segment: Mapping[str, Any] | str | None = None, *, kind: str | None = None
     ) -> dict[str, Any]:
@@ -164,6 +186,7 @@ class Organization(Installation):
         self.schedules.stop(connector.id)
         self.dispatcher.forget(connector)
         self.extracts.forget(connector.id)
+        self.imports.forget(connector.id)
 
     def catalog(self) -> Catalog:
         """Return the segments as notifications carry them."""
@@ -192,6 +215,7 @@ class Organization(Installation):
         """Look again at everything that waits for a time, after domain time was moved."""
         self.dispatcher.wake()
         self.extracts.wake()
+        self.imports.wake()
         self.schedules.wake()
         self._evaluator.wake()
 
@@ -199,6 +223,7 @@ class Organization(Installation):
         """Deliver and call nothing any more."""
         self.dispatcher.close()
         self.extracts.close()
+        self.imports.close()
         self.schedules.close()
         self._evaluator.stop()
         self._manifests.close()
@@ -211,6 +236,7 @@ class Organization(Installation):
                 "connectors": [_masked(connector) for connector in self.connectors.values()],
                 "dead_letters": [letter.to_wire() for letter in self.dispatcher.dead_letters.all()],
                 "extract_runs": [run.to_dict() for run in self.extracts.runs],
+                "imports": [job.to_wire() for job in self.imports.jobs],
                 "schedule_runs": [run.to_dict() for run in self.schedules.runs],
             }
 

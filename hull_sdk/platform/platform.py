@@ -229,8 +229,8 @@ class Platform:
 
     @property
     def pending(self) -> int:
-        """How many entities have news, and how many extracts are ready, that a connector was not told of yet."""
-        return sum(each.dispatcher.pending() + each.extracts.pending() for each in self._all())
+        """How many entities and extracts a connector was not told of yet, and how many imports are not over."""
+        return sum(each.dispatcher.pending() + each.extracts.pending() + each.imports.pending() for each in self._all())
 
     def run_until_idle(
         self, max_deliveries: int = 10_000, timeout_s: float = 60.0, *, max_attempts: int = MAX_ATTEMPTS

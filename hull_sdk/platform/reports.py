@@ -49,6 +49,7 @@ class EntityChange:
         events: New events, in the shape of the wire, in order.
         is_new: ``True`` for an entity that this unit of work created.
         absorbed: Ids of the entities that were merged into it.
+        quiet: ``True`` when nobody is to be told, but what is still to be told must not be outdated.
     """
 
     kind: EntityKind
@@ -58,6 +59,7 @@ class EntityChange:
     events: list[dict[str, Any]] = field(default_factory=list)
     is_new: bool = False
     absorbed: tuple[str, ...] = ()
+    quiet: bool = False
 
 
 def build_report(entity: Entity, schema: AttributeSchema) -> dict[str, Any]:

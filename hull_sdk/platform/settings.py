@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from hull_sdk.core.hosts import HostPatterns
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.patterns import MAX_TEXT, check_pattern
 from hull_sdk.wire.entities import EntityKind
@@ -99,6 +100,13 @@ def _is_pattern(text: str) -> None:
         raise ValidationError(err.message) from err
 
 
+def _is_host(text: str) -> None:
+    try:
+        HostPatterns([text])
+    except InvalidArgumentError as err:
+        raise ValidationError(err.message) from err
+
+
 class _Limits(Schema):
     attributes = fields.Integer(allow_none=True, strict=True, validate=validate.Range(min=1))
     value_bytes = fields.Integer(allow_none=True, strict=True, validate=validate.Range(min=1))
@@ -109,6 +117,7 @@ class _Settings(Schema):
     account_external_id_pattern = fields.String(allow_none=True, validate=_is_pattern)
     rejected_domains = fields.List(fields.String(validate=validate.Length(min=1)))
     free_email_domains = fields.List(fields.String(validate=validate.Length(min=1)))
+    import_hosts = fields.List(fields.String(validate=_is_host))
     limits = fields.Nested(_Limits)
     disabled = fields.Boolean(truthy={True}, falsy={False})
 
@@ -122,6 +131,8 @@ class OrganizationSettings:
         account_external_id_pattern: The same for accounts.
         rejected_domains: Domains ignored in account claims, for example ``{"example.com"}``.
         free_email_domains: Domains treated as free e-mail beside :data:`FREE_EMAIL_DOMAINS`.
+        import_hosts: Hosts whose files may be imported although they are not public, for example
+            ``("files.acme.internal", "127.0.0.1:9000")``.
         max_attributes: Most attributes of one entity; ``None`` is unlimited (the original allows 2000).
         max_value_bytes: Largest value in bytes of JSON; ``None`` is unlimited (the original allows 2048).
         disabled: The organization is switched off: its connectors' requests are answered 402.
@@ -131,6 +142,7 @@ class OrganizationSettings:
     account_external_id_pattern: str | None = None
     rejected_domains: frozenset[str] = frozenset()
     free_email_domains: frozenset[str] = frozenset()
+    import_hosts: tuple[str, ...] = ()
     max_attributes: int | None = None
     max_value_bytes: int | None = None
     disabled: bool = False
@@ -161,6 +173,7 @@ class OrganizationSettings:
             "account_external_id_pattern": self.account_external_id_pattern,
             "rejected_domains": sorted(self.rejected_domains),
             "free_email_domains": sorted(self.free_email_domains),
+            "import_hosts": list(self.import_hosts),
             "limits": {"attributes": self.max_attributes, "value_bytes": self.max_value_bytes},
             "disabled": self.disabled,
         }
@@ -171,7 +184,7 @@ def load_settings(value: Mapping[str, Any] | OrganizationSettings | None) -> Org
 
     Args:
         value: For example ``{"user_external_id_pattern": "[0-9]+", "rejected_domains": ["example.com"],
-            "free_email_domains": [], "limits": {"attributes": 2000, "value_bytes": 2048},
+            "free_email_domains": [], "import_hosts": [], "limits": {"attributes": 2000, "value_bytes": 2048},
             "disabled": False}``; every key is optional.
 
     Returns:
@@ -194,6 +207,7 @@ def load_settings(value: Mapping[str, Any] | OrganizationSettings | None) -> Org
     limits = loaded.pop("limits", {})
     for name in ("rejected_domains", "free_email_domains"):
         loaded[name] = frozenset(domain.strip().lower() for domain in loaded.get(name, ()))
+    loaded["import_hosts"] = tuple(loaded.get("import_hosts", ()))
     return OrganizationSettings(
         **loaded, max_attributes=limits.get("attributes"), max_value_bytes=limits.get("value_bytes")
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from hull_sdk.core.ids import Ids
 from hull_sdk.platform.attributes import AttributeSchema
-from hull_sdk.platform.events import Source, builtin_item
+from hull_sdk.platform.events import USER_MERGED, Source, builtin_item
 from hull_sdk.platform.settings import OrganizationSettings
 from hull_sdk.platform.store import Entity, Store, StoredEvent, Table
 from hull_sdk.wire.entities import EntityKind
@@ -31,6 +31,7 @@ class Unit:
         ids: Where new ids come from.
         now: Unix seconds of domain time; the same throughout.
         source: The connector behind it.
+        emits: ``False`` makes no events of the platform's own, except about merges.
         news: New events by user id.
         absorbed: Ids merged into each entity.
         notes: What was left aside, and why.
@@ -43,6 +44,7 @@ class Unit:
     ids: Ids
     now: float
     source: Source
+    emits: bool = True
     news: dict[str, list[StoredEvent]] = field(default_factory=dict)
     absorbed: dict[tuple[EntityKind, str], list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -61,6 +63,8 @@ class Unit:
 
     def emit(self, user_id: str, name: str, properties: Mapping[str, Any]) -> None:
         """Add an event that the platform makes itself."""
+        if not self.emits and name != USER_MERGED:
+            return
         event_id = self.ids.object_id()
         item = builtin_item(name, properties, event_id=event_id, at=self.now, source=self.source)
         self.add_event(user_id, event_id, item, tracked=False)

@@ -14,6 +14,7 @@ from hull_sdk.platform.api.errors import install_errors
 from hull_sdk.platform.api.extracts import extract_routes, file_routes
 from hull_sdk.platform.api.firehose import firehose_routes
 from hull_sdk.platform.api.gate import Gate
+from hull_sdk.platform.api.imports import import_routes
 from hull_sdk.platform.api.keys import key_routes
 from hull_sdk.platform.api.lists import list_routes
 from hull_sdk.platform.api.me import me_routes
@@ -34,6 +35,7 @@ ROUTES = (
     app_routes,
     extract_routes,
     file_routes,
+    import_routes,
     list_routes,
     search_routes,
     me_routes,

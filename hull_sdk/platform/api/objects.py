@@ -57,6 +57,9 @@ def _get(caller: Caller, object_id: str) -> dict[str, Any]:
     if connector is not None:
         wire: dict[str, Any] = connector.to_wire()
         return wire
+    job = caller.organization.imports.get(object_id)
+    if job is not None:
+        return job.to_wire()
     segment = _segment(caller, object_id)
     return document(caller, _kind_of(caller, object_id), object_id) if segment is None else segment
 
@@ -86,6 +89,9 @@ def _delete(caller: Caller, object_id: str) -> dict[str, Any]:
         if not caller.is_admin:
             refuse(403, "only the operator removes connectors; send the admin secret")
         organization.uninstall(connector)
+    elif organization.imports.get(object_id) is not None:
+        if not organization.imports.cancel(object_id):
+            refuse(400, "the import is over; there is nothing to cancel")
     elif not organization.delete_segment(object_id):
         organization.delete_entity(_kind_of(caller, object_id), object_id)
     return {"id": object_id, "deleted": True}
