@@ -85,6 +85,7 @@ def test_updates_at_the_same_time_undo_nothing(world):
     spawn = world.runtime.tasks.spawn
     calls = [spawn(lambda n=name: app.test_client().get(f"/set/{n}?{query()}").status_code) for name in ("a", "b")]
     assert [call.result(10) for call in calls] == [200, 200]
+    app.extensions["hull"].leases.stop()
     assert platform.connector["private_settings"] == {"a": 1, "b": 1}
 
 
