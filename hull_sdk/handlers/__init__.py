@@ -6,6 +6,7 @@ from hull_sdk.handlers.action import action_handler
 from hull_sdk.handlers.batcher import batcher_handler
 from hull_sdk.handlers.notif import notif_handler
 from hull_sdk.handlers.oauth import oauth_handler
+from hull_sdk.handlers.oauth_tokens import fresh_tokens
 from hull_sdk.handlers.results import for_each
 from hull_sdk.handlers.smart_notifier import smart_notifier_handler
 from hull_sdk.handlers.status import status_handler
@@ -14,6 +15,7 @@ __all__ = [
     "action_handler",
     "batcher_handler",
     "for_each",
+    "fresh_tokens",
     "notif_handler",
     "oauth_handler",
     "smart_notifier_handler",

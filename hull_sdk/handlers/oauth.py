@@ -1,7 +1,7 @@
 """OAuth 2: the authorization code flow with PKCE, from the dashboard to the other service and back.
 
 The state is an encrypted token of the connector. It is good for one callback, in the browser that asked for it, within
-ten minutes. Tokens are not refreshed here.
+ten minutes. Tokens are refreshed by ``fresh_tokens``, see ``hull_sdk.handlers.oauth_tokens``.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-import requests
 from flask import Blueprint, Response, request, url_for
 from flask.typing import ResponseReturnValue
 
 from hull_sdk.context import Context
-from hull_sdk.core.masking import mask_url
 from hull_sdk.core.net import host_of, is_loopback
-from hull_sdk.core.session import NetworkAdapter
 from hull_sdk.errors import InvalidArgumentError, LogicError, TransientError
 from hull_sdk.flask_app import request_context, takes_state
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
+from hull_sdk.handlers.oauth_client import (
+    NoTokenError,
+    OAuthClient,
+    PerConnector,
+    checked_address,
+    require_library,
+    resolve,
+)
 from hull_sdk.handlers.oauth_views import DEFAULT_REASON, REASONS, checked_views, no_trace, page
 from hull_sdk.infra import Cache
-from hull_sdk.infra.extras import load, require
 from hull_sdk.middleware import run_within_deadline, settle
 from hull_sdk.middleware.tokens import OAUTH_TTL_S
 from hull_sdk.outcomes import judge, report
 
 __all__ = ["oauth_handler"]
 
-#: A value, or a function of the context that returns it.
-PerConnector = str | Callable[[Context], str]
-
 _COOKIE: Final = "hull_oauth_"
-_FEATURE: Final = "oauth_handler"
 _RESERVED: Final = frozenset(
     {"response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method"}
 )
@@ -47,15 +47,11 @@ _RESERVED: Final = frozenset(
 class _Options:
     name: str
     authorize_url: PerConnector
-    token_url: PerConnector
-    client_id: PerConnector
-    client_secret: PerConnector | None
-    scope: PerConnector | None
+    client: OAuthClient
     is_setup: Callable[..., Any]
     on_authorize: Callable[..., Any]
     on_login: Callable[..., Any] | None
     token_in_url: bool
-    token_endpoint_auth_method: str | None
     views: Mapping[str, str]
 
 
@@ -92,9 +88,10 @@ def oauth_handler(
         )
         app.register_blueprint(handler, url_prefix="/auth")
 
-    ``/`` shows the page ``home`` or ``login``; ``/login`` leads to the other service, which leads back to ``/callback``
-    below the connector's public address; from there it goes on to ``/success`` or ``/failure``, and nowhere else. The
-    callback's address to register with the other service is ``https://{connector}/{prefix}/callback``.
+    ``/`` shows the page ``home`` or ``login``; ``/login`` leads to the other service, or, when a page of another site
+    leads there, to the page ``login`` first; the other service leads back to ``/callback`` below the connector's public
+    address; from there it goes on to ``/success`` or ``/failure``, and nowhere else. The callback's address to register
+    with the other service is ``https://{connector}/{prefix}/callback``.
 
     Args:
         name: Shown on the pages, for example ``"CRM"``.
@@ -123,23 +120,25 @@ def oauth_handler(
         MissingExtraError: authlib is not installed.
         InvalidArgumentError: An option breaks a rule.
     """
-    require(_FEATURE, "authlib", "oauth")
+    require_library()
     check_callable(is_setup, "is_setup")
     check_callable(on_authorize, "on_authorize")
     if on_login is not None:
         check_callable(on_login, "on_login")
     options = _Options(
         name=name,
-        authorize_url=_checked_address(authorize_url, "authorize_url"),
-        token_url=_checked_address(token_url, "token_url"),
-        client_id=client_id,
-        client_secret=client_secret,
-        scope=scope,
+        authorize_url=checked_address(authorize_url, "authorize_url"),
+        client=OAuthClient(
+            token_url=checked_address(token_url, "token_url"),
+            client_id=client_id,
+            client_secret=client_secret,
+            scope=scope,
+            token_endpoint_auth_method=token_endpoint_auth_method,
+        ),
         is_setup=is_setup,
         on_authorize=on_authorize,
         on_login=on_login,
         token_in_url=token_in_url,
-        token_endpoint_auth_method=token_endpoint_auth_method,
         views=checked_views(views),
     )
     blueprint = endpoint("hull_oauth", partial(_home, options), ["GET", "POST"])
@@ -168,13 +167,16 @@ def _home(options: _Options) -> ResponseReturnValue:
 def _login(options: _Options) -> ResponseReturnValue:
     context = request_context()
     context.credentials()
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        # Somebody else's page must not connect the account of whoever looks at it with a connector of its choice.
+        return page(options.views, "login", name=options.name, urls=_urls(context))
     state = _token(context, "oauth")
     parameters = run_within_deadline(context, partial(_login_parameters, options, context))
     ids = context.runtime.ids
     verifier, browser = ids.secret() + ids.secret(), ids.secret()
     callback = _callback_url(context)
-    session = _session(options, context, callback)
-    address = _resolve(options.authorize_url, context, "authorize_url")
+    session = options.client.session(context, callback)
+    address = resolve(options.authorize_url, context, "authorize_url")
     url, _ = session.create_authorization_url(address, state=state, code_verifier=verifier, **parameters)
     record = {"verifier": verifier, "browser": _digest(browser), "callback": callback}
     _states(context).set(_digest(state), record, OAUTH_TTL_S)
@@ -238,7 +240,7 @@ def _authorize(options: _Options, context: Context, state: str) -> str | None:
         return "denied"
     try:
         run_within_deadline(context, partial(_complete, options, context, record, code))
-    except _NoTokenError as err:
+    except NoTokenError as err:
         report(err, judge(err), context.instrumentation, context)
         return "token"
     except Exception as err:  # noqa: BLE001 - whoever looks at the browser gets a page; the error is reported
@@ -247,37 +249,12 @@ def _authorize(options: _Options, context: Context, state: str) -> str | None:
     return None
 
 
-class _NoTokenError(TransientError):
-    """Raised when the other service hands out no token."""
-
-
 def _complete(options: _Options, context: Context, record: Mapping[str, str], code: str) -> None:
-    call(options.on_authorize, context, _fetch_tokens(options, context, record, code))
+    tokens = options.client.ask(
+        context, "authorization_code", record["callback"], code=code, code_verifier=record["verifier"]
+    )
+    call(options.on_authorize, context, tokens)
     settle(context, context.timeout_s)
-
-
-def _fetch_tokens(options: _Options, context: Context, record: Mapping[str, str], code: str) -> dict[str, Any]:
-    address = _resolve(options.token_url, context, "token_url")
-    session = _session(options, context, record["callback"])
-    errors = load(_FEATURE, "authlib.common.errors", "oauth")
-    try:
-        found = session.fetch_token(
-            address,
-            grant_type="authorization_code",
-            code=code,
-            code_verifier=record["verifier"],
-            allow_redirects=False,
-        )
-    except (TransientError, ValueError, KeyError, requests.RequestException, errors.AuthlibBaseError) as err:
-        # Its text may quote what was sent; the kind of the error says enough.
-        raise _NoTokenError(f"{mask_url(address)} handed out no token ({type(err).__name__})") from None
-    tokens = dict(found) if isinstance(found, Mapping) else {}
-    if not tokens.get("access_token"):
-        raise _NoTokenError(f"{mask_url(address)} handed out no token")
-    lifetime = tokens.get("expires_in")
-    if isinstance(lifetime, int | float | str) and str(lifetime).isdigit():
-        tokens["expires_at"] = int(context.runtime.clock.time()) + int(lifetime)
-    return tokens
 
 
 def _take(context: Context, state: str) -> Mapping[str, str] | None:
@@ -303,42 +280,6 @@ def _leave(options: _Options, context: Context, view: str, reason: str | None = 
 
 def _redirect(url: str) -> Response:
     return no_trace(Response(status=302, headers={"Location": url}))
-
-
-def _session(options: _Options, context: Context, callback: str) -> Any:
-    library = load(_FEATURE, "authlib.integrations.requests_client", "oauth")
-    secret, scope = options.client_secret, options.scope
-    session = library.OAuth2Session(
-        client_id=_resolve(options.client_id, context, "client_id"),
-        client_secret=None if secret is None else _resolve(secret, context, "client_secret"),
-        scope=None if scope is None else _resolve(scope, context, "scope"),
-        redirect_uri=callback,
-        code_challenge_method="S256",
-        token_endpoint_auth_method=options.token_endpoint_auth_method,
-    )
-    session.trust_env = False
-    adapter = NetworkAdapter(lambda: context.runtime.net)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
-
-
-def _resolve(value: PerConnector, context: Context, option: str) -> str:
-    found: Any = value(context) if callable(value) else value
-    if not isinstance(found, str) or not found:
-        raise InvalidArgumentError(f"{option} of oauth_handler is no text or empty; check the connector's settings")
-    if option.endswith("_url"):
-        _checked_address(found, option)
-    return found
-
-
-def _checked_address(value: PerConnector, option: str) -> PerConnector:
-    if callable(value):
-        return value
-    host = host_of(value) if isinstance(value, str) else ""
-    if not host or not (value.lower().startswith("https://") or is_loopback(host)):
-        raise InvalidArgumentError(f"{option} is {value!r}; write an https address, or a function that returns one")
-    return value
 
 
 def _callback_url(context: Context) -> str:

@@ -159,6 +159,21 @@ def test_a_state_belongs_to_a_browser(world, provider):
     assert reason_of(back(client, path)) is None
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_another_site_cannot_begin_an_authorization(world, provider, method):
+    """A browser that another site sent to the login sees the page with the button first; the connector's own goes on."""
+    app = world.app(handler(on_login=lambda _ctx: pytest.fail("called")))
+    sent = browser(app).open(
+        f"/b0/login?{query()}", base_url=PUBLIC, method=method, headers={"Sec-Fetch-Site": "cross-site"}
+    )
+    assert (sent.status_code, "Not connected yet" in sent.text, "Set-Cookie" in sent.headers) == (200, True, False)
+    for site in ("same-origin", "same-site", "none"):
+        response = browser(world.app(handler())).get(
+            f"/b0/login?{query()}", base_url=PUBLIC, headers={"Sec-Fetch-Site": site}
+        )
+        assert response.status_code == 302
+
+
 def test_two_windows_do_not_disturb_each_other(world, provider):
     """Two authorizations of one browser are completed, in any order."""
     client = browser(world.app(handler()))
