@@ -29,6 +29,7 @@ from hull_sdk.wire.signatures import HEADER_FLAG
 from hull_sdk.wire.sns import HEADER_TYPE, MAX_MESSAGE_BYTES
 
 __all__ = [
+    "CHANNELS_KEY",
     "EXTENSION_KEY",
     "JOBS_KEY",
     "Middleware",
@@ -47,6 +48,9 @@ EXTENSION_KEY: Final = "hull"
 
 #: Where an application keeps the jobs that its handlers bring along, by name; each is ``f(ctx, payload)``.
 JOBS_KEY: Final = "hull_jobs"
+
+#: Where handlers of smart notifications leave the channels that they have functions for.
+CHANNELS_KEY: Final = "hull_channels"
 
 #: Least time that a plain view's messages are given to be accepted, in seconds.
 MIN_SETTLE_S: Final = 5.0

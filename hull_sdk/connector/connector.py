@@ -22,8 +22,7 @@ from hull_sdk.connector.worker import JobRunner
 from hull_sdk.context import DEFAULT_TIMEOUT_S, Context
 from hull_sdk.core.logs import emit
 from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.flask_app import JOBS_KEY, app_extension, find_context, install, promise_delivery
-from hull_sdk.handlers.smart_notifier import SMART_NOTIFIER
+from hull_sdk.flask_app import CHANNELS_KEY, JOBS_KEY, app_extension, find_context, install, promise_delivery
 from hull_sdk.infra import Cache, Instrumentation, Queue
 from hull_sdk.infra.queues import DEFAULT_QUEUE
 from hull_sdk.middleware import Extension, host_secrets, switches, trust_root
@@ -315,8 +314,7 @@ def _warn(extension: Extension) -> None:
 def _doubt(app: Flask, manifest: dict[str, Any] | None) -> None:
     if manifest is None and any(rule.rule == f"/{MANIFEST_NAME}" for rule in app.url_map.iter_rules()):
         return
-    handles = any(name.startswith(SMART_NOTIFIER) for name in app.blueprints)
-    for event, reason in manifest_doubts(manifest, handles_notifications=handles).items():
+    for event, reason in manifest_doubts(manifest, app.extensions.get(CHANNELS_KEY)).items():
         emit(_log, logging.WARNING, event, {"reason": reason})
 
 

@@ -6,7 +6,7 @@ they are read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from hull_sdk.wire.manifest import is_smart, subscriptions
@@ -16,27 +16,32 @@ from hull_sdk.wire.notifications import CHANNELS
 __all__ = ["manifest_doubts"]
 
 
-def manifest_doubts(manifest: Mapping[str, Any] | None, *, handles_notifications: bool) -> dict[str, str]:
+def manifest_doubts(manifest: Mapping[str, Any] | None, handled: Collection[str] | None) -> dict[str, str]:
     """Return why notifications may never arrive.
 
     Args:
         manifest: The checked manifest, or ``None`` when the application serves none.
-        handles_notifications: Whether the application has a ``smart_notifier_handler``.
+        handled: Channels that its ``smart_notifier_handler`` has functions for; ``None`` when it has no such handler.
 
     Returns:
         Reasons by the name of the event under which they are logged, for example
         ``{"connector.manifest.untagged": "..."}``.
     """
     found: dict[str, str] = {}
-    if handles_notifications and manifest is None:
+    if handled is not None and manifest is None:
         found["connector.manifest.missing"] = (
             "there is a smart_notifier_handler and no manifest; pass Connector(manifest=...) or put manifest.json "
             "beside the application"
         )
-    elif handles_notifications and manifest is not None and not is_smart(manifest):
+    elif handled is not None and manifest is not None and not is_smart(manifest):
         found["connector.manifest.untagged"] = (
             'there is a smart_notifier_handler, but the manifest asks for no notifications; add "tags": '
             '["smart-notifier"]'
+        )
+    deaf = [] if handled is None or manifest is None else _not_subscribed(manifest, handled)
+    if deaf:
+        found["connector.manifest.not_subscribed"] = (
+            f"there is a function for {', '.join(map(repr, deaf))}, but the manifest subscribes to no such channel"
         )
     unknown = sorted(_channels({} if manifest is None else manifest) - set(CHANNELS))
     if unknown:
@@ -53,6 +58,11 @@ def manifest_doubts(manifest: Mapping[str, Any] | None, *, handles_notifications
             f"settings_sections shows {', '.join(map(repr, undeclared))}, which the manifest does not declare"
         )
     return found
+
+
+def _not_subscribed(manifest: Mapping[str, Any], handled: Collection[str]) -> list[str]:
+    found = subscriptions(manifest)
+    return [] if not found else sorted(channel for channel in handled if not any(s.wants(channel) for s in found))
 
 
 def _undeclared(manifest: Mapping[str, Any]) -> list[str]:

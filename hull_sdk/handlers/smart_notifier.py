@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 
 from hull_sdk.context import Context
 from hull_sdk.errors import InvalidArgumentError, NotificationError
-from hull_sdk.flask_app import request_context
+from hull_sdk.flask_app import CHANNELS_KEY, request_context
 from hull_sdk.handlers.deduplication import RunningError, Runs
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint, positional_parameters
 from hull_sdk.handlers.extract import BatchExtracts, BatchFunction
@@ -34,10 +34,7 @@ from hull_sdk.wire.flow_control import (
 )
 from hull_sdk.wire.notifications import CHANNELS
 
-__all__ = ["LEGACY_CHANNELS", "SMART_NOTIFIER", "Handler", "smart_notifier_handler"]
-
-#: How the names of these blueprints begin.
-SMART_NOTIFIER: Final = "hull_smart_notifier"
+__all__ = ["LEGACY_CHANNELS", "Handler", "smart_notifier_handler"]
 
 #: ``f(ctx, messages)`` or ``f(ctx, messages, batch)``; returns nothing, or a list of message results.
 Handler = Callable[..., Any]
@@ -118,7 +115,9 @@ def smart_notifier_handler(
         max_size=options.max_size,
         prepare=partial(_prepared, options),
     )
-    return batches.register(endpoint(SMART_NOTIFIER, partial(_answer, functions, options, batches), ["POST"]))
+    blueprint = endpoint("hull_smart_notifier", partial(_answer, functions, options, batches), ["POST"])
+    blueprint.record(lambda state: state.app.extensions.setdefault(CHANNELS_KEY, set()).update(functions))
+    return batches.register(blueprint)
 
 
 def _answer(functions: Mapping[str, _Registered], options: _Options, batches: BatchExtracts) -> ResponseReturnValue:

@@ -14,8 +14,8 @@ from hull_sdk.platform.attempts import Delivery
 
 __all__ = ["MAX_ATTEMPTS", "LoopWatch"]
 
-#: Tries of one notification after which a run counts as stuck, unless it says otherwise.
-MAX_ATTEMPTS: Final = 50
+#: Tries of one message after which a run counts as stuck, unless it says otherwise.
+MAX_ATTEMPTS: Final = 30
 
 #: How many of the last deliveries are looked at to tell what a loop is about.
 _WINDOW: Final = 200
@@ -23,12 +23,12 @@ _REASON_CHARS: Final = 500
 
 
 class LoopWatch:
-    """Counts deliveries from now on, in all and of each notification.
+    """Counts deliveries from now on, in all and of each message.
 
     Args:
         deliveries: Returns the lists of deliveries, one for each organization, each with the latest ones last.
         max_deliveries: Deliveries after which the run counts as a loop.
-        max_attempts: Tries of one notification after which it counts as stuck.
+        max_attempts: Tries of one message after which it counts as stuck.
     """
 
     def __init__(
@@ -64,8 +64,11 @@ class LoopWatch:
 
     def _take(self, delivery: Delivery) -> None:
         self._count += 1
-        self._attempts[delivery.notification_id] += 1
-        if delivery.outcome != "next" and self._attempts[delivery.notification_id] > self._max_attempts:
+        if delivery.outcome == "next":
+            return
+        tried = [message.get("message_id", delivery.notification_id) for message in delivery.messages]
+        self._attempts.update(tried)
+        if any(self._attempts[message_id] > self._max_attempts for message_id in tried):
             self._stuck = delivery
 
 
@@ -80,8 +83,8 @@ def _after(sequence: int, deliveries: list[Delivery]) -> list[Delivery]:
 
 def _describe_stuck(last: Delivery, max_attempts: int) -> str:
     return (
-        f"the connector {last.connector_name!r} ({last.connector_id}) was sent the same notification of "
-        f"{last.channel} more than {max_attempts} times; {_last_answer(last)}. If it is meant to take that long, let "
+        f"the connector {last.connector_name!r} ({last.connector_id}) was sent the same {last.channel} "
+        f"message more than {max_attempts} times; {_last_answer(last)}. If it is meant to take that long, let "
         "time pass with advance()"
     )
 
@@ -119,6 +122,8 @@ def _reason(delivery: Delivery) -> str:
     answer: Any = delivery.answer
     errors = answer.get("errors") if isinstance(answer, dict) else None
     reasons = [f"{e.get('code')}: {e.get('reason')}" for e in errors or [] if isinstance(e, dict)]
+    results = answer.get("responses") if isinstance(answer, dict) else None
+    reasons += [str(r["reason"]) for r in results or [] if isinstance(r, dict) and r.get("reason")]
     if reasons:
         return f" and said {'; '.join(reasons)[:_REASON_CHARS]}"
     if delivery.status == 404:

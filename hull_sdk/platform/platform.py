@@ -240,11 +240,11 @@ class Platform:
         Args:
             max_deliveries: Tries after which the run counts as a loop.
             timeout_s: On real time, longest wait in seconds; a virtual clock needs none.
-            max_attempts: Tries of one notification after which it counts as stuck.
+            max_attempts: Tries of one message after which it counts as stuck.
 
         Raises:
             HullError: A connector and the platform keep each other busy (the message names connector, entity
-                and attribute), a notification is stuck (it quotes the last answer), or something was still pending
+                and attribute), a message is stuck (it quotes the last answer), or something was still pending
                 when the time ran out.
         """
         watch = LoopWatch(self._delivery_lists, max_deliveries=max_deliveries, max_attempts=max_attempts)

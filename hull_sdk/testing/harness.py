@@ -17,7 +17,7 @@ from hull_sdk.core import json
 from hull_sdk.core.net import Exchange, HostPatterns, Request, Response, WsgiNetwork, host_of
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import VirtualTasks
-from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.errors import HullError, InvalidArgumentError
 from hull_sdk.flask_app import app_extension
 from hull_sdk.infra import RecordingInstrumentation
 from hull_sdk.platform import Platform
@@ -140,14 +140,18 @@ class Harness:
 
         Args:
             max_deliveries: Deliveries after which the run counts as a loop.
-            max_attempts: Tries of one notification after which it counts as stuck.
+            max_attempts: Tries of one message after which it counts as stuck.
 
         Raises:
             HullError: The connector and the platform keep each other busy (the message names connector, entity and
-                attribute), or a notification is stuck, for example because the handler raises each time (it quotes
-                the last answer).
+                attribute), or a message is stuck, for example because the handler raises each time (it quotes the
+                last answer, and its ``__cause__`` is the last unexpected error).
         """
-        self.platform.run_until_idle(max_deliveries=max_deliveries, max_attempts=max_attempts)
+        known = len(self._instrumentation.exceptions)
+        try:
+            self.platform.run_until_idle(max_deliveries=max_deliveries, max_attempts=max_attempts)
+        except HullError as err:
+            raise err from next((record.error for record in self._instrumentation.exceptions[known:][-1:]), None)
 
     def service(self, host: str, app: Callable[..., Any]) -> None:
         """Answer a third party's host with a WSGI application, for example a small Flask app.

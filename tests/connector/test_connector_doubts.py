@@ -86,3 +86,12 @@ def test_a_manifest_that_the_application_serves_itself_is_left_alone(doubts, tmp
 def test_a_connector_that_only_acts_needs_no_tag(doubts):
     """Without a handler of notifications nothing is missing."""
     assert doubts({"name": "Acts"}, handler=action_handler(print)) == {}
+
+
+def test_a_function_for_a_channel_that_is_not_subscribed_is_named(doubts):
+    """A function whose channel no subscription has is warned about, since it will never be called."""
+    subscriptions = [{"url": "/smart-notifier", "channels": [{"channel": "user:update"}]}]
+    handler = smart_notifier_handler({"user:update": print, "account:update": print})
+    found = doubts({**SMART, "subscriptions": subscriptions}, handler=handler)
+    assert list(found) == ["connector.manifest.not_subscribed"]
+    assert "'account:update'" in found["connector.manifest.not_subscribed"]

@@ -4,8 +4,8 @@ import pytest
 from flask import Flask, request
 
 from hull_sdk import Connector
-from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.handlers import action_handler, smart_notifier_handler
+from hull_sdk.errors import HullError, InvalidArgumentError
+from hull_sdk.handlers import action_handler, for_each, smart_notifier_handler
 from hull_sdk.platform import Platform
 from hull_sdk.service import ServiceSession
 from hull_sdk.testing import Harness
@@ -108,3 +108,23 @@ def test_a_platform_on_real_time_is_refused():
     with pytest.raises(InvalidArgumentError, match="virtual_platform"):
         Harness(make_app(), platform=platform)
     platform.close()
+
+
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_a_mistake_in_a_handler_ends_the_run_soon_and_is_its_cause(one_by_one):
+    """A handler that raises each time is given up after a few tries, and the error names what it raised."""
+
+    def on_user(message):
+        return message["user"]["firstname"]
+
+    def on_users(ctx, messages):
+        return for_each(ctx, messages, on_user) if one_by_one else [on_user(message) for message in messages]
+
+    app = Flask("wrong")
+    app.register_blueprint(smart_notifier_handler({"user:update": on_users}), url_prefix="/smart-notifier")
+    with Harness(Connector(host_secret="a secret of the host for tests", manifest=MANIFEST).setup_app(app)) as harness:
+        harness.client.as_user(ANN).traits({"first_name": "Ann"})
+        with pytest.raises(HullError, match=r"same user:update message more than 30 times.*'firstname'") as caught:
+            harness.run_until_idle()
+        assert isinstance(caught.value.__cause__, KeyError)
+        assert len(harness.deliveries) == 31
