@@ -158,6 +158,13 @@ def callback_of(body):
     return address, dict(parse_qsl(found))
 
 
+@pytest.mark.shows(
+    "requestExtract option: format",
+    "requestExtract option: path",
+    "requestExtract option: fields",
+    "requestExtract option: additionalQuery",
+    "helpers.requestExtract",
+)
 def test_an_extract_is_called_back_with_a_token_instead_of_the_secret(world, extracts):
     """The address holds an encrypted token that the connector itself can read, further parameters, and no secret."""
     ask = lambda: current_context.helpers.request_extract(  # noqa: E731 - called within the request
@@ -216,6 +223,12 @@ def test_a_wrong_extract_is_not_asked_for(world, extracts, options, words):
     assert extracts == []
 
 
+@pytest.mark.shows(
+    "helpers.handleExtract",
+    "handleExtract option: body",
+    "handleExtract option: batchSize",
+    "handleExtract option: handler",
+)
 def test_a_file_is_handed_on_in_parts_by_number_and_size(world):
     """handle_extract hands rows on in order, some at a time, and counts them."""
     rows = [{"id": number, "note": "x" * size} for number, size in enumerate((10, 10, 10, 900, 900, 10))]

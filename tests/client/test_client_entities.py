@@ -53,7 +53,7 @@ def test_the_token_verifies_with_the_secret(client, sink):
     assert claims == {"iss": ID, "iat": 1704067200, "io.hull.asUser": ANN, "io.hull.subjectType": "user"}
 
 
-@pytest.mark.shows("asUser option: active", "asUser option: create")
+@pytest.mark.shows("asUser option: active", "asUser option: create", "asUser option: scopes")
 def test_create_and_active_are_written_only_when_they_differ(client):
     """The defaults stay out of the token; false and true are transmitted."""
     plain, special = client.as_user(ANN), client.as_user(ANN, create=False, active=True, scopes=("admin",))
@@ -177,6 +177,7 @@ def test_accounts_have_no_events(client, account):
         account(client).track("Ordered", {"sku": "A1"})
 
 
+@pytest.mark.shows("Client option: additionalClaims", "Client.token")
 def test_a_token_may_say_more_than_its_client(client, runtime):
     """Additional claims can be given for one token; the others stay, and so does the client."""
     user = client.as_user(ANN, active=True)

@@ -84,7 +84,7 @@ def test_a_bad_address_is_refused_at_the_start():
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.shows("Connector option: hostSecret", "Client option: hostSecret")
+@pytest.mark.shows("Client option: hostSecret", "Connector option: hostSecret")
 def test_the_host_secret_may_come_from_the_environment(monkeypatch):
     """HULL_HOST_SECRET is read when there is no option."""
     monkeypatch.setenv("HULL_HOST_SECRET", HOST_SECRET)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from hull_sdk import Client, Connector, Context
 from hull_sdk.types import (
     AccountClaims,
+    AccountReport,
     AttributeOperation,
     Attributes,
     AttributesChanges,
+    AttributeValue,
+    Changes,
+    ConnectorObject,
     Event,
     ExtractNotice,
     LegacyNotification,
@@ -17,10 +21,13 @@ from hull_sdk.types import (
     ObjectClaims,
     ObjectReport,
     RequestParts,
+    Segment,
+    SegmentChanges,
     SmartNotifierAnswer,
     StatusAnswer,
     UserClaims,
     UserMessage,
+    UserReport,
     WireFlowControl,
 )
 
@@ -76,3 +83,15 @@ def answer(control: WireFlowControl, notice: ExtractNotice, legacy: LegacyNotifi
 def connector() -> Connector:
     """Pass a typed manifest."""
     return Connector(host_secret="long and random", manifest=MANIFEST)
+
+
+def describe(ctx: Context, message: UserMessage) -> list[str]:
+    """Name every shape that a message and its context consist of."""
+    connector: ConnectorObject = ctx.ship
+    user: UserReport = message["user"]
+    account: AccountReport = message["account"]
+    changes: Changes = message["changes"]
+    moves: SegmentChanges = changes.get("segments", {})
+    segments: list[Segment] = [*message["segments"], *moves.get("entered", [])]
+    plan: AttributeValue = user["plan"]
+    return [connector["name"], str(plan), str(account["domain"]), *(segment["name"] for segment in segments)]

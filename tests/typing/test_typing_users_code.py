@@ -55,7 +55,27 @@ CHECKERS = pytest.mark.parametrize("check", [mypy, pyright])
 
 
 @CHECKERS
-@pytest.mark.shows("README: flow-annotations")
+@pytest.mark.shows(
+    "README: flow-annotations",
+    "types.THullAccount",
+    "types.THullAccountAttributes",
+    "types.THullAccountIdent",
+    "types.THullAttributesChanges",
+    "types.THullConnector",
+    "types.THullEvent",
+    "types.THullObject",
+    "types.THullObjectAttributes",
+    "types.THullObjectIdent",
+    "types.THullReqContext",
+    "types.THullSegment",
+    "types.THullSegmentsChanges",
+    "types.THullUser",
+    "types.THullUserAttributes",
+    "types.THullUserChanges",
+    "types.THullUserIdent",
+    "types.THullUserUpdateMessage",
+    "types.THullAttributeValue",
+)
 def test_right_code_is_accepted(check):
     """Neither type checker finds an error in code that uses the package as it is meant."""
     assert check(RIGHT) == set()
