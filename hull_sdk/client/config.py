@@ -11,11 +11,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from hull_sdk.client.capture import FirehoseEvent, LogLine
+from hull_sdk.core.forks import lazy
 from hull_sdk.core.ids import is_object_id
 from hull_sdk.core.masking import mask
 from hull_sdk.core.net import host_of, is_loopback, split_host
@@ -152,31 +153,31 @@ class ClientConfig:
             if getattr(self, name) is not None:
                 _check_line(name, getattr(self, name), "r-1")
 
-    @cached_property
+    @lazy
     def scheme(self) -> str:
         """The protocol in use, ``"http"`` or ``"https"``."""
         if self.protocol is not None:
             return self.protocol
         return "http" if is_loopback(self.organization) else "https"
 
-    @cached_property
+    @lazy
     def namespace(self) -> str:
         """The first label of the organization, for example ``"acme"``."""
         return self.organization.partition(".")[0]
 
-    @cached_property
+    @lazy
     def base_domain(self) -> str:
         """The domain in use, for example ``"hullapp.io"``; empty when the organization is a single label."""
         return self.organization.partition(".")[2] if self.domain is None else self.domain
 
-    @cached_property
+    @lazy
     def api_base(self) -> str:
         """The URL before every path of the API, without a slash at its end."""
         if self.api_url is not None:
             return self.api_url.rstrip("/")
         return f"{self.scheme}://{self.organization}/{self.prefix.strip('/')}".rstrip("/")
 
-    @cached_property
+    @lazy
     def firehose(self) -> str:
         """The URL that takes batches of messages."""
         if self.firehose_url is not None:
@@ -190,7 +191,7 @@ class ClientConfig:
             return f"{self.api_base}{FIREHOSE_PATH}"
         return f"{self.scheme}://firehose.{self.base_domain}/"
 
-    @cached_property
+    @lazy
     def sender_key(self) -> tuple[str, str, str, str]:
         """What two clients must have in common to share a sender."""
         return self.firehose, self.organization, self.id, self.secret

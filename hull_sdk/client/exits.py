@@ -1,6 +1,7 @@
 """The end of the process: what is queued is sent before it, and what could not be sent is counted in one line.
 
-This module holds the package's only state of a module: a weak set of what has to know about exits and forks.
+This module and ``hull_sdk.core.forks`` hold the package's only state of modules: weak sets of what has to know about
+exits and forks.
 """
 
 from __future__ import annotations
@@ -8,19 +9,14 @@ from __future__ import annotations
 from typing import Protocol, TypeVar
 from weakref import WeakSet
 
-from hull_sdk.core.process import EndHook, after_fork_in_child, in_main_thread, write_error_line
+from hull_sdk.core.forks import ForkAware, watch_forks
+from hull_sdk.core.process import EndHook, in_main_thread, write_error_line
+from hull_sdk.core.tasks import Tasks, VirtualTasks
 
-__all__ = ["Exits", "ForkAware", "OpenBatches", "OpenSender", "exits"]
+__all__ = ["Exits", "OpenApplication", "OpenSender", "exits"]
 
 
 T = TypeVar("T")
-
-
-class ForkAware(Protocol):
-    """Something that holds a lock."""
-
-    def after_fork(self) -> None:
-        """Start afresh in a child process, touching no lock of the parent's."""
 
 
 class OpenSender(ForkAware, Protocol):
@@ -43,19 +39,19 @@ class OpenSender(ForkAware, Protocol):
         ...
 
 
-class OpenBatches(ForkAware, Protocol):
-    """Something that may still send when it is handed over, so that its turn comes before the senders'."""
+class OpenApplication(ForkAware, Protocol):
+    """Something that holds items and jobs, which may still send: its turn comes before the senders'."""
 
     @property
     def waiting(self) -> int:
-        """Items that would be lost if the process ended now."""
+        """Items and jobs that would be lost if the process ended now."""
         ...
 
     def finish_exit(self) -> int:
-        """Hand over what is held, as long as the exit timeout allows.
+        """Finish what is held, as long as the exit timeout allows.
 
         Returns:
-            Items that were not handed over.
+            Items and jobs that were not finished.
         """
         ...
 
@@ -69,32 +65,35 @@ class Exits:
 
     def __init__(self) -> None:
         self._senders: WeakSet[OpenSender] = WeakSet()
-        self._batches: WeakSet[OpenBatches] = WeakSet()
-        self._others: WeakSet[ForkAware] = WeakSet()
+        self._applications: WeakSet[OpenApplication] = WeakSet()
         self._hook = EndHook(self.flush)
         #: ``True`` once nothing is left to install.
         self.armed = False
         self._flushed = False
+        watch_forks(self)
 
     def join(self, sender: OpenSender) -> None:
         """Have a sender flushed at the end, and told of forks."""
         self._senders.add(sender)
+        watch_forks(sender)
 
-    def join_batches(self, batches: OpenBatches) -> None:
-        """Have batches handed over at the end, before the senders are flushed, and told of forks."""
-        self._batches.add(batches)
+    def join_application(self, application: OpenApplication) -> None:
+        """Have an application finished at the end, before the senders are flushed, and told of forks."""
+        self._applications.add(application)
+        watch_forks(application)
 
-    def watch_forks(self, member: ForkAware) -> None:
-        """Have something told of forks."""
-        self._others.add(member)
-
-    def leave(self, member: OpenSender | OpenBatches) -> None:
+    def leave(self, member: OpenSender | OpenApplication) -> None:
         """Forget what is closed and empty; when nothing else has messages, SIGTERM is given back."""
-        for members in (self._senders, self._batches):
+        for members in (self._senders, self._applications):
             members.discard(member)  # type: ignore[arg-type]  # only the set that holds it is changed
-        if self.armed and not any(other.waiting for other in (*_all(self._senders), *_all(self._batches))):
+        if self.armed and not any(other.waiting for other in (*_all(self._senders), *_all(self._applications))):
             self._hook.uninstall()
             self.armed = False
+
+    def arm_for(self, tasks: Tasks) -> None:
+        """Take part in the end of this process for work on real threads; on a virtual clock nothing is lost by it."""
+        if not self.armed and not isinstance(tasks, VirtualTasks):
+            self.arm()
 
     def arm(self) -> None:
         """Take part in the end of this process; called after every message until all is installed."""
@@ -104,7 +103,7 @@ class Exits:
         """Send what is queued, in the calling thread, and write one line if not all could be sent."""
         lost = 0
         with self._hook.holding():
-            lost += sum(batches.finish_exit() for batches in _all(self._batches))
+            lost += sum(application.finish_exit() for application in _all(self._applications))
             senders = _all(self._senders)
             for sender in senders:
                 sender.begin_exit()
@@ -124,8 +123,6 @@ class Exits:
         """Start afresh in a child process: the parent sends what the parent queued."""
         self.armed = self._flushed = False
         self._hook.forget_parent()
-        for member in (*self._senders, *self._batches, *self._others):
-            member.after_fork()
 
 
 def _all(members: WeakSet[T]) -> list[T]:
@@ -138,4 +135,3 @@ def _all(members: WeakSet[T]) -> list[T]:
 
 #: The process's one watch over its end.
 exits = Exits()
-after_fork_in_child(exits.after_fork)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hull_sdk.client.exits import exits
 from hull_sdk.client.sender import FLUSH_TIMEOUT_S, Sender
+from hull_sdk.core.forks import watch_forks
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future, Lock
 from hull_sdk.errors import RejectedError
@@ -46,7 +46,7 @@ class Outbox:
         self._accepted = 0
         self._rejected: list[RejectedError] = []
         self._failed: list[Exception] = []
-        exits.watch_forks(self)
+        watch_forks(self)
 
     def __len__(self) -> int:
         return len(self._waiting)

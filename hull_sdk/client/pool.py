@@ -8,8 +8,8 @@ from typing import Final
 
 from hull_sdk.client.backlog import FlushResult
 from hull_sdk.client.config import ClientConfig
-from hull_sdk.client.exits import exits
 from hull_sdk.client.sender import FLUSH_TIMEOUT_S, Sender
+from hull_sdk.core.forks import watch_forks
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Lock
 from hull_sdk.errors import InvalidArgumentError
@@ -47,7 +47,7 @@ class SenderPool:
         # Evicted, but not empty yet: if such a connector comes back, it gets its sender back and keeps its order.
         self._leaving: dict[_Key, Sender] = {}
         self._gone = FlushResult()
-        exits.watch_forks(self)
+        watch_forks(self)
 
     def __len__(self) -> int:
         return len(self._senders)

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from flask import Flask
 
-from hull_sdk.core.clock import Clock
 from hull_sdk.core.logs import emit
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.middleware.shutdown import Shutdown
 from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES
 
 __all__ = ["DEFAULT_PORT", "port_of", "serve"]
@@ -23,6 +23,12 @@ _THREADS: Final = 8
 _MAX_PORT: Final = 65_535
 _POLL_S: Final = 1.0
 _DRAIN_POLL_S: Final = 0.05
+#: How long idle threads of the server are waited for, in seconds.
+_THREADS_END_S: Final = 5.0
+
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+#: So many signals say: do not wait.
+_IMPATIENT: Final = 2
 
 _log = logging.getLogger(__name__)
 
@@ -44,21 +50,17 @@ def port_of(value: int | str | None) -> int:
     return int(text)
 
 
-def serve(app: Flask, *, host: str, port: int, clock: Clock, drain_s: float) -> int | None:
+def serve(app: Flask, *, host: str, port: int, shutdown: Shutdown) -> int | None:
     """Serve an application until SIGTERM or an interrupt; requests that have begun are finished.
 
     Args:
         app: The application.
         host: Address to listen on.
         port: Port, 0 for any free one.
-        clock: Measures the time of the stop.
-        drain_s: How long requests that have begun may still take, in seconds.
+        shutdown: Begins with the first signal and says how long requests may still take; a second signal ends that.
 
     Returns:
         The signal that ended it.
-
-    Raises:
-        KeyboardInterrupt: The server was interrupted and has stopped.
     """
     import waitress.server  # noqa: PLC0415 - under another server it is never needed
 
@@ -67,28 +69,29 @@ def serve(app: Flask, *, host: str, port: int, clock: Clock, drain_s: float) -> 
     )
     address = {"host": host, "port": int(server.effective_port)}
     emit(_log, logging.INFO, "connector.server.listen", address)
-    with _sigterm(server.pull_trigger) as stopping:
+    with _signals(server.pull_trigger) as received:
         try:
-            while not stopping:
+            while not received:
                 _poll(server, _POLL_S)
         finally:
-            _drain(server, clock, drain_s)
-            server.task_dispatcher.shutdown()
+            shutdown.begin()
+            emit(_log, logging.INFO, "connector.server.stopping", {**address, "timeout_s": shutdown.left_s("senders")})
+            _drain(server, shutdown, received)
+            server.task_dispatcher.shutdown(timeout=min(_THREADS_END_S, shutdown.left_s("requests")))
             server.close()
     emit(_log, logging.INFO, "connector.server.stopped", address)
-    return stopping[0] if stopping else None
+    return received[0] if received else None
 
 
 def _poll(server: Any, timeout_s: float) -> None:
     server.asyncore.loop(timeout=timeout_s, map=server._map, count=1)  # noqa: SLF001 - as the server's own run() does
 
 
-def _drain(server: Any, clock: Clock, drain_s: float) -> None:
-    until = clock.monotonic() + drain_s
+def _drain(server: Any, shutdown: Shutdown, received: list[int]) -> None:
     server.accepting = False
     server.del_channel()
     server.socket.close()
-    while _busy(server) and clock.monotonic() < until:
+    while _busy(server) and shutdown.left_s("requests") > 0.0 and len(received) < _IMPATIENT:
         _poll(server, _DRAIN_POLL_S)
 
 
@@ -98,20 +101,24 @@ def _busy(server: Any) -> bool:
 
 
 @contextmanager
-def _sigterm(wake: Callable[[], None]) -> Iterator[list[int]]:
-    """Collect SIGTERM in a list while the server runs; afterwards the signal takes its usual course."""
+def _signals(wake: Callable[[], None]) -> Iterator[list[int]]:
+    """Collect SIGTERM and interrupts in a list while the server runs; afterwards they take their usual course."""
     received: list[int] = []
 
     def note(number: int, _frame: Any) -> None:
         received.append(number)
         wake()
 
+    before: dict[signal.Signals, Any] = {}
     try:
-        before = signal.signal(signal.SIGTERM, note)
+        for number in _STOPPING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, note)
     except ValueError:  # not the main thread: signals are somebody else's business
         yield received
         return
     try:
         yield received
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -75,7 +75,8 @@ class JobRunner:
         with context.active():
             self._complete(job, context)
             call(function, context, job.payload)
-            settle(context, JOB_SETTLE_S)
+            if not self._extension.shutdown.ending:
+                settle(context, JOB_SETTLE_S)
 
     def _complete(self, job: Job, context: Context) -> None:
         config = self._extension.tokens.decrypt(job.context.get("token", ""), ("job",))

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, Final, TypeVar
 
 from hull_sdk.client import Client, Outbox, Settlement
+from hull_sdk.client.exits import exits
 from hull_sdk.context.credentials import MISSING_CREDENTIALS, Credentials, TokenPurpose
 from hull_sdk.context.current import current
 from hull_sdk.context.response import SmartNotifierResponse
@@ -314,7 +315,9 @@ class Context:
         if token is None:
             raise InvalidArgumentError("jobs store their credentials encrypted; pass Connector(host_secret=...)")
         stored = {"token": token, "hostname": self.hostname, "request_id": self.request_id}
-        return self._services.queue.enqueue(job_name, payload, context=stored, **options)
+        job_id = self._services.queue.enqueue(job_name, payload, context=stored, **options)
+        exits.arm_for(self._services.runtime.tasks)
+        return job_id
 
     def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
         """Start a function beside the request, with this context as the current one.

@@ -136,7 +136,7 @@ class _Flush:
         with context.active():
             complete_context(self._extension, context, self._config)
             self._function(context, items)
-            if not self._extension.batches.ending:
+            if not self._extension.shutdown.ending:
                 settle(context, BATCH_SETTLE_S)
 
     def _is_given_up(self, context: Context, err: Exception, count: int) -> bool:

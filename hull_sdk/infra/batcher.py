@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from hull_sdk.core.forks import watch_forks
 from hull_sdk.core.logs import emit
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.core.runtime import Runtime
@@ -91,6 +92,15 @@ class Batcher(Generic[T]):
         self._retry_at = 0.0
         self._worker: Worker | None = None
         self._stopped = False
+        watch_forks(self)
+
+    def after_fork(self) -> None:
+        """Start empty in a child process: the parent hands over what it took."""
+        self._lock = Lock()
+        self._held = deque()
+        self._bytes = self._added = self._failures = 0
+        self._drains = []
+        self._worker = None
 
     def __len__(self) -> int:
         return len(self._held)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from hull_sdk.core.forks import watch_forks
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future, Lock, current_thread_id
 from hull_sdk.errors import InvalidArgumentError, TransientError
@@ -41,6 +42,11 @@ class _Flights:
     def __init__(self) -> None:
         self._lock = Lock()
         self._flights: dict[Path, _Flight] = {}
+        watch_forks(self)
+
+    def after_fork(self) -> None:
+        self._lock = Lock()
+        self._flights = {}
 
     def join(self, path: Path, mine: _Flight) -> _Flight:
         with self._lock:

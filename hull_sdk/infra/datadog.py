@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from hull_sdk.core import json
+from hull_sdk.core.forks import watch_forks
 from hull_sdk.core.tasks import Lock
 from hull_sdk.infra.extras import load, require
 from hull_sdk.infra.telemetry import EventRecord, ExceptionRecord, Record
@@ -33,8 +33,13 @@ class DatadogBackend:
         self._host = host
         self._interval_s = interval_s
         self._lock = Lock()
-        self._pid = -1
         self._stats: Any = None
+        watch_forks(self)
+
+    def after_fork(self) -> None:
+        """Start afresh in a child process: the parent sends what it collected."""
+        self._lock = Lock()
+        self._stats = None
 
     def record(self, record: Record) -> None:
         """Take a metric or an event; errors are ignored."""
@@ -59,12 +64,10 @@ class DatadogBackend:
             stats.flush(float("inf"))
 
     def _started(self) -> Any:
-        # The library's thread does not survive a fork, so each process starts its own.
         with self._lock:
-            if self._stats is None or self._pid != os.getpid():
+            if self._stats is None:
                 datadog = load("datadog_api_key", "datadog", "datadog")
                 datadog.initialize(api_key=self._api_key, host_name=self._host)
                 self._stats = datadog.ThreadStats()
                 self._stats.start(flush_interval=self._interval_s, roll_up_interval=self._interval_s)
-                self._pid = os.getpid()
             return self._stats

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from cachetools import TLRUCache
 
 from hull_sdk.core.clock import Clock
+from hull_sdk.core.forks import watch_forks
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Lock
 
@@ -82,6 +83,13 @@ class MemoryEntries:
         self._fetches: dict[Path, str] = {}
         self._clock: Clock | None = None
         self._kept: TLRUCache[Path, _Entry] | None = None
+        watch_forks(self)
+
+    def after_fork(self) -> None:
+        """Start empty in a child process."""
+        self._lock = Lock()
+        self._fetches = {}
+        self._kept = None
 
     @property
     def _entries(self) -> TLRUCache[Path, _Entry]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from hull_sdk.core.forks import watch_forks
 from hull_sdk.core.logs import emit
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Lock, Worker
@@ -123,6 +124,7 @@ class Leases:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.after_fork()
+        watch_forks(self)
 
     def __len__(self) -> int:
         return len(self._held)

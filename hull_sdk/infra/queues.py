@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, runtime_checkable
 
 from hull_sdk.core import json
+from hull_sdk.core.forks import watch_forks
 from hull_sdk.core.logs import emit
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.core.runtime import Runtime
@@ -160,6 +161,13 @@ class MemoryQueue:
         self._worker: Worker | None = None
         self._stopped = False
         self._drain: tuple[float, Future[Any]] | None = None
+        watch_forks(self)
+
+    def after_fork(self) -> None:
+        """Start empty in a child process: the parent runs the jobs that it took."""
+        self._lock = Lock()
+        self._ready, self._later = [], []
+        self._running = self._worker = self._drain = None
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._later) + (self._running is not None)
@@ -211,10 +219,18 @@ class MemoryQueue:
             self._drain = (self.runtime.clock.monotonic() + timeout_s, done)
         if self._worker is not None:
             if len(self):
-                self._wake()
-                self.runtime.tasks.wait(done, timeout_s)
+                self._finish(done, timeout_s)
             self._worker.stop()
         return self._log_unfinished()
+
+    def _finish(self, done: Future[Any], timeout_s: float) -> None:
+        try:
+            self._wake()
+        except RuntimeError:  # while the interpreter ends no thread begins, and none runs the step
+            while not done.done():
+                self.runtime.tasks.sleep(self._step() or 0.0)
+        else:
+            self.runtime.tasks.wait(done, timeout_s)
 
     def _line_up(self, entry: _Entry, due_at: float) -> None:
         self._sequence += 1

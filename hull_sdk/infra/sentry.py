@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hull_sdk.core.forks import watch_forks
 from hull_sdk.core.masking import mask
 from hull_sdk.core.tasks import Lock
 from hull_sdk.infra.extras import load, require
@@ -43,6 +44,12 @@ class SentryBackend:
         self._lock = Lock()
         self._sdk: Any = None
         self._client: Any = None
+        watch_forks(self)
+
+    def after_fork(self) -> None:
+        """Start afresh in a child process: the parent sends what it collected."""
+        self._lock = Lock()
+        self._client = None
 
     def record(self, record: Record) -> None:
         """Report an error; metrics and events are ignored."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, Self
 
 from hull_sdk.client import SenderPool
-from hull_sdk.client.exits import exits
 from hull_sdk.context import Context, Services
 from hull_sdk.core.net import HostPatterns
 from hull_sdk.core.runtime import Runtime
@@ -22,6 +21,7 @@ from hull_sdk.infra.leases import Leases
 from hull_sdk.infra.queues import JobHandler
 from hull_sdk.middleware.batches import Batches
 from hull_sdk.middleware.keys import KeyRing
+from hull_sdk.middleware.shutdown import DEFAULT_SHUTDOWN_S, Shutdown
 from hull_sdk.middleware.tokens import ContextTokens, host_secrets
 
 __all__ = [
@@ -99,6 +99,7 @@ class Extension(Services):
         accept_signed_tokens: ``True`` accepts the Node generation's tokens beside encrypted ones.
         segment_filter_setting: Private setting with the ids of the segments that the connector handles.
         uses: Functions of ``Connector.use``.
+        shutdown_timeout_s: How long the end takes at most, in seconds.
         run_job: Runs the jobs of the queue in memory; ``None`` until ``Connector.worker`` was called.
     """
 
@@ -111,7 +112,12 @@ class Extension(Services):
     accept_signed_tokens: bool = False
     segment_filter_setting: str | None = None
     uses: list[Callable[[Context], Any]] = field(default_factory=list)
+    shutdown_timeout_s: float = DEFAULT_SHUTDOWN_S
     run_job: JobHandler | None = None
+    shutdown: Shutdown = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shutdown = Shutdown(self)
 
     @classmethod
     def open(
@@ -151,7 +157,7 @@ class Extension(Services):
             senders=SenderPool(runtime),
             cache=values,
             runs=runs,
-            leases=_leases(runtime),
+            leases=Leases(runtime),
             queue=_adopt(MemoryQueue() if queue is None else queue, runtime),
             instrumentation=_adopt(
                 Instrumentation.from_env(environ) if instrumentation is None else instrumentation, runtime
@@ -185,7 +191,7 @@ class Extension(Services):
         # These hold on to background work, which must neither come from real threads nor outlive the test.
         self.senders = SenderPool(self.runtime)
         self.batches = Batches(self.runtime)
-        self.leases = _leases(self.runtime)
+        self.leases = Leases(self.runtime)
         if isinstance(self.queue, MemoryQueue):
             self.queue = MemoryQueue(self.runtime)
             self.work_on(self.run_job)
@@ -251,12 +257,6 @@ def _caches(cache: Cache | None, redis_url: str | None, runtime: Runtime) -> tup
         return _adopt(values, runtime), values.scoped("runs")
     runs = Cache(max_items=MAX_RUNS, runtime=runtime) if store is None else store.scoped("runs")
     return _adopt(values, runtime), runs
-
-
-def _leases(runtime: Runtime) -> Leases:
-    leases = Leases(runtime)
-    exits.watch_forks(leases)
-    return leases
 
 
 def _adopt(component: Any, runtime: Runtime) -> Any:

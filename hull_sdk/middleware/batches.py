@@ -9,8 +9,9 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from hull_sdk.client.exits import exits
+from hull_sdk.core.forks import watch_forks
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import Lock, VirtualTasks
+from hull_sdk.core.tasks import Lock
 from hull_sdk.errors import TransientError
 from hull_sdk.infra import Batcher
 
@@ -18,8 +19,6 @@ __all__ = ["Batches"]
 
 #: Beyond so many batchers the empty ones are forgotten.
 MAX_BATCHERS: Final = 1000
-#: How long the end of a process waits for what is held, in seconds.
-EXIT_TIMEOUT_S: Final = 10.0
 
 
 class Batches:
@@ -34,9 +33,7 @@ class Batches:
         self._lock = Lock()
         self._batchers: dict[Hashable, Batcher[Any]] = {}
         self._stopped = False
-        #: ``True`` while the process ends: nobody may wait for senders, whose turn comes afterwards.
-        self.ending = False
-        exits.join_batches(self)
+        watch_forks(self)
 
     def add(self, key: Hashable, item: Any, make: Callable[[], Batcher[Any]]) -> None:
         """Take an item.
@@ -59,13 +56,12 @@ class Batches:
             if batcher is None:
                 batcher = self._batchers[key] = make()
             batcher.add(item)
-        if not exits.armed and self._is_real():
-            exits.arm()
+        exits.arm_for(self._runtime.tasks)
 
     @property
     def waiting(self) -> int:
-        """Items that would be lost if the process ended now; none on a virtual clock."""
-        return sum(len(batcher) for batcher in list(self._batchers.values())) if self._is_real() else 0
+        """Items that would be lost if the process ended now."""
+        return sum(len(batcher) for batcher in list(self._batchers.values()))
 
     def stop(self, timeout_s: float) -> int:
         """Take no more items and hand over what is held.
@@ -76,38 +72,17 @@ class Batches:
         Returns:
             How many items could not be handed over; they are logged by number.
         """
+        clock = self._runtime.clock
+        until = clock.monotonic() + timeout_s
         with self._lock:
             self._stopped = True
-        left = self._stop_all(timeout_s)
-        exits.leave(self)
-        return left
-
-    def finish_exit(self) -> int:
-        """Hand over what is held before the process ends.
-
-        Returns:
-            Items that were not handed over.
-        """
-        if not self._is_real():
-            return 0
-        self.ending = True
-        try:
-            return self._stop_all(EXIT_TIMEOUT_S)
-        except KeyboardInterrupt:  # whoever asks twice does not want to wait
-            return self.waiting
+            batchers = list(self._batchers.values())
+        for batcher in batchers:
+            batcher.flush(0.0)
+        return sum(batcher.stop(max(0.0, until - clock.monotonic())) for batcher in batchers)
 
     def after_fork(self) -> None:
         """Start empty in a child process: the parent hands over what it took."""
         self._lock = Lock()
         self._batchers = {}
-
-    def _stop_all(self, timeout_s: float) -> int:
-        clock = self._runtime.clock
-        until = clock.monotonic() + timeout_s
-        batchers = list(self._batchers.values())
-        for batcher in batchers:
-            batcher.flush(0.0)
-        return sum(batcher.stop(max(0.0, until - clock.monotonic())) for batcher in batchers)
-
-    def _is_real(self) -> bool:
-        return not isinstance(self._runtime.tasks, VirtualTasks)
+        self._stopped = False
