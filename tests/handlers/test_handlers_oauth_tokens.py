@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from connector_world import query
-from flask import Flask, redirect
+from flask import Flask, redirect, request
 from oauth_server import CLIENT_ID, CLIENT_SECRET, HOST, LIFETIME_S, OAuthServer
 
 from hull_sdk import current_context
@@ -146,6 +148,13 @@ def test_many_threads_that_find_a_token_expired_refresh_it_once(world, server, c
     tokens = stored(world)
     world.runtime.tasks = ThreadTasks()
     tokens["expires_at"] = min(tokens["expires_at"], now)
+    several = threading.Barrier(2, timeout=0.3)
+
+    def wait_for_another():
+        with contextlib.suppress(threading.BrokenBarrierError):
+            several.wait()
+
+    server.app.before_request_funcs[None] = [lambda: wait_for_another() if request.path == "/token" else None]
     connected.extensions["hull"].runtime.become(world.runtime)
     calls = [world.runtime.tasks.spawn(call, connected) for _ in range(8)]
     assert [each.result(30) for each in calls] == [{"name": "Ann"}] * 8
