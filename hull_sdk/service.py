@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any, Final
-from urllib.parse import urlsplit
+from collections.abc import Collection
+from typing import Any, Final, Self
+from urllib.parse import quote, urlsplit
 
 import requests
 
@@ -28,17 +29,60 @@ from hull_sdk.errors import (
 )
 from hull_sdk.infra.instrumentation import Metric
 
-__all__ = ["ServiceSession"]
+__all__ = ["ServiceSession", "UrlTemplate"]
 
 #: Repeating these is harmless by their meaning.
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 _IDEMPOTENCY_KEY: Final = "Idempotency-Key"
-_UNAUTHORIZED: Final = frozenset({401, 403})
+_UNAUTHORIZED: Final = (401, 403)
+#: What follows a redirect to another host; services take their keys in headers of any other name.
+_HARMLESS_HEADERS: Final = frozenset(
+    {"accept", "accept-encoding", "accept-language", "connection", "content-length", "content-type", "user-agent"}
+)
 _EXCERPT_CHARS: Final = 300
 _BASE_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?", re.IGNORECASE)
 _VARIABLE_SEGMENT = re.compile(r".*[@%].*|(?!v\d+$).*\d.*|.{32,}")
 
+_PLACE = re.compile(r"\{\{(\w+)\}\}|\{(\w+)\}")
+#: Values that would lead to another path than the template's.
+_ESCAPING: Final = frozenset({"", ".", ".."})
+
 _log = logging.getLogger(__name__)
+
+
+class UrlTemplate(str):
+    """An address with variables, of which metrics see the template only: one endpoint is one series.
+
+    Example::
+
+        session.get(UrlTemplate("/contacts/{id}/notes", id=contact_id))
+
+    It is the address itself, each value escaped so that it stays one part of the path.
+
+    Args:
+        template: Relative or absolute, with ``{name}`` (or ``{{name}}``) for each variable.
+        **variables: Their values; numbers and texts.
+
+    Raises:
+        InvalidArgumentError: A variable is missing or not in the template, or its value would change the path.
+    """
+
+    __slots__ = ("template", "variables")
+
+    #: The address as it was written.
+    template: str
+    #: The values by name.
+    variables: dict[str, Any]
+
+    def __new__(cls, template: str, /, **variables: Any) -> Self:
+        """Fill in a template."""
+        names = {first or second for first, second in _PLACE.findall(template)}
+        if names != variables.keys():
+            wrong = ", ".join(sorted(names ^ variables.keys()))
+            raise InvalidArgumentError(f"{template!r} has the variables {sorted(names)}; give just these, see {wrong}")
+        filled = super().__new__(cls, _PLACE.sub(lambda place: _escaped(variables, place[1] or place[2]), template))
+        filled.template, filled.variables = template, variables
+        return filled
 
 
 class ServiceSession(requests.Session):
@@ -49,6 +93,9 @@ class ServiceSession(requests.Session):
         session = ServiceSession("https://api.example.com/v1", metric=ctx.metric)
         session.headers["Authorization"] = f"Bearer {ctx.ship['private_settings']['api_key']}"
         contact = session.post("/contacts", json={"email": "ann@acme.test"}).json()
+
+    Write addresses with ids as :class:`UrlTemplate`. Of others metrics see ``:id`` in the place of each part with
+    digits, ``@`` or ``%``, which is a guess.
 
     An answer of status 400 or more raises, by default: 401 and 403 :class:`ConfigurationError`, 429
     :class:`RateLimitError` with its ``retry_after``, 408, 425 and 5xx :class:`TransientError`, others
@@ -66,6 +113,8 @@ class ServiceSession(requests.Session):
         runtime: Clock, ids, tasks and network; the machine's own by default. May be assigned later.
         metric: Where calls are measured, usually ``ctx.metric``. May be assigned later.
         raise_errors: ``False`` returns answers of every status, as requests does.
+        configuration_statuses: Statuses that say that the settings are wrong; ``()`` makes them an ``ApiError``, for
+            services that answer 403 for a single record.
 
     Raises:
         InvalidArgumentError: ``base_url`` is no http or https address, or a number is out of range.
@@ -80,6 +129,7 @@ class ServiceSession(requests.Session):
         runtime: Runtime | None = None,
         metric: Metric | None = None,
         raise_errors: bool = True,
+        configuration_statuses: Collection[int] = _UNAUTHORIZED,
     ) -> None:
         super().__init__()
         _check(base_url, timeout_s, retries)
@@ -89,6 +139,7 @@ class ServiceSession(requests.Session):
         self.runtime = Runtime.system() if runtime is None else runtime
         self.metric = metric
         self.raise_errors = raise_errors
+        self.configuration_statuses = frozenset(configuration_statuses)
         self.trust_env = False
         adapter = _ServiceAdapter(self)
         self.mount("https://", adapter)
@@ -103,8 +154,13 @@ class ServiceSession(requests.Session):
         Raises:
             InvalidArgumentError: The address is relative and there is no ``base_url``.
         """
-        request.url = self._absolute(str(request.url))
-        return super().prepare_request(request)
+        url = request.url
+        request.url = self._absolute(str(url))
+        prepared: Any = super().prepare_request(request)
+        if isinstance(url, UrlTemplate):
+            prepared.hull_template = (self._absolute(url.template), url.variables)
+        checked: requests.PreparedRequest = prepared
+        return checked
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a prepared request.
@@ -125,6 +181,18 @@ class ServiceSession(requests.Session):
             raise self._error(response)
         return response
 
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Drop what may be a key when a redirect leads to another host.
+
+        Args:
+            prepared_request: The request to the new address.
+            response: The redirect.
+        """
+        super().rebuild_auth(prepared_request, response)
+        if self.should_strip_auth(response.request.url or "", prepared_request.url or ""):
+            for name in [each for each in prepared_request.headers if each.lower() not in _HARMLESS_HEADERS]:
+                del prepared_request.headers[name]
+
     def _absolute(self, url: str) -> str:
         if "://" in url.partition("?")[0]:
             return url
@@ -136,7 +204,7 @@ class ServiceSession(requests.Session):
         status = response.status_code
         call = f"{response.request.method} {mask_url(response.url)}"
         extra = {"status": status, "method": response.request.method, "url": mask_url(response.url)}
-        if status in _UNAUTHORIZED:
+        if status in self.configuration_statuses:
             return ConfigurationError(f"{call} answered {status}; check the credentials in the settings", extra)
         message = f"{call} answered {status}: {mask_text(response.text[:_EXCERPT_CHARS])}"
         retry_after = parse_retry_after(response.headers.get("Retry-After"), self.runtime.clock)
@@ -179,8 +247,9 @@ class _ServiceAdapter(NetworkAdapter):
         return response
 
     def _record(self, request: requests.PreparedRequest, status: int, elapsed_ms: float) -> None:
-        fields = {"method": request.method, "url": request.url, "status": status, "response_time_ms": elapsed_ms}
-        emit(_log, logging.DEBUG, "connector.service_api.call", {**fields, "url": mask_url(request.url or "")})
+        url, variables = _template(request)
+        fields = {"method": request.method, "url": mask_url(url), "status": status, "response_time_ms": elapsed_ms}
+        emit(_log, logging.DEBUG, "connector.service_api.call", {**fields, "vars": variables})
         metric = self._session.metric
         if metric is None:
             return
@@ -191,9 +260,24 @@ class _ServiceAdapter(NetworkAdapter):
             metric.increment("connector.service_api.error", 1, tags)
 
 
+def _escaped(variables: dict[str, Any], name: str) -> str:
+    value = variables[name]
+    text = "" if value is None else str(value)
+    if text in _ESCAPING:
+        raise InvalidArgumentError(f"the variable {name!r} is {value!r}; that would lead to another address")
+    return quote(text, safe="")
+
+
+def _template(request: requests.PreparedRequest) -> tuple[str, dict[str, Any]]:
+    """Return a request's address as it was written, and the values of its variables."""
+    found: tuple[str, dict[str, Any]] = getattr(request, "hull_template", (request.url or "", {}))
+    return found
+
+
 def _call_tags(request: requests.PreparedRequest, status: int) -> dict[str, str]:
-    parts = urlsplit(request.url or "")
-    path = "/".join(":id" if _VARIABLE_SEGMENT.fullmatch(part) else part for part in parts.path.split("/"))
+    url, variables = _template(request)
+    parts = urlsplit(url)
+    path = parts.path if variables else _guessed(parts.path)
     method = request.method or ""
     return {
         "method": method,
@@ -202,6 +286,10 @@ def _call_tags(request: requests.PreparedRequest, status: int) -> dict[str, str]
         "statusGroup": f"{status // 100}xx" if status else "none",
         "endpoint": f"{method} {path}",
     }
+
+
+def _guessed(path: str) -> str:
+    return "/".join(":id" if _VARIABLE_SEGMENT.fullmatch(part) else part for part in path.split("/"))
 
 
 def _is_repeatable(request: requests.PreparedRequest, err: NetworkError) -> bool:

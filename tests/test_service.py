@@ -8,6 +8,7 @@ import logging
 
 import pytest
 
+from hull_sdk.core.logs import fields_of
 from hull_sdk.core.net import Network, Request, Response
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import (
@@ -19,7 +20,7 @@ from hull_sdk.errors import (
     TransientError,
 )
 from hull_sdk.infra import RecordingInstrumentation
-from hull_sdk.service import ServiceSession
+from hull_sdk.service import ServiceSession, UrlTemplate
 
 
 class Scripted(Network):
@@ -224,11 +225,76 @@ def test_retries_end():
 
 
 def test_redirects_pass_the_network_and_drop_credentials_on_other_hosts():
-    """A redirect is another exchange on the network; the Authorization header does not follow to another host."""
+    """A redirect is another exchange on the network; keys in headers of any name do not follow to another host."""
     session, network = session_with(Response(302, {"location": "https://other.test/x"}, b""), OK)
     session.headers["Authorization"] = "Bearer abc"
-    assert session.get("/").url == "https://other.test/x"
-    assert ["Authorization" in request.headers for request in network.requests] == [True, False]
+    session.headers["X-Api-Key"] = "hunter2"
+    response = session.get("/", headers={"Token": "hunter3", "Accept": "text/csv"}, cookies={"sid": "hunter4"})
+    assert response.url == "https://other.test/x"
+    first, second = (request.headers for request in network.requests)
+    assert {"Authorization", "X-Api-Key", "Token", "Cookie"} <= first.keys()
+    assert {name.lower() for name in second} <= {"user-agent", "accept", "accept-encoding", "connection"}
+    assert second["Accept"] == "text/csv"
+
+
+def test_keys_follow_a_redirect_on_the_same_host():
+    """Within one host a redirect takes the headers along."""
+    session, network = session_with(Response(302, {"location": "https://api.test/v1/new"}, b""), OK)
+    session.headers["X-Api-Key"] = "abc"
+    session.get("/old")
+    assert [request.headers["X-Api-Key"] for request in network.requests] == ["abc", "abc"]
+
+
+@pytest.mark.parametrize("template", ["/lists/{name}/contacts/{id}?f=1", "/lists/{{name}}/contacts/{{id}}?f=1"])
+@pytest.mark.shows("utils.superagentUrlTemplatePlugin", "utils.superagentInstrumentationPlugin")
+def test_variables_of_a_template_stay_out_of_metric_names(template, caplog):
+    """The address is filled in and escaped; metrics name the template, the log line the template and the values."""
+    caplog.set_level(logging.DEBUG, "hull_sdk.service")
+    recording = RecordingInstrumentation()
+    session, network = session_with(OK, metric=recording.metric())
+    session.get(UrlTemplate(template, name="a/b ü", id=7))
+    assert network.requests[0].url == "https://api.test/v1/lists/a%2Fb%20%C3%BC/contacts/7?f=1"
+    written = template.removesuffix("?f=1")
+    assert {record.tags["url"] for record in recording.metrics} == {f"https://api.test/v1{written}"}
+    assert {record.tags["endpoint"] for record in recording.metrics} == {f"GET /v1{written}"}
+    (fields,) = [fields_of(record) for record in caplog.records if record.message == "connector.service_api.call"]
+    assert fields["vars"] == {"name": "a/b ü", "id": 7}
+    assert {name: fields[name] for name in ("method", "url", "status")} == {
+        "method": "GET",
+        "url": f"https://api.test/v1{template}",
+        "status": 200,
+    }
+
+
+def test_a_template_may_be_a_whole_address():
+    """An absolute template is not put below the base."""
+    session, network = session_with(OK)
+    session.get(UrlTemplate("https://other.test/{a}", a="x"))
+    assert network.requests[0].url == "https://other.test/x"
+
+
+@pytest.mark.parametrize("value", ["..", ".", "", None])
+def test_a_value_cannot_change_the_path(value):
+    """A value that would lead to another address is refused; slashes and question marks are escaped."""
+    with pytest.raises(InvalidArgumentError, match="'id' is"):
+        UrlTemplate("/contacts/{id}/notes", id=value)
+    assert UrlTemplate("/contacts/{id}", id="../x?y#z") == "/contacts/..%2Fx%3Fy%23z"
+
+
+@pytest.mark.parametrize("variables", [{}, {"id": 1, "other": 2}, {"other": 1}])
+def test_a_template_gets_just_its_variables(variables):
+    """A missing and an unknown variable are errors that name the known ones."""
+    with pytest.raises(InvalidArgumentError, match=r"\['id'\]"):
+        UrlTemplate("/contacts/{id}", **variables)
+
+
+@pytest.mark.parametrize(("statuses", "kind"), [((401,), ApiError), ((), ApiError), ((403, 418), ConfigurationError)])
+def test_which_statuses_mean_wrong_settings_is_an_option(statuses, kind):
+    """A service that answers 403 for a single record does not have the connector look misconfigured."""
+    session, _ = session_with(Response(403, {}, b"not yours"), configuration_statuses=statuses)
+    with pytest.raises(kind) as caught:
+        session.get("/contacts/1")
+    assert type(caught.value) is kind
 
 
 def test_cookies_are_kept_and_sent_back():
