@@ -188,8 +188,9 @@ class ServiceSession(requests.Session):
             prepared_request: The request to the new address.
             response: The redirect.
         """
-        super().rebuild_auth(prepared_request, response)
-        if self.should_strip_auth(response.request.url or "", prepared_request.url or ""):
+        library: Any = super()  # its stubs leave these two without types
+        library.rebuild_auth(prepared_request, response)
+        if library.should_strip_auth(response.request.url or "", prepared_request.url or ""):
             for name in [each for each in prepared_request.headers if each.lower() not in _HARMLESS_HEADERS]:
                 del prepared_request.headers[name]
 
