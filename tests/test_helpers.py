@@ -159,11 +159,11 @@ def callback_of(body):
 
 
 @pytest.mark.shows(
+    "helpers.requestExtract",
+    "requestExtract option: additionalQuery",
+    "requestExtract option: fields",
     "requestExtract option: format",
     "requestExtract option: path",
-    "requestExtract option: fields",
-    "requestExtract option: additionalQuery",
-    "helpers.requestExtract",
 )
 def test_an_extract_is_called_back_with_a_token_instead_of_the_secret(world, extracts):
     """The address holds an encrypted token that the connector itself can read, further parameters, and no secret."""
@@ -224,10 +224,10 @@ def test_a_wrong_extract_is_not_asked_for(world, extracts, options, words):
 
 
 @pytest.mark.shows(
-    "helpers.handleExtract",
-    "handleExtract option: body",
     "handleExtract option: batchSize",
+    "handleExtract option: body",
     "handleExtract option: handler",
+    "helpers.handleExtract",
 )
 def test_a_file_is_handed_on_in_parts_by_number_and_size(world):
     """handle_extract hands rows on in order, some at a time, and counts them."""

@@ -47,6 +47,12 @@ def node_environment(node_path: Path) -> dict[str, str]:
     return {**os.environ, "NODE_PATH": str(node_path), "NODE_NO_WARNINGS": "1"}
 
 
+@pytest.fixture
+def node_scripts() -> Path:
+    """Return the folder of the scripts that run on Node."""
+    return SCRIPTS
+
+
 @pytest.fixture(params=["hull-client-1", "hull-client-2"], ids=["1.2.4", "2.0.4"])
 def generation(request: pytest.FixtureRequest) -> str:
     """Both versions of the Node client in turn."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from node_features import KEYS_FILE, npm_features, render_keys
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 
 
 def test_the_list_of_features_is_what_the_packages_offer(node_environment):

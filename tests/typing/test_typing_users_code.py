@@ -60,6 +60,7 @@ CHECKERS = pytest.mark.parametrize("check", [mypy, pyright])
     "types.THullAccount",
     "types.THullAccountAttributes",
     "types.THullAccountIdent",
+    "types.THullAttributeValue",
     "types.THullAttributesChanges",
     "types.THullConnector",
     "types.THullEvent",
@@ -74,7 +75,6 @@ CHECKERS = pytest.mark.parametrize("check", [mypy, pyright])
     "types.THullUserChanges",
     "types.THullUserIdent",
     "types.THullUserUpdateMessage",
-    "types.THullAttributeValue",
 )
 def test_right_code_is_accepted(check):
     """Neither type checker finds an error in code that uses the package as it is meant."""
