@@ -12,9 +12,11 @@ from hull_sdk.client.config import ClientConfig, SendingOptions
 from hull_sdk.client.entities import AccountClient, ApiClient, UserClient
 from hull_sdk.client.logs import ConnectorLogger, logger
 from hull_sdk.client.outbox import Outbox, Settlement
+from hull_sdk.client.platform_logs import PlatformLogHandler
 from hull_sdk.client.pool import SenderPool
 from hull_sdk.client.sender import FlushResult, Sender
 from hull_sdk.client.traits import group_traits, normalize_traits
+from hull_sdk.core.logs import JsonFormatter
 
 __all__ = [
     "AccountClient",
@@ -24,8 +26,10 @@ __all__ = [
     "ConnectorLogger",
     "FirehoseEvent",
     "FlushResult",
+    "JsonFormatter",
     "LogLine",
     "Outbox",
+    "PlatformLogHandler",
     "Sender",
     "SenderPool",
     "SendingOptions",

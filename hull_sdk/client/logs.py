@@ -1,20 +1,22 @@
 """The logger of a connector: standard ``logging``, with the client's identity beside every line.
 
-Nothing is sent to the platform from here.
+Nothing is sent to the platform from here; ``PlatformLogHandler`` does that for whoever wants it.
 """
 
 from __future__ import annotations
 
 import logging
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from hull_sdk.client.capture import log_line
 from hull_sdk.client.config import ClientConfig
 from hull_sdk.client.scope import Scope
+from hull_sdk.client.transport import Transport
 from hull_sdk.core.logs import emit
 from hull_sdk.core.runtime import Runtime
 
-__all__ = ["LOGGER_NAME", "ConnectorLogger", "LogSource", "log_context", "logger"]
+__all__ = ["LOGGER_NAME", "ConnectorLogger", "LogSource", "log_context", "logger", "speaker"]
 
 #: Name of the standard logger that everything below goes to.
 LOGGER_NAME = "hull_sdk.client"
@@ -27,6 +29,11 @@ class LogSource(Protocol):
 
     config: ClientConfig
     runtime: Runtime
+    transport: Transport
+
+
+#: Whose line is being logged, for handlers that send it on as that client.
+speaker: ContextVar[LogSource | None] = ContextVar("hull_log_source", default=None)
 
 
 def log_context(config: ClientConfig, scope: Scope | None) -> dict[str, str]:
@@ -95,7 +102,11 @@ class ConnectorLogger:
             source.config.logs.append(log_line(level, message, data, self._context, now))
             return
         fields = {"context": self._context} if data is None else {"context": self._context, "data": data}
-        emit(_log, level, message, fields)
+        token = speaker.set(source)
+        try:
+            emit(_log, level, message, fields)
+        finally:
+            speaker.reset(token)
 
 
 #: The logger for what no client says, for example the start of a process.

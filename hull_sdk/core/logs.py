@@ -15,7 +15,7 @@ from hull_sdk.core import json
 from hull_sdk.core.clock import iso_millis
 from hull_sdk.core.masking import mask, mask_text
 
-__all__ = ["JsonFormatter", "emit", "fields_of"]
+__all__ = ["JsonFormatter", "emit", "fields_of", "printable"]
 
 _traceback = logging.Formatter()
 
@@ -74,14 +74,15 @@ class JsonFormatter(logging.Formatter):
             line[f"{name}_" if name in line else name] = value
         if record.exc_info:
             line["error"] = mask_text(self.formatException(record.exc_info))
-        return json.dumps(_plain(line)).decode()
+        return json.dumps(printable(line)).decode()
 
 
-def _plain(value: Any) -> Any:
+def printable(value: Any) -> Any:
+    """Return a value in a form that JSON can carry: what it does not know becomes text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): printable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [printable(item) for item in value]
     if isinstance(value, float):
         return value if value - value == 0.0 else str(value)
     if value is None or isinstance(value, str | int | bool):
