@@ -67,8 +67,9 @@ class PlatformLogHandler(logging.Handler):
         self._flush_after_s = flush_after_ms / 1000
         self._close_timeout_s = close_timeout_s
         self._closed = False
+        self._exit_deadline = 0.0
         self._begin()
-        exits.join_batches(self)
+        exits.join(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a line; one that was not written by a client's logger is passed over."""
@@ -117,7 +118,13 @@ class PlatformLogHandler(logging.Handler):
     @property
     def waiting(self) -> int:
         """Lines that would be lost if the process ended now; none on a virtual clock."""
-        return sum(len(box) for box in self._waiting_boxes()) if self._is_real() else 0
+        runtime = self._runtime
+        return 0 if runtime is None or not _is_real(runtime) else sum(len(box) for box in self._waiting_boxes())
+
+    def begin_exit(self) -> None:
+        """Start to count the time that the end of the process has for lines."""
+        if self._runtime is not None:
+            self._exit_deadline = self._runtime.clock.monotonic() + self._close_timeout_s
 
     def finish_exit(self) -> int:
         """Send what waits before the process ends.
@@ -125,9 +132,10 @@ class PlatformLogHandler(logging.Handler):
         Returns:
             Lines that were not sent; they are dropped.
         """
-        if not self._is_real():
+        runtime = self._runtime
+        if runtime is None or not _is_real(runtime):
             return 0
-        self.flush()
+        self.flush(self._exit_deadline - runtime.clock.monotonic())
         return self._drop_all()
 
     def after_fork(self) -> None:
@@ -140,9 +148,6 @@ class PlatformLogHandler(logging.Handler):
         self._tally = Tally()
         self._runtime: Runtime | None = None
         self._stepper: Stepper | None = None
-
-    def _is_real(self) -> bool:
-        return self._runtime is not None and _is_real(self._runtime)
 
     def _wake(self, runtime: Runtime) -> None:
         with self._queue_lock:
@@ -179,8 +184,7 @@ class PlatformLogHandler(logging.Handler):
                 max(self._boxes.values(), key=lambda each: each.queued).drop_oldest()
         if begins:
             self._wake(source.runtime)
-        if not exits.armed and _is_real(source.runtime):
-            exits.arm()
+        exits.arm_for(source.runtime.tasks)
 
     def _drop_all(self) -> int:
         with self._queue_lock:
