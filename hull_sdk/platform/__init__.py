@@ -8,6 +8,7 @@ from hull_sdk.core.clock import VirtualClock
 from hull_sdk.platform.attempts import Delivery
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.dead_letters import DeadLetter
+from hull_sdk.platform.event_contexts import Locator
 from hull_sdk.platform.faults import Fault, Faults
 from hull_sdk.platform.organization import Organization
 from hull_sdk.platform.platform import Platform
@@ -19,6 +20,7 @@ __all__ = [
     "Delivery",
     "Fault",
     "Faults",
+    "Locator",
     "Organization",
     "Platform",
     "ScheduleRun",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hull_sdk.wire.entities import ROOT_ATTRIBUTES, EntityKind, report_key
+from hull_sdk.wire.entities import ROOT_ATTRIBUTES, SESSION_FIELDS, EntityKind, report_key
 
 __all__ = ["Schema", "attribute_tree", "schema_list"]
 
@@ -28,6 +28,9 @@ _STANDARD: Final[dict[EntityKind, dict[str, str]]] = {
         "last_seen_at": "date",
         "updated_at": "date",
         "indexed_at": "date",
+        "main_identity": "string",
+        "has_password": "boolean",
+        **{name: "date" if name.endswith("_at") else "string" for name in sorted(SESSION_FIELDS)},
     },
     "account": {
         "id": "string",

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from hull_sdk.core import json
 from hull_sdk.errors import CredentialsError
+from hull_sdk.platform.event_contexts import Locator
 from hull_sdk.platform.messages import MessageError, ParsedMessage, parse_message
 from hull_sdk.platform.settings import OrganizationSettings
 from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, MAX_MESSAGE_BYTES, MAX_MESSAGE_DEPTH
@@ -28,7 +29,12 @@ class ConnectorCredentials(Protocol):
 
 
 def admit(
-    message: Any, *, connector: ConnectorCredentials, settings: OrganizationSettings, now: float
+    message: Any,
+    *,
+    connector: ConnectorCredentials,
+    settings: OrganizationSettings,
+    now: float,
+    locator: Locator | None = None,
 ) -> ParsedMessage:
     """Check one message of a batch.
 
@@ -37,6 +43,7 @@ def admit(
         connector: Who sent the batch.
         settings: Which identifiers are believed.
         now: Unix seconds of the real clock.
+        locator: Finds the location of an event, or ``None``.
 
     Returns:
         The message, cleaned.
@@ -47,7 +54,7 @@ def admit(
     if not isinstance(message, Mapping):
         raise MessageError("INVALID_MESSAGE", f"the message is {message!r:.100}; it must be a JSON object")
     check_size(message)
-    return parse_message(message, _claims(message, connector, now), settings)
+    return parse_message(message, _claims(message, connector, now), settings, locator)
 
 
 def check_size(message: Any) -> None:

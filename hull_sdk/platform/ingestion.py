@@ -15,6 +15,7 @@ from hull_sdk.platform.events import USER_CREATED, tracked_item
 from hull_sdk.platform.identity import Resolution, plan_handle, resolve
 from hull_sdk.platform.merging import absorb, carry_out, link
 from hull_sdk.platform.messages import Alias, ParsedMessage, Subject, Track, Traits
+from hull_sdk.platform.sessions import with_session, with_signup
 from hull_sdk.platform.store import HANDLES, Entity, StoredEvent
 from hull_sdk.platform.unit import Unit
 from hull_sdk.wire.attributes import Operation, cast
@@ -127,7 +128,17 @@ def apply_message(unit: Unit, message: ParsedMessage) -> Outcome:
     entity = user if subject.kind == "user" else account
     if entity is None:
         raise RuntimeError("the plan has no subject")
-    return _APPLY[message.type](unit, unit.entity(entity.kind, entity.id), content, subject)
+    outcome = _APPLY[message.type](unit, unit.entity(entity.kind, entity.id), content, subject)
+    if user is not None:
+        _note_signup(unit, user.id)
+    return outcome
+
+
+def _note_signup(unit: Unit, user_id: str) -> None:
+    user = unit.entity("user", user_id)
+    signed_up = with_signup(user)
+    if signed_up is not user:
+        unit.store.users.put(signed_up)
 
 
 def _first_properties(user: Entity, message: ParsedMessage) -> dict[str, Any]:
@@ -193,7 +204,14 @@ def _handle_problem(unit: Unit, entity: Entity, operation: Operation, handle: st
 def _apply_track(unit: Unit, user: Entity, content: Any, subject: Subject) -> Outcome:
     event_id = unit.ids.uuid() if content.event_id is None else content.event_id
     anonymous_id = None if subject.user is None else subject.user.anonymous_id
-    item = tracked_item(content, event_id=event_id, at=unit.now, anonymous_id=anonymous_id, source=unit.source)
+    item = tracked_item(
+        content,
+        event_id=event_id,
+        at=unit.now,
+        anonymous_id=anonymous_id,
+        source=unit.source,
+        since=user.attributes.get("created_at"),
+    )
     old = unit.store.events.get(event_id)
     if old is None or old.user_id != user.id or not same_value(old.item, item):
         event = unit.add_event(user.id, event_id, item, tracked=True)
@@ -206,8 +224,9 @@ def _mark_seen(unit: Unit, user: Entity, event: StoredEvent) -> None:
     at = unit.now if moment is None else moment.timestamp()
     first = at if user.first_seen_at is None else min(at, user.first_seen_at)
     last = at if user.last_seen_at is None else max(at, user.last_seen_at)
-    if (first, last) != (user.first_seen_at, user.last_seen_at):
-        unit.store.users.put(replace(user, first_seen_at=first, last_seen_at=last))
+    seen = with_session(user, event.item, at)
+    if (first, last) != (user.first_seen_at, user.last_seen_at) or seen is not user:
+        unit.store.users.put(replace(seen, first_seen_at=first, last_seen_at=last))
 
 
 def _apply_alias(unit: Unit, entity: Entity, content: Any, _subject: Subject) -> Outcome:

@@ -18,6 +18,7 @@ from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Lock, RLock
 from hull_sdk.platform.attributes import AttributeSchema
 from hull_sdk.platform.door import ConnectorCredentials, admit, check_size
+from hull_sdk.platform.event_contexts import Locator
 from hull_sdk.platform.events import Source
 from hull_sdk.platform.ingestion import Outcome, apply_message
 from hull_sdk.platform.logs import LogBook, LogEntry, identifiers
@@ -86,6 +87,8 @@ class Intake:
         self._ids = ids
         self.admin_secret = self.ids.secret() if admin_secret is None else admin_secret
         self.settings = load_settings(settings)
+        #: Finds the location of events by their ``ip``; none by default.
+        self.locator: Locator | None = None
         self.lock = RLock()
         self._counting = Lock()
         self._receiving = 0
@@ -174,7 +177,7 @@ class Intake:
         """
         try:
             check_size(message)
-            parsed = parse_message(message, claims, self.settings)
+            parsed = parse_message(message, claims, self.settings, self.locator)
         except MessageError as err:
             return self._record_unreadable(message, err.code, err.reason, connector_id)
         return self._process(parsed, connector_id, notify=notify, emit_events=emit_events)
@@ -186,7 +189,8 @@ class Intake:
 
     def _admit(self, message: Any, connector: ConnectorCredentials, index: int) -> ParsedMessage | Rejection:
         try:
-            return admit(message, connector=connector, settings=self.settings, now=self.runtime.clock.time())
+            now = self.runtime.clock.time()
+            return admit(message, connector=connector, settings=self.settings, now=now, locator=self.locator)
         except MessageError as err:
             return Rejection(index, message_id_of(message), err.code, err.reason)
 

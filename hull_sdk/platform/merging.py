@@ -11,6 +11,7 @@ from typing import Any
 from hull_sdk.core.clock import iso_seconds
 from hull_sdk.platform.events import USER_MERGED
 from hull_sdk.platform.identity import Resolution
+from hull_sdk.platform.sessions import merged_sessions
 from hull_sdk.platform.store import HANDLES, Entity
 from hull_sdk.platform.unit import Unit
 from hull_sdk.wire.entities import EntityKind
@@ -105,6 +106,8 @@ def _merged(recipient: Entity, absorbed: Entity) -> Entity:
         first_seen_at=min(_known(recipient.first_seen_at, absorbed.first_seen_at), default=None),
         last_seen_at=max(_known(recipient.last_seen_at, absorbed.last_seen_at), default=None),
         active_until=max(recipient.active_until, absorbed.active_until),
+        sessions=merged_sessions(recipient, absorbed),
+        identities={**absorbed.identities, **recipient.identities},
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from hull_sdk.core.clock import parse_time
 from hull_sdk.errors import HullError, InvalidArgumentError
+from hull_sdk.platform.event_contexts import Locator, event_context
 from hull_sdk.platform.identity import EntityClaims, NoIdentifierError, read_claims
 from hull_sdk.platform.settings import OrganizationSettings
 from hull_sdk.platform.store import KINDS
@@ -48,13 +49,17 @@ class Traits:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """An event; ``event_id`` and ``created_at`` are ``None`` when the platform has to choose."""
+    """An event; ``event_id`` and ``created_at`` are ``None`` when the platform has to choose.
+
+    ``context`` is what was sent, ``arranged`` the same in the fixed schema of contexts.
+    """
 
     event: str
     event_id: str | None
     created_at: datetime | None
     properties: Mapping[str, Any]
     context: Mapping[str, Any]
+    arranged: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,7 @@ class ParsedMessage:
         subject: Whom it is about.
         content: What it says.
         request_id: The sender's request id, if any.
+        written_at: Unix seconds at which its sender wrote it, by the sender's clock; ``None`` when it does not say.
     """
 
     type: str
@@ -102,6 +108,7 @@ class ParsedMessage:
     subject: Subject
     content: Traits | Track | Alias = field(repr=False)
     request_id: str | None = None
+    written_at: float | None = None
 
 
 def message_id_of(message: Any) -> str | None:
@@ -110,13 +117,16 @@ def message_id_of(message: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def parse_message(message: Any, claims: Mapping[str, Any], settings: OrganizationSettings) -> ParsedMessage:
+def parse_message(
+    message: Any, claims: Mapping[str, Any], settings: OrganizationSettings, locator: Locator | None = None
+) -> ParsedMessage:
     """Read a message and the claims of its token.
 
     Args:
         message: For example ``{"type": "traits", "body": {"plan": "pro"}, "message_id": "..."}``.
         claims: The claims of its token, already verified.
         settings: Which identifiers are believed.
+        locator: Finds the location of an event, or ``None``.
 
     Returns:
         The message, cleaned.
@@ -136,13 +146,23 @@ def parse_message(message: Any, claims: Mapping[str, Any], settings: Organizatio
         raise MessageError("INVALID_MESSAGE", f"the message_id is {message['message_id']!r:.100}; it must be text")
     subject = _read_subject(claims, body if kind == "track" else {}, settings)
     request_id = message.get("requestId")
+    content = _read_track(body, locator) if kind == "track" else _PARSERS[kind](body, subject.kind)
     return ParsedMessage(
         type=kind,
         message_id=message_id_of(message),
         subject=subject,
-        content=_PARSERS[kind](body, subject.kind),
+        content=content,
+        written_at=_written_at(message, claims),
         request_id=request_id if isinstance(request_id, str) else None,
     )
+
+
+def _written_at(message: Mapping[str, Any], claims: Mapping[str, Any]) -> float | None:
+    moment = parse_time(message.get("timestamp"))
+    if moment is not None:
+        return moment.timestamp()
+    issued_at = claims.get("iat")
+    return float(issued_at) if isinstance(issued_at, int | float) and issued_at > 0 else None
 
 
 def _read_subject(claims: Mapping[str, Any], body: Mapping[str, Any], settings: OrganizationSettings) -> Subject:
@@ -208,19 +228,21 @@ def _read_operation(name: str, value: Any) -> Operation:
         raise MessageError("INVALID_MESSAGE", f"attribute {name!r}: {err}") from err
 
 
-def _read_track(body: Mapping[str, Any], _kind: EntityKind) -> Track:
+def _read_track(body: Mapping[str, Any], locator: Locator | None) -> Track:
     event = body.get("event")
     if not isinstance(event, str) or not event.strip():
         raise MessageError("INVALID_MESSAGE", f"the event name is {event!r:.100}; it must be text that is not empty")
     properties = body.get("properties")
     if properties is not None and not isinstance(properties, Mapping):
         raise MessageError("INVALID_MESSAGE", f"the properties are {properties!r:.100}; they must be a JSON object")
+    context = {key: value for key, value in body.items() if key not in _TRACK_KEYS}
     return Track(
         event=event.strip(),
         event_id=_text("event_id", body.get("event_id")),
         created_at=_moment(body.get("created_at")),
         properties={} if properties is None else properties,
-        context={key: value for key, value in body.items() if key not in _TRACK_KEYS},
+        context=context,
+        arranged=event_context(context, locator),
     )
 
 
@@ -254,9 +276,8 @@ def _read_alias(body: Mapping[str, Any], _kind: EntityKind) -> Alias:
     return Alias(anonymous_id)
 
 
-_PARSERS: Final[dict[str, Callable[[Mapping[str, Any], EntityKind], Traits | Track | Alias]]] = {
+_PARSERS: Final[dict[str, Callable[[Mapping[str, Any], EntityKind], Traits | Alias]]] = {
     "traits": _read_traits,
-    "track": _read_track,
     "alias": _read_alias,
     "unalias": _read_alias,
 }

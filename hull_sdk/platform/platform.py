@@ -21,6 +21,7 @@ from hull_sdk.errors import HullError, InvalidArgumentError
 from hull_sdk.platform.attempts import Delivery
 from hull_sdk.platform.carrier import Carrier
 from hull_sdk.platform.connectors import Connector
+from hull_sdk.platform.event_contexts import Locator
 from hull_sdk.platform.extracts import ExtractFile, ExtractRun
 from hull_sdk.platform.faults import Faults
 from hull_sdk.platform.history import HISTORY
@@ -46,6 +47,7 @@ class Platform:
         seed: Seed of all ids; random ids on real time when ``None``.
         runtime: Clock, ids, tasks and network in one, instead of ``clock`` and ``seed``.
         signing_key: Key that signs notifications; made when it is first needed when ``None``.
+        locator: Finds the location of events by their ``ip``; without one they have no location but their own.
 
     Example:
         >>> platform = Platform(clock=VirtualClock(), seed=0)
@@ -59,10 +61,13 @@ class Platform:
         *,
         runtime: Runtime | None = None,
         signing_key: RSAPrivateKey | None = None,
+        locator: Locator | None = None,
     ) -> None:
         self.runtime = _runtime(clock, seed) if runtime is None else runtime
         #: Domain time: the runtime's clock, plus what the test control ``clock`` added.
         self.clock = OffsetClock(self.runtime.clock)
+        #: Finds the location of events.
+        self.locator = locator
         #: What to break on purpose.
         self.faults = Faults(self.runtime)
         self.carrier = Carrier(self.runtime, self, self.faults)
@@ -109,6 +114,7 @@ class Platform:
             admin_secret=admin_secret,
             settings=settings,
         )
+        organization.locator = self.locator
         with self._lock:
             if host in self.organizations:
                 raise InvalidArgumentError(f"the organization {host!r} exists already; choose another host")

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from hull_sdk.core.clock import iso_seconds
 from hull_sdk.platform.attributes import AttributeSchema, same_value
+from hull_sdk.platform.sessions import session_fields
 from hull_sdk.platform.store import Entity
 from hull_sdk.wire.entities import EntityKind, report_key
 
@@ -84,6 +85,8 @@ def build_report(entity: Entity, schema: AttributeSchema) -> dict[str, Any]:
     for name, moment in (("first_seen_at", entity.first_seen_at), ("last_seen_at", entity.last_seen_at)):
         if moment is not None:
             report[name] = iso_seconds(moment)
+    report.update(entity.identities)
+    report.update(session_fields(entity))
     for name, value in entity.attributes.items():
         if not schema.is_hidden(name):
             report[report_key(entity.kind, name)] = value

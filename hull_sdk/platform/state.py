@@ -41,6 +41,8 @@ def _entity(entity: Entity) -> dict[str, Any]:
         "attributes": dict(sorted(entity.attributes.items())),
         "first_seen_at": _moment(entity.first_seen_at),
         "last_seen_at": _moment(entity.last_seen_at),
+        "sessions": {name: dict(session) for name, session in sorted(entity.sessions.items())},
+        "identities": dict(entity.identities),
         "account_id": entity.account_id,
         "segment_ids": list(entity.segment_ids),
         "updated_at": iso_millis(entity.updated_at),

@@ -42,6 +42,8 @@ class Entity:
         updated_at: Unix seconds of the last change of its own data.
         indexed_at: Unix seconds of the last change of anything that its notifications carry.
         active_until: Unix seconds until which it is served first.
+        sessions: The sessions ``first``, ``signup`` and ``latest`` of a user, as far as there were any.
+        identities: Report fields of a user's identities elsewhere, such as ``github_id``.
     """
 
     kind: EntityKind
@@ -59,6 +61,8 @@ class Entity:
     updated_at: float = 0.0
     indexed_at: float = 0.0
     active_until: float = 0.0
+    sessions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    identities: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def mergeable(self) -> bool:

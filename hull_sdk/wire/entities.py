@@ -15,6 +15,7 @@ __all__ = [
     "CLAIM_NAMES",
     "DERIVED_FIELDS",
     "ROOT_ATTRIBUTES",
+    "SESSION_FIELDS",
     "Claims",
     "EntityKind",
     "attribute_of",
@@ -54,6 +55,13 @@ ROOT_ATTRIBUTES: Final = frozenset(
     }
 )
 
+#: Report fields that tell of a user's sessions.
+SESSION_FIELDS: Final = frozenset(
+    f"{session}_session_{field}"
+    for session in ("first", "signup", "latest")
+    for field in ("id", "started_at", "platform_id", "initial_url", "initial_referrer")
+)
+
 #: Report fields that the platform derives; ``traits`` messages cannot write them.
 DERIVED_FIELDS: Final[dict[EntityKind, frozenset[str]]] = {
     "user": frozenset(
@@ -64,11 +72,14 @@ DERIVED_FIELDS: Final[dict[EntityKind, frozenset[str]]] = {
             "domain",
             "external_id",
             "first_seen_at",
+            "has_password",
             "id",
             "indexed_at",
             "last_seen_at",
+            "main_identity",
             "segment_ids",
             "updated_at",
+            *SESSION_FIELDS,
         }
     ),
     "account": frozenset(

@@ -13,6 +13,7 @@ from flask import Blueprint, request
 from hull_sdk.platform.api.access import Caller, operator
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
+from hull_sdk.platform.api.objects import document
 from hull_sdk.platform.api.routing import Route, add_routes, created
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ def _platforms(caller: Caller) -> list[dict[str, Any]]:
     return [each.to_wire() for each in caller.organization.connectors.values() if each.type == "platform"]
 
 
+def _put_identities(caller: Caller, object_id: str) -> dict[str, Any]:
+    if not caller.organization.set_identities(object_id, read_object(request)):
+        refuse(404, "User not found")
+    return document(caller, "user", object_id)
+
+
 def _create_segment(caller: Caller, kind: str) -> dict[str, Any]:
     body = _known(read_object(request), _SEGMENT_KEYS)
     return created(caller.organization.create_segment(kind, body.pop("name", ""), **body))
@@ -74,6 +81,7 @@ _ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/platforms", _create_platform),
     ("POST", "/users_segments", lambda caller: _create_segment(caller, "user")),
     ("POST", "/accounts_segments", lambda caller: _create_segment(caller, "account")),
+    ("PUT", "/<object_id>/identities", _put_identities),
     ("GET", "/settings", _settings),
     ("PUT", "/settings", _put_settings),
 )
