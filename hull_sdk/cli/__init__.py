@@ -10,7 +10,12 @@ import click
 __all__ = ["COMMANDS", "main"]
 
 #: Subcommands and their modules; each module has a click command of the subcommand's name.
-COMMANDS: Final = {"demo": "hull_sdk.cli.demo", "platform": "hull_sdk.cli.platform"}
+COMMANDS: Final = {
+    "demo": "hull_sdk.cli.demo",
+    "new": "hull_sdk.cli.new",
+    "platform": "hull_sdk.cli.platform",
+    "types": "hull_sdk.cli.types",
+}
 
 
 class _LazyGroup(click.Group):
