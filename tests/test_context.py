@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 
 import pytest
 from connector_world import BUYERS, CONNECTOR_ID, CREDENTIALS, CUSTOMERS, HOST, HOST_SECRET, OTHER_ID, SECRET, query
 
 from hull_sdk import Context, current_context
-from hull_sdk.context import Credentials
+from hull_sdk.context import Credentials, Helpers
 from hull_sdk.core.masking import MASK
 from hull_sdk.errors import CredentialsError, HullError, InvalidArgumentError
 
@@ -296,3 +297,14 @@ def test_threads_of_one_context_share_its_client(run, monkeypatch):
     monkeypatch.setattr(Context, "_open", make_slowly)
     clients = run(look)
     assert len({id(client) for client in clients}) == 1
+
+
+def test_the_bound_helpers_have_the_shapes_that_are_documented(run):
+    """Each helper on a context takes what the function of hull_sdk.helpers takes after the context."""
+    ctx = run(current_context._target)
+    documented = {name: member for name, member in vars(Helpers).items() if not name.startswith("_")}
+    assert set(documented) == set(vars(ctx.helpers))
+    for name, member in documented.items():
+        bound = list(inspect.signature(getattr(ctx.helpers, name)).parameters.values())
+        described = list(inspect.signature(member).parameters.values())[1:]
+        assert [(p.name, p.kind, p.annotation) for p in bound] == [(p.name, p.kind, p.annotation) for p in described]

@@ -16,6 +16,7 @@ from flask import Flask
 from flask.typing import ResponseReturnValue
 
 from hull_sdk.connector.doubts import manifest_doubts
+from hull_sdk.connector.options import checked_client_config, checked_instance, checked_seconds, checked_text
 from hull_sdk.connector.server import port_of, serve
 from hull_sdk.connector.static import MANIFEST_NAME, read_manifest, static_responder
 from hull_sdk.connector.worker import JobRunner
@@ -28,7 +29,6 @@ from hull_sdk.infra.queues import DEFAULT_QUEUE
 from hull_sdk.middleware import (
     DEFAULT_SHUTDOWN_S,
     Extension,
-    checked_shutdown_timeout,
     host_secrets,
     switches,
     trust_root,
@@ -111,24 +111,26 @@ class Connector:
     ) -> None:
         self._host_secret = None if host_secret is None else host_secrets(host_secret)
         self._port = None if port is None else port_of(port)
-        self._manifest = manifest
-        self._client_options = _checked_client_config(client_config)
-        self._cache = cache
-        self._queue = queue
+        self._manifest = checked_instance("manifest", manifest, Mapping | str | Path, "a dict or the path of a file")
+        self._client_options = checked_client_config(client_config)
+        self._cache = checked_instance("cache", cache, Cache, "a Cache of hull_sdk.infra")
+        self._queue = checked_instance("queue", queue, Queue, "a Queue of hull_sdk.infra")
         self._redis_url = redis_url
-        self._instrumentation = instrumentation
+        self._instrumentation = checked_instance(
+            "instrumentation", instrumentation, Instrumentation, "an Instrumentation of hull_sdk.infra"
+        )
         self._allowed = None if allowed_organizations is None else trust_root(allowed_organizations, {})
         self._settings: dict[str, Any] = {
-            "connector_name": connector_name,
-            "segment_filter_setting": segment_filter_setting,
-            "timeout_s": _checked_timeout(timeout_s),
+            "connector_name": checked_text("connector_name", connector_name),
+            "segment_filter_setting": checked_text("segment_filter_setting", segment_filter_setting),
+            "timeout_s": checked_seconds("timeout_s", timeout_s),
             **switches(
                 skip_signature_validation=skip_signature_validation,
                 accept_unbound_signatures=accept_unbound_signatures,
                 accept_signed_tokens=accept_signed_tokens,
             ),
         }
-        self._shutdown_timeout_s = checked_shutdown_timeout(shutdown_timeout_s)
+        self._shutdown_timeout_s = checked_seconds("shutdown_timeout_s", shutdown_timeout_s)
         self._uses: list[Callable[[Context], Any]] = []
         self._jobs: dict[str, Callable[..., Any]] = {}
         self._all_jobs: Mapping[str, Callable[..., Any]] = self._jobs
@@ -280,20 +282,6 @@ class Connector:
             if answer is not None:
                 return answer
         return None
-
-
-def _checked_client_config(config: Mapping[str, Any] | None) -> dict[str, Any]:
-    options = {} if config is None else dict(config)
-    own = sorted({"id", "secret", "organization", "runtime", "senders", "outbox"} & options.keys())
-    if own:
-        raise InvalidArgumentError(f"client_config holds {', '.join(own)}, which each request brings; leave it out")
-    return options
-
-
-def _checked_timeout(timeout_s: float) -> float:
-    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not 0 < timeout_s < float("inf"):
-        raise InvalidArgumentError(f"timeout_s is {timeout_s!r}; it must be a number of seconds above 0")
-    return timeout_s
 
 
 def _warn(extension: Extension) -> None:

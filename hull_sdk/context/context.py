@@ -12,12 +12,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from hull_sdk.client import Client, Outbox, Settlement
 from hull_sdk.client.exits import exits
 from hull_sdk.context.credentials import MISSING_CREDENTIALS, Credentials, TokenPurpose
 from hull_sdk.context.current import current
+from hull_sdk.context.helpers import Helpers
 from hull_sdk.context.response import SmartNotifierResponse
 from hull_sdk.context.services import Services
 from hull_sdk.core import json
@@ -29,10 +30,13 @@ from hull_sdk.errors import CredentialsError, InvalidArgumentError
 from hull_sdk.infra import Cache, Instrumentation, Metric
 from hull_sdk.infra.instrumentation import connector_tags
 from hull_sdk.infra.leases import Leases
+from hull_sdk.infra.queues import DEFAULT_QUEUE
 from hull_sdk.wire.notifications import Notification, Segment
+from hull_sdk.wire.sns import LegacyMessage
 
 __all__ = ["CONNECTOR_KEY", "Context"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 #: Where the connector stands in ``internal_cache``, as ``{"connector": b"..."}``: JSON, since a context's own copy may
@@ -91,7 +95,7 @@ class Context:
         self._lock = Lock()
         self._sending: _Sending | None = None
         self._works: dict[str, DerivedIds] = {}
-        self._helpers: SimpleNamespace | None = None
+        self._helpers: Helpers | None = None
         self._token: str | None = None
         self._metric: Metric | None = None
         self._segments: Callable[[str], list[Segment]] | None = None
@@ -110,7 +114,7 @@ class Context:
         #: A namespace for the connector's own objects, filled in ``Connector.use``.
         self.service: Any = SimpleNamespace()
         #: The envelope of a legacy notification, or ``None``.
-        self.message: Any = None
+        self.message: LegacyMessage | None = None
         #: The decoded smart notification, or ``None``; in handlers of legacy notifications their
         #: ``{"subject", "message", "timestamp"}``.
         self.notification: Notification | None = None
@@ -290,47 +294,70 @@ class Context:
         )
 
     @property
-    def helpers(self) -> Any:
+    def helpers(self) -> Helpers:
         """The functions of ``hull_sdk.helpers``, bound to this context."""
         if self._helpers is None:
-            self._helpers = SimpleNamespace(**{name: partial(f, self) for name, f in self._services.helpers.items()})
+            bound = {name: partial(function, self) for name, function in self._services.helpers.items()}
+            self._helpers = cast("Helpers", SimpleNamespace(**bound))
         return self._helpers
 
-    def enqueue(self, job_name: str, payload: Any = None, **options: Any) -> str:
+    def enqueue(
+        self,
+        job_name: str,
+        payload: Any = None,
+        *,
+        delay_ms: float = 0,
+        queue_name: str = DEFAULT_QUEUE,
+        priority: int | None = None,
+        ttl_ms: float | None = None,
+    ) -> str:
         """Store a job; when this returns, the job will run.
 
         Args:
             job_name: Name under which ``Connector.worker`` knows the function.
             payload: JSON-like data for it.
-            **options: ``delay_ms``, ``ttl_ms``, ``priority``, ``queue_name``.
+            delay_ms: Earliest start, in milliseconds from now.
+            queue_name: Whose workers run it, see ``Connector.start_worker``.
+            priority: Among jobs that could start now the lowest number goes first; ``None`` is 0.
+            ttl_ms: Give the job up when it has not begun within this time, in milliseconds; ``None``: never.
 
         Returns:
             The job's id.
 
         Raises:
             CredentialsError: The request came without credentials.
-            InvalidArgumentError: There is no host secret, which jobs need to store credentials encrypted.
+            InvalidArgumentError: There is no host secret, which jobs need to store credentials encrypted; or the
+                payload cannot travel as JSON, or a number is not allowed.
         """
         token = self.token_for("job")
         if token is None:
             raise InvalidArgumentError("jobs store their credentials encrypted; pass Connector(host_secret=...)")
         stored = {"token": token, "hostname": self.hostname, "request_id": self.request_id}
-        job_id = self._services.queue.enqueue(job_name, payload, context=stored, **options)
+        job_id = self._services.queue.enqueue(
+            job_name,
+            payload,
+            context=stored,
+            delay_ms=delay_ms,
+            queue_name=queue_name,
+            priority=priority,
+            ttl_ms=ttl_ms,
+        )
         exits.arm_for(self._services.runtime.tasks)
         return job_id
 
-    def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
+    def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Start a function beside the request, with this context as the current one.
 
         Args:
             function: What to run.
             *args: Its arguments; the context is not added.
+            **kwargs: Its named arguments.
 
         Returns:
             A Future with its result.
         """
         with self.active():
-            return self._services.runtime.tasks.spawn(function, *args, name="hull-submit")
+            return self._services.runtime.tasks.spawn(partial(function, *args, **kwargs), name="hull-submit")
 
     @contextmanager
     def active(self) -> Iterator[Context]:

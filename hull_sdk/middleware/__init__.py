@@ -10,7 +10,7 @@ from hull_sdk.middleware.keys import KeyRing, check_sns_url
 from hull_sdk.middleware.legacy import read_legacy_notification
 from hull_sdk.middleware.notification import read_notification
 from hull_sdk.middleware.segments import load_segments
-from hull_sdk.middleware.shutdown import DEFAULT_SHUTDOWN_S, checked_shutdown_timeout
+from hull_sdk.middleware.shutdown import DEFAULT_SHUTDOWN_S
 from hull_sdk.middleware.tokens import ContextTokens, host_secrets
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "RequestFacts",
     "Step",
     "check_sns_url",
-    "checked_shutdown_timeout",
     "host_secrets",
     "log_rejected",
     "run_within_deadline",

@@ -6,16 +6,16 @@ handed over, then jobs are run, and the senders come last. Each leaves a share o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from hull_sdk.client.exits import exits
 from hull_sdk.core.tasks import VirtualTasks
-from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.infra import MemoryQueue, Queue
 
 if TYPE_CHECKING:
     from hull_sdk.middleware.base import Extension
 
-__all__ = ["DEFAULT_SHUTDOWN_S", "Shutdown", "checked_shutdown_timeout"]
+__all__ = ["DEFAULT_SHUTDOWN_S", "Shutdown"]
 
 #: How long an application takes to end at most, in seconds; less than servers wait before they kill it.
 DEFAULT_SHUTDOWN_S: Final = 30.0
@@ -107,20 +107,6 @@ class Shutdown:
         return not isinstance(self._extension.runtime.tasks, VirtualTasks)
 
 
-def checked_shutdown_timeout(timeout_s: Any) -> float:
-    """Check the option ``shutdown_timeout_s``.
-
-    Args:
-        timeout_s: A number of seconds.
-
-    Raises:
-        InvalidArgumentError: It is no number, or not a finite one above 0.
-    """
-    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not 0 < timeout_s < float("inf"):
-        raise InvalidArgumentError(f"shutdown_timeout_s is {timeout_s!r}; it must be a number of seconds above 0")
-    return float(timeout_s)
-
-
-def _jobs(queue: Any) -> int:
+def _jobs(queue: Queue) -> int:
     """Return the jobs that this process holds; a queue elsewhere loses none."""
-    return len(queue) if hasattr(queue, "__len__") else 0
+    return len(queue) if isinstance(queue, MemoryQueue) else 0
