@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -19,7 +20,7 @@ from hull_sdk.core.net import Request, Response, WsgiNetwork, call_wsgi
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import NetworkError
 from hull_sdk.platform.connectors import Connector
-from hull_sdk.platform.faults import DROP_AFTER, DROP_BEFORE, DUPLICATE, ERROR, Faults
+from hull_sdk.platform.faults import Fault, Faults
 from hull_sdk.wire.signatures import sign_notification, signature_headers
 
 __all__ = ["ANSWER_BYTES", "Carrier", "Reply", "Signer"]
@@ -89,22 +90,11 @@ class Carrier:
         Returns:
             What came back; never raises for what happens on the way.
         """
-        fault = self._faults.take("delivery")
-        kind = None if fault is None else fault.kind
-        if kind == DROP_BEFORE:
-            return Reply(None, error="the connection was closed before the request was read (fault)")
-        if fault is not None and kind == ERROR:
-            return Reply(fault.status, error=f"answered {fault.status} (fault)")
         request = self._signed(url, notification_id, body, host)
-        second = None
-        if kind == DUPLICATE:
-            second = self._runtime.tasks.spawn(self.send, connector, request, name="hull-duplicate")
-        reply = self.send(connector, request)
-        if second is not None:
-            self._runtime.tasks.wait(second, TIMEOUT_S)
-        if kind == DROP_AFTER:
-            return Reply(None, error="the connection was closed within the answer (fault)")
-        return reply
+        fault = self._faults.take("delivery")
+        if fault is None:
+            return self.send(connector, request)
+        return self._faults.strike(fault, partial(self.send, connector, request), refuse=_refused, cut=_cut)
 
     def send(self, connector: Connector, request: Request) -> Reply:
         """Send a request to a connector and decode the answer."""
@@ -135,6 +125,14 @@ class Carrier:
             timeout_s=TIMEOUT_S,
             max_bytes=ANSWER_BYTES,
         )
+
+
+def _refused(fault: Fault) -> Reply:
+    return Reply(fault.status, error=f"answered {fault.status} (fault)", headers=fault.headers)
+
+
+def _cut() -> Reply:
+    return Reply(None, error="the connection was closed without an answer (fault)")
 
 
 def _decoded(body: bytes) -> Any:

@@ -59,6 +59,94 @@ def test_a_repeated_request_after_a_lost_answer_changes_nothing(platform, call, 
     assert send.organization.user_report(ANN)["traits_n"] == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "applied", "seconds"),
+    [("timeout_before", 0, 30), ("timeout_after", 1, 30), ("drop_before", 0, 0), ("reorder", 0, 0)],
+)
+def test_a_connection_breaks_at_once_or_after_a_wait(platform, organization, post, kind, applied, seconds):
+    """A timeout lets time pass before the connection breaks; what was to be applied has been by then."""
+    platform.faults.add(kind, target="firehose", times=1)
+    began = platform.runtime.clock.monotonic()
+    with pytest.raises(NetworkError):
+        post()
+    assert platform.runtime.clock.monotonic() - began == seconds
+    assert organization.record_counts["applied"] == applied
+
+
+def test_an_error_after_the_commit_hides_that_all_is_applied(organization, platform, post):
+    """The answer is the error, with the pause that it asks for; the same messages are applied once."""
+    platform.faults.add("error_after", target="firehose", status=429, retry_after_s=7, times=1)
+    assert post()[0] == 429
+    assert organization.record_counts["applied"] == 1
+
+
+def test_a_rate_limit_says_how_long_to_wait(platform, call, credentials, organization, send):
+    """A 429 carries Retry-After, to callers of the API and as the answer to a notification."""
+    from hull_sdk.core.net import Request
+
+    platform.faults.add("error", target="api", status=429, retry_after_s=7, times=1)
+    url = "https://acme.hullapp.test/api/v1/app"
+    assert platform.runtime.net.send(Request(method="GET", url=url)).headers["retry-after"] == "7"
+    platform.faults.add("error", target="delivery", status=429, retry_after_s=20, times=1)
+    send.traits(ANN, {"plan": "pro"})
+    platform.run_until_idle()
+    first, second = platform.deliveries
+    assert (first.status, second.status) == (429, 200)
+    assert 20 <= second.at - first.at <= 22
+
+
+def test_a_delay_answers_late(platform, post):
+    """A delayed request is applied and answered when its time has come."""
+    platform.faults.add("delay", target="firehose", delay_ms=2500, times=1)
+    began = platform.runtime.clock.monotonic()
+    assert post()[0] == 200
+    assert platform.runtime.clock.monotonic() - began == 2.5
+
+
+def test_a_reordered_request_arrives_after_later_ones(platform, call, credentials, organization, send):
+    """The caller sees a broken connection; what it sends meanwhile is applied first, the held one after it."""
+    first, second = batch(send, {"plan": "free"}), batch(send, {"plan": "pro"})
+    platform.faults.add("reorder", target="firehose", delay_ms=5000, times=1)
+    with pytest.raises(NetworkError):
+        call("POST", "/", first, **credentials)
+    assert call("POST", "/", second, **credentials)[0] == 200
+    assert organization.user_report(ANN)["traits_plan"] == "pro"
+    platform.advance(seconds=5)
+    assert organization.user_report(ANN)["traits_plan"] == "free"
+    assert call("POST", "/", first, **credentials)[0] == 200
+    assert organization.record_counts["applied"] == 2
+
+
+def test_a_duplicate_is_a_second_request(platform, call, credentials, organization, send):
+    """A duplicated batch arrives twice and is applied once; the caller gets one answer."""
+    platform.faults.add("duplicate", target="firehose", times=1)
+    body = batch(send)
+    assert call("POST", "/", body, **credentials) == (200, {"accepted": 1, "rejected": []})
+    assert organization.record_counts["applied"] == 1
+    assert organization.trace(body["batch"][0]["message_id"]).repeats == 1
+
+
+def test_a_held_notification_arrives_after_its_retry(platform, fake, send):
+    """A reordered delivery is tried again at once and reaches the connector a second time, late."""
+    platform.faults.add("reorder", target="delivery", delay_ms=60_000, times=1)
+    send.traits(ANN, {"plan": "pro"})
+    platform.run_until_idle()
+    assert [d.outcome for d in platform.deliveries] == ["failed", "next"]
+    assert len(fake.bodies) == 2
+    assert len(set(fake.bodies)) == 1
+    assert platform.runtime.clock.monotonic() == 60
+
+
+def test_faults_are_listed_with_what_their_kind_uses(platform):
+    """Kinds that wait tell for how long, errors tell what they answer."""
+    platform.faults.add("timeout_after", target="api")
+    platform.faults.add("error", target="firehose", status=503, times=2)
+    assert [fault.to_wire() for fault in platform.faults.active()] == [
+        {"target": "api", "kind": "timeout_after", "times": None, "delay_ms": 30_000.0},
+        {"target": "firehose", "kind": "error", "times": 2, "status": 503, "retry_after_s": None},
+    ]
+
+
 def test_faults_of_delivery(platform, fake, send):
     """Errors and dropped connections are retried with the same bytes; a duplicate arrives twice."""
     for kind in ("error", "drop_before", "drop_after", "duplicate"):
@@ -92,7 +180,11 @@ def test_a_dropped_connection_over_http(served_platform):
         ({"kind": "error", "target": "api", "status": 404}, "404"),
         ({"kind": "error", "target": "api", "times": 0}, "at least 1"),
         ({"kind": "error", "target": "api", "for_ms": -1}, "above 0"),
-        ({"kind": "duplicate", "target": "api"}, "'delivery'"),
+        ({"kind": "error", "target": "api", "retry_after_s": 0.5}, "whole number"),
+        ({"kind": "drop_after", "target": "api", "retry_after_s": 5}, "no answer of its own"),
+        ({"kind": "delay", "target": "api", "delay_ms": 0}, "above 0"),
+        ({"kind": "delay", "target": "api", "delay_ms": 600_001}, "at most 600000"),
+        ({"kind": "error", "target": "api", "delay_ms": 5}, "'error' does not wait"),
         ({"kind": "error"}, "'target'"),
         ({"kind": "error", "target": "api", "whatever": 1}, "no keys beside"),
     ],

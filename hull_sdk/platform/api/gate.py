@@ -6,13 +6,17 @@ sees that as a broken connection.
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from hull_sdk.core import json
 from hull_sdk.core.logs import emit
-from hull_sdk.platform.faults import DROP_AFTER, DROP_BEFORE, Fault, Faults
+from hull_sdk.platform.faults import Fault, Faults
+from hull_sdk.wire.firehose import MAX_BODY_BYTES
 
 __all__ = ["Gate"]
 
@@ -22,6 +26,15 @@ _FIREHOSE_PATHS: Final = frozenset({"/", "/api/v1/firehose"})
 _JSON: Final = ("Content-Type", "application/json")
 
 WsgiApp = Callable[..., Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A whole answer, held back until it is clear what becomes of it."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    chunks: list[bytes]
 
 
 class Gate:
@@ -43,14 +56,11 @@ class Gate:
         _log_request(environ, fault)
         if fault is None:
             return self._app(environ, start_response)
-        if fault.kind == DROP_BEFORE:
-            return _broken(start_response)
-        if fault.kind == DROP_AFTER:
-            _run_and_discard(self._app, environ)
-            return _broken(start_response)
-        body = json.dumps({"status": fault.status, "message": "a fault on purpose"})
-        start_response(f"{fault.status} Fault", [_JSON, ("Content-Length", str(len(body)))])
-        return [body]
+        answer = self._faults.strike(
+            fault, partial(_run, self._app, environ, _body(environ)), refuse=_refused, cut=_cut
+        )
+        start_response(answer.status, answer.headers)
+        return answer.chunks
 
 
 def _target(environ: dict[str, Any]) -> str | None:
@@ -62,20 +72,41 @@ def _target(environ: dict[str, Any]) -> str | None:
     return "api"
 
 
-def _broken(start_response: Callable[..., Any]) -> Iterable[bytes]:
-    start_response("200 OK", [_JSON, ("Content-Length", "1000")])
-    return [b"{"]
+def _body(environ: dict[str, Any]) -> bytes:
+    """Read a request's body, which its connection may take along; of one that is too large only so much."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    announced = int(length) if length.isdigit() else MAX_BODY_BYTES + 1 if environ.get("wsgi.input_terminated") else 0
+    body: bytes = environ["wsgi.input"].read(min(announced, MAX_BODY_BYTES + 1))
+    return body
 
 
-def _run_and_discard(app: WsgiApp, environ: dict[str, Any]) -> None:
-    result = app(environ, lambda *_: lambda _chunk: None)
+def _run(app: WsgiApp, environ: dict[str, Any], body: bytes) -> _Answer:
+    """Let a request through, as often as wanted, and read the whole answer."""
+    found: list[tuple[str, list[tuple[str, str]]]] = []
+    chunks: list[bytes] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], None]:
+        found.append((status, headers))
+        return chunks.append
+
+    result = app({**environ, "wsgi.input": io.BytesIO(body)}, start_response)
     try:
-        for _ in result:
-            pass
+        chunks.extend(result)
     finally:
         close = getattr(result, "close", None)
         if close is not None:
             close()
+    return _Answer(*found[-1], chunks)
+
+
+def _refused(fault: Fault) -> _Answer:
+    body = json.dumps({"status": fault.status, "message": "a fault on purpose"})
+    headers = [_JSON, ("Content-Length", str(len(body))), *fault.headers.items()]
+    return _Answer(f"{fault.status} Fault", headers, [body])
+
+
+def _cut() -> _Answer:
+    return _Answer("200 OK", [_JSON, ("Content-Length", "1000")], [b"{"])
 
 
 def _log_request(environ: dict[str, Any], fault: Fault | None) -> None:
