@@ -9,6 +9,7 @@ from __future__ import annotations
 from hull_sdk.client.capture import FirehoseEvent, LogLine
 from hull_sdk.client.client import Client
 from hull_sdk.client.config import ClientConfig, SendingOptions
+from hull_sdk.client.current_user import current_user_id
 from hull_sdk.client.entities import AccountClient, ApiClient, UserClient
 from hull_sdk.client.logs import ConnectorLogger, logger
 from hull_sdk.client.outbox import Outbox, Settlement
@@ -35,6 +36,7 @@ __all__ = [
     "SendingOptions",
     "Settlement",
     "UserClient",
+    "current_user_id",
     "group_traits",
     "logger",
     "normalize_traits",
