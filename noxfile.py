@@ -93,9 +93,12 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The code blocks, links, paths and section names of README, docs and docstrings."""
-    _install(session, "test")
+    """The code blocks, links, paths and section names of README, docs and docstrings; then the site, from all of it."""
+    _install(session, "test", "docs")
     session.run("pytest", "tests/docs", *session.posargs)
+    site = Path(session.create_tmp()) / "site"
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-E", "-b", "html", "docs", str(site))
+    session.log(f"the site is {site / 'index.html'}")
 
 
 @nox.session(reuse_venv=False)

@@ -97,10 +97,10 @@ class ServiceSession(requests.Session):
     Write addresses with ids as :class:`UrlTemplate`. Of others metrics see ``:id`` in the place of each part with
     digits, ``@`` or ``%``, which is a guess.
 
-    An answer of status 400 or more raises, by default: 401 and 403 :class:`ConfigurationError`, 429
-    :class:`RateLimitError` with its ``retry_after``, 408, 425 and 5xx :class:`TransientError`, others
-    :class:`ApiError`. A service that cannot be reached raises :class:`NetworkError`, a
-    :class:`TransientError`; before that GET, HEAD, OPTIONS, PUT and DELETE are tried again, and so is every
+    An answer of status 400 or more raises, by default: 401 and 403 ``ConfigurationError``, 429
+    ``RateLimitError`` with its ``retry_after``, 408, 425 and 5xx ``TransientError``, others
+    ``ApiError``. A service that cannot be reached raises ``NetworkError``, a
+    ``TransientError``; before that GET, HEAD, OPTIONS, PUT and DELETE are tried again, and so is every
     request with an ``Idempotency-Key`` header and every one that cannot have been seen, because no connection
     was made. Statuses are never retried here: the notification is.
 

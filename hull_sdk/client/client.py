@@ -163,7 +163,7 @@ class Client(ApiClient):
             timeout_s: Longest wait in seconds.
 
         Returns:
-            As :meth:`flush`.
+            As ``flush`` does.
         """
         return self._connection.close(timeout_s)
 

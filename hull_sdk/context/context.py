@@ -190,7 +190,7 @@ class Context:
 
     @property
     def connector(self) -> Any:
-        """The connector as the platform describes it: another name of ``ship``."""
+        """The connector as the platform describes it; another name of ``ship``."""
         return self.ship
 
     @property
@@ -280,7 +280,7 @@ class Context:
 
     @property
     def trust(self) -> HostPatterns:
-        """The trust root: hosts that this connector may talk to."""
+        """The trust root, the hosts that this connector may talk to."""
         return self._services.trust
 
     def tags(self) -> dict[str, str]:

@@ -152,7 +152,7 @@ class Faults:
         """Add a fault.
 
         Args:
-            kind: One of :data:`KINDS`.
+            kind: One of ``KINDS``.
             target: ``"firehose"``, ``"api"`` or ``"delivery"``.
             status: HTTP status of an ``"error"`` or ``"error_after"``, 429 or 500 to 599.
             times: Number of requests that it hits, at least 1.

@@ -178,7 +178,7 @@ class Platform:
 
     @property
     def key_id(self) -> str:
-        """The id of the signing key: the beginning of its public half's digest."""
+        """The id of the signing key, which is the beginning of its public half's digest."""
         if self._key_id is None:
             self._key_id = hashlib.sha256(public_pem(self.signing_key).encode()).hexdigest()[:24]
         return self._key_id
