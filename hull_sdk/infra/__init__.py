@@ -8,6 +8,7 @@ from hull_sdk.infra.cache import Cache
 from hull_sdk.infra.instrumentation import Instrumentation, Metric, RecordingInstrumentation
 from hull_sdk.infra.queues import Job, MemoryQueue, Queue
 from hull_sdk.infra.redis_cache import RedisCache
+from hull_sdk.infra.rq_queue import RQQueue
 
 __all__ = [
     "Batcher",
@@ -18,6 +19,7 @@ __all__ = [
     "MemoryQueue",
     "Metric",
     "Queue",
+    "RQQueue",
     "RecordingInstrumentation",
     "RedisCache",
 ]

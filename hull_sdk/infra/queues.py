@@ -20,10 +20,21 @@ from hull_sdk.core.logs import emit
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future, Lock, Worker
-from hull_sdk.errors import InvalidArgumentError, TransientError
-from hull_sdk.infra.extras import require
+from hull_sdk.errors import HullError, InvalidArgumentError, TransientError
 
-__all__ = ["DEFAULT_QUEUE", "MAX_ATTEMPTS", "FailedJob", "Job", "JobHandler", "MemoryQueue", "Queue", "open_queue"]
+__all__ = [
+    "DEFAULT_QUEUE",
+    "MAX_ATTEMPTS",
+    "ExpiredJobError",
+    "FailedJob",
+    "GivenUpError",
+    "Job",
+    "JobHandler",
+    "MemoryQueue",
+    "Queue",
+    "check_job",
+    "encode_job",
+]
 
 #: Name of the queue that jobs go to unless they are told otherwise.
 DEFAULT_QUEUE: Final = "queueApp"
@@ -64,7 +75,15 @@ class FailedJob:
     error: Exception
 
 
-#: Runs one job; an exception asks for another try.
+class GivenUpError(HullError):
+    """Raised from an error that no further try can mend; the job is kept among the failed ones."""
+
+
+class ExpiredJobError(TransientError):
+    """Raised for a job that waited longer than its ``ttl_ms``."""
+
+
+#: Runs one job; an exception asks for another try, except :class:`GivenUpError`.
 JobHandler = Callable[[Job], Any]
 
 
@@ -104,10 +123,18 @@ class Queue(Protocol):
         ...
 
     def work(self, handler: JobHandler) -> None:
-        """Run jobs with a handler from now on.
+        """Know how jobs are run; a queue that needs no other process runs them from now on.
 
         Args:
             handler: Receives each :class:`Job`.
+        """
+
+    def run_worker(self, queue_name: str = DEFAULT_QUEUE, *, after_job: Callable[[], None] | None = None) -> None:
+        """Run jobs in this process until it is told to stop; return at once when it does so anyway.
+
+        Args:
+            queue_name: Which queue.
+            after_job: Called at the end of each process that ran a job and leaves without the interpreter's exit.
         """
 
     def stop(self, timeout_s: float) -> int:
@@ -120,10 +147,6 @@ class Queue(Protocol):
             How many jobs were left.
         """
         ...
-
-
-class _ExpiredError(TransientError):
-    """Raised for a job that waited longer than its ``ttl_ms``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,8 +207,8 @@ class MemoryQueue:
         ttl_ms: float | None = None,
     ) -> str:
         """Store a job; see :meth:`Queue.enqueue`."""
-        _check(job_name, delay_ms, ttl_ms)
-        body = _encode(job_name, payload, context)
+        check_job(job_name, delay_ms, ttl_ms)
+        body = encode_job(job_name, payload, context)
         job = Job(id=self.runtime.ids.uuid(), name=job_name, payload=None, context={}, queue_name=queue_name)
         now = self.runtime.clock.monotonic()
         expires_at = None if ttl_ms is None else now + ttl_ms / 1000
@@ -203,6 +226,9 @@ class MemoryQueue:
         # Without jobs no thread begins: an application may be set up before its server forks.
         if len(self):
             self._wake()
+
+    def run_worker(self, queue_name: str = DEFAULT_QUEUE, *, after_job: Callable[[], None] | None = None) -> None:
+        """Return at once: the jobs of every name run in this process already."""
 
     def stop(self, timeout_s: float = 10.0) -> int:
         """Take no more jobs, finish those that fall due in time, and log the others by name and id.
@@ -289,7 +315,7 @@ class MemoryQueue:
         handler = self._handler
         try:
             if entry.expires_at is not None and self.runtime.clock.monotonic() > entry.expires_at:
-                raise _ExpiredError(f"the job {job.name!r} did not begin within its ttl_ms")
+                raise ExpiredJobError(f"the job {job.name!r} did not begin within its ttl_ms")
             if handler is not None:
                 handler(job)
         except Exception as err:  # noqa: BLE001 - a failed job is tried again, then kept and logged
@@ -298,8 +324,9 @@ class MemoryQueue:
 
     def _fail(self, job: Job, err: Exception) -> float | None:
         fields = {"job": job.name, "id": job.id, "attempt": job.attempt}
-        if job.attempt >= MAX_ATTEMPTS or isinstance(err, _ExpiredError):
-            self.failed.append(FailedJob(job, err))
+        if job.attempt >= MAX_ATTEMPTS or isinstance(err, ExpiredJobError | GivenUpError):
+            cause = err.__cause__ if isinstance(err, GivenUpError) else err
+            self.failed.append(FailedJob(job, cause if isinstance(cause, Exception) else err))
             emit(_log, logging.ERROR, "queue.job.failed", fields, exc_info=err)
             return None
         wanted = err.retry_after if isinstance(err, TransientError) else None
@@ -316,25 +343,8 @@ class MemoryQueue:
         return len(left)
 
 
-def open_queue(redis_url: str | None = None, runtime: Runtime | None = None) -> Queue:
-    """Return the queue for an address.
-
-    Args:
-        redis_url: ``None`` for the queue in memory.
-        runtime: Clock, ids and tasks.
-
-    Raises:
-        MissingExtraError: An address was given and the libraries for it are not installed.
-        InvalidArgumentError: An address was given; this version has the queue in memory only.
-    """
-    if redis_url is None:
-        return MemoryQueue(runtime)
-    require("redis_url", "redis", "queue")
-    require("redis_url", "rq", "queue")
-    raise InvalidArgumentError("redis_url is set, but this version keeps jobs in memory only; leave redis_url out")
-
-
-def _check(job_name: str, delay_ms: float, ttl_ms: float | None) -> None:
+def check_job(job_name: str, delay_ms: float, ttl_ms: float | None) -> None:
+    """Refuse a job that breaks a rule, with an ``InvalidArgumentError``; see :meth:`Queue.enqueue`."""
     if not job_name:
         raise InvalidArgumentError("the job has no name; pass the name that worker(jobs) knows it by")
     if not 0 <= delay_ms < math.inf:
@@ -343,7 +353,8 @@ def _check(job_name: str, delay_ms: float, ttl_ms: float | None) -> None:
         raise InvalidArgumentError(f"ttl_ms is {ttl_ms!r}; it must be more than 0, or None for no limit")
 
 
-def _encode(job_name: str, payload: Any, context: Mapping[str, Any]) -> bytes:
+def encode_job(job_name: str, payload: Any, context: Mapping[str, Any]) -> bytes:
+    """Return a job's data as JSON, or refuse it with an ``InvalidArgumentError``."""
     try:
         return json.dumps({"payload": payload, "context": dict(context)})
     except (TypeError, ValueError) as err:

@@ -94,7 +94,7 @@ class RedisCache(Cache):
         super().__init__(ttl_s=ttl_s, runtime=runtime)
         if max_value_bytes < 1:
             raise InvalidArgumentError(f"max_value_bytes is {max_value_bytes!r}; it must be at least 1")
-        self._redis = RedisStore(url, timeout_s=timeout_s)
+        self._redis = RedisStore(url, timeout_s=timeout_s, answer_s=timeout_s)
         self._entries = RedisEntries(self._redis, prefix, max_value_bytes, self.runtime)
 
     def __repr__(self) -> str:

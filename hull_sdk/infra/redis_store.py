@@ -41,19 +41,20 @@ class RedisStore:
         url: For example ``"redis://127.0.0.1:6379/0"``, ``"rediss://user:password@host:6380/0"`` or
             ``"unix:///run/valkey.sock?db=0"``; ``valkey://`` and ``valkeys://`` mean the same as ``redis://`` and
             ``rediss://``.
-        feature: What needs the library, as the developer wrote it, for the error when it is missing.
-        timeout_s: How long connecting, and every answer, may take, in seconds.
+        timeout_s: How long connecting may take, in seconds.
+        answer_s: How long every answer may take, in seconds; ``None`` for as long as it takes.
 
     Raises:
         MissingExtraError: redis-py is not installed.
         InvalidArgumentError: The address breaks a rule.
     """
 
-    def __init__(self, url: str, *, feature: str = "redis_url", timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, answer_s: float | None = TIMEOUT_S) -> None:
         if not timeout_s > 0:
             raise InvalidArgumentError(f"timeout_s is {timeout_s!r}; it must be more than 0 seconds")
-        self._redis = load(feature, "redis", "redis")
+        self._redis = load("redis_url", "redis", "redis")
         self._timeout_s = timeout_s
+        self._answer_s = answer_s
         self.url = _driver_url(url)
         self._shown = _shown_url(url)
         self._client: Any = self._connect()
@@ -100,7 +101,7 @@ class RedisStore:
             client = self._redis.Redis.from_url(
                 self.url,
                 socket_connect_timeout=self._timeout_s,
-                socket_timeout=self._timeout_s,
+                socket_timeout=self._answer_s,
                 health_check_interval=_IDLE_S,
                 retry=retry(backoff(), 1, supported_errors=(errors.ConnectionError,)),
             )

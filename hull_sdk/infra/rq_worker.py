@@ -1,0 +1,164 @@
+"""What runs inside RQ: queues that keep hold of a job, a worker that notices a dead one soon, and the job itself.
+
+Only loaded when jobs are kept on Redis or Valkey, because it needs the extra ``queue``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any, Final
+
+import rq
+from rq.serializers import JSONSerializer
+
+from hull_sdk.errors import InvalidArgumentError
+
+__all__ = ["JSON", "PERFORM", "JobQueue", "current_job", "perform", "run_worker"]
+
+#: How jobs are stored; never as pickle.
+JSON: Final = JSONSerializer
+
+#: How long an idle worker waits for the next job before it looks at its other lines, in seconds.
+POLL_S: Final = 1
+
+#: How long the turn to line up delayed jobs belongs to one worker, in milliseconds.
+_TURN_MS: Final = 500
+
+#: RQ adds this to how long a worker counts as alive, in seconds.
+_RQ_MARGIN_S: Final = 15
+
+#: Runs the stored data of a job; set while a worker of a connector works, also in the processes that it forks.
+_runner: ContextVar[Callable[[dict[str, Any]], None] | None] = ContextVar("hull_rq_runner", default=None)
+
+
+def perform(stored: dict[str, Any]) -> None:
+    """Run a job; RQ calls this.
+
+    Args:
+        stored: What ``RQQueue`` stored.
+
+    Raises:
+        InvalidArgumentError: The worker belongs to no connector.
+    """
+    runner = _runner.get()
+    if runner is None:
+        raise InvalidArgumentError(
+            "this worker knows no connector, because it was started as `rq worker`; "
+            "call Connector.start_worker(queue_name) instead"
+        )
+    runner(stored)
+
+
+#: The name under which RQ finds :func:`perform`.
+PERFORM: Final = f"{perform.__module__}.{perform.__qualname__}"
+
+
+def current_job() -> Any:
+    """Return RQ's record of the job that runs at present."""
+    return rq.get_current_job()
+
+
+class JobQueue(rq.Queue):
+    """A queue whose jobs are never in nobody's hands.
+
+    RQ itself moves a job to a second list only when a worker has one queue. Here each line is asked that way, the
+    first ones first, so that a worker that is killed between taking a job and beginning it does not lose it.
+    """
+
+    @classmethod
+    def dequeue_any(cls, queues: Any, timeout: int | None, *args: Any, **kwargs: Any) -> Any:
+        """Return the next job of the first line that has one, with its queue; see RQ."""
+        lines = list(queues)
+        for line in lines:
+            line.bring_due()
+        for line in lines:
+            found = super().dequeue_any([line], None, *args, **kwargs)
+            if found is not None:
+                return found
+        if timeout is None:
+            return None
+        return super().dequeue_any([lines[len(lines) // 2]], min(timeout, POLL_S), *args, **kwargs)
+
+    def bring_due(self) -> None:
+        """Line up the delayed jobs whose time has come, by the server's clock; one worker at a time does it.
+
+        RQ has a process of its own for this, and for minutes after that was killed nobody takes its place.
+        """
+        if not self.connection.set(f"hull:due:{self.name}", 1, nx=True, px=_TURN_MS):
+            return
+        (now, _) = self.connection.time()
+        registry = self.scheduled_job_registry
+        for job_id in registry.get_jobs_to_schedule(now):
+            job = self.fetch_job(job_id)
+            with self.connection.pipeline() as pipeline:
+                if job is not None:
+                    self.enqueue_job(job, pipeline=pipeline)
+                registry.remove(job_id, pipeline=pipeline)
+                pipeline.execute()
+
+
+class _SoonNoticed:
+    """A worker whose death is noticed after its lease instead of minutes."""
+
+    lease_s = 30
+
+    def get_heartbeat_ttl(self, *_args: Any, **_kwargs: Any) -> int:
+        """Return how long a job counts as running after its worker was last heard of, in seconds."""
+        return self.lease_s
+
+    def prepare_job_execution(self, job: Any, *_args: Any, **_kwargs: Any) -> None:
+        """Begin a job; whatever the number of lines, it leaves the list of those that were taken and not begun."""
+        begin: Any = super()
+        begin.prepare_job_execution(job, remove_from_intermediate_queue=True)
+
+
+class _ForkingWorker(_SoonNoticed, rq.Worker):
+    pass
+
+
+class _SimpleWorker(_SoonNoticed, rq.SimpleWorker):
+    pass
+
+
+def run_worker(
+    lines: Sequence[str],
+    connection: Any,
+    runner: Callable[[dict[str, Any]], None],
+    *,
+    lease_s: int,
+    burst: bool,
+    fork: bool,
+) -> None:
+    """Run the jobs of some lines until SIGTERM or an interrupt; the job that runs is finished.
+
+    Args:
+        lines: Names of RQ's queues, the first ones first.
+        connection: Of redis-py, without a time limit for answers.
+        runner: Runs the stored data of a job.
+        lease_s: How long a job counts as running after its worker was last heard of, in seconds.
+        burst: ``True`` ends when nothing is left to do.
+        fork: ``True`` runs each job in a process of its own, where the system can.
+    """
+    kind: Any = _ForkingWorker if fork and hasattr(os, "fork") else _SimpleWorker
+    look_s = max(1, lease_s // 3)
+    worker = kind(
+        list(lines),
+        connection=connection,
+        queue_class=JobQueue,
+        serializer=JSON,
+        job_monitoring_interval=look_s,
+        maintenance_interval=look_s,
+        worker_ttl=look_s + _RQ_MARGIN_S,
+    )
+    worker.lease_s = lease_s
+    token = _runner.set(runner)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        worker.work(burst=burst)
+    finally:
+        _runner.reset(token)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,215 @@
+"""Jobs on Valkey beyond the contract: workers that die, what is stored, RQ's own worker, and bad addresses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import zlib
+from pathlib import Path
+
+import pytest
+from queue_kinds import RQKind
+from running_process import RunningProcess
+
+from hull_sdk.errors import InvalidArgumentError, MissingExtraError, NetworkError
+from hull_sdk.infra import MemoryQueue, RQQueue
+from hull_sdk.infra.rq_queue import open_queue
+
+JOBS = Path(__file__).parent / "rq_jobs.py"
+
+processes = pytest.mark.process
+
+
+@pytest.fixture
+def queue(valkey):
+    """A queue on Valkey."""
+    queue = RQQueue(valkey.url)
+    yield queue
+    queue.stop()
+
+
+@pytest.fixture
+def start_worker(start_process, valkey):
+    """Return a function that starts a worker, which runs until it is stopped."""
+    return lambda: start_process(["python", str(JOBS), valkey.url])
+
+
+def put(queue: RQQueue, name: str, payload: object = None, **options) -> str:
+    """Enqueue a job without a context."""
+    return queue.enqueue(name, payload, context={}, **options)
+
+
+def next_run(worker: RunningProcess) -> dict:
+    """Wait for the next job that a worker runs."""
+    return json.loads(worker.wait_for(r'^\{"ran".*').group())
+
+
+def kill_with_children(worker: RunningProcess) -> None:
+    """Kill a worker and all that it started at once, as the death of a host does."""
+    pid = worker.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
+    for number in (pid, *map(int, children)):
+        os.kill(number, signal.SIGKILL)
+    worker.wait()
+
+
+@processes
+def test_a_job_survives_the_death_of_its_process(queue, start_worker):
+    """When the process that runs a job is killed, its worker has the job tried again, and the try counts."""
+    job_id = put(queue, "slow", {"hangs": 1})
+    worker = start_worker()
+    first = next_run(worker)
+    os.kill(first["pid"], signal.SIGKILL)
+    second = next_run(worker)
+    assert [run["ran"]["attempt"] for run in (first, second)] == [1, 2]
+    assert {run["ran"]["id"] for run in (first, second)} == {job_id}
+    assert worker.stop() == 0
+
+
+@processes
+def test_a_job_survives_the_death_of_its_host(queue, start_worker):
+    """When worker and job are killed, another worker runs the job again once the lease is over, and the try counts."""
+    put(queue, "slow", {"hangs": 1})
+    worker = start_worker()
+    assert next_run(worker)["ran"]["attempt"] == 1
+    other = start_worker()
+    other.wait_for("Listening on")
+    kill_with_children(worker)
+    assert next_run(other)["ran"]["attempt"] == 2
+    assert other.stop() == 0
+
+
+def test_a_job_that_was_taken_and_not_begun_comes_again(queue, valkey):
+    """A worker that is killed between taking a job and beginning it does not take it along."""
+    job_id = put(queue, "taken")
+    with valkey.client() as client:
+        client.lmove("rq:queue:queueApp", "rq:queue:queueApp:intermediate", "LEFT", "RIGHT")
+        kind = RQKind(valkey)
+        kind.run()
+        (seen,) = list(client.scan_iter("rq:*intermediate*:first_seen:*"))
+        client.set(seen, "1500000000")
+        kind.run()
+        kind.run(60)
+    kind.close()
+    assert [(job["id"], job["attempt"]) for job in kind.ran] == [(job_id, 2)]
+
+
+@processes
+def test_a_worker_that_is_told_to_stop_finishes_its_job(queue, start_worker):
+    """SIGTERM ends a worker after the job that runs; what waits stays where it is."""
+    put(queue, "first")
+    worker = start_worker()
+    next_run(worker)
+    assert worker.stop() == 0
+    assert "Traceback" not in "".join(worker.stderr)
+    put(queue, "second")
+    other = start_worker()
+    assert next_run(other)["ran"]["name"] == "second"
+    assert other.stop() == 0
+
+
+@processes
+def test_each_process_of_a_job_flushes_at_its_end(queue, valkey, start_process):
+    """The process that ran a job, which leaves without the interpreter's exit, calls what flushes, also on errors."""
+    put(queue, "a")
+    put(queue, "b", {"given_up": True})
+    worker = start_process(["python", str(JOBS), valkey.url, "burst"])
+    assert worker.wait() == 0, worker.describe()
+    assert worker.stdout.count("after job\n") == 2
+
+
+def test_a_job_that_did_not_begin_in_time_is_given_up(queue, valkey):
+    """A job whose ttl_ms has passed before its first start is not run and kept among the failed ones."""
+    job_id = put(queue, "old", ttl_ms=1)
+    put(queue, "patient", ttl_ms=600_000)
+    kind = RQKind(valkey)
+    kind.run()
+    kind.close()
+    assert [job["name"] for job in kind.ran] == ["patient"]
+    assert kind.failed() == [job_id]
+
+
+def test_no_secret_of_an_error_is_stored(queue, valkey):
+    """What RQ and its dashboard show of a failed job is its name and an error without secrets."""
+    job_id = queue.enqueue("broken", {"fails": 9}, context={"token": "gAAAA"})
+    kind = RQKind(valkey)
+    for _ in range(3):
+        kind.run(60)
+    kind.close()
+    with valkey.client() as client:
+        record = client.hgetall(f"rq:job:{job_id}")
+        results = client.xrange(f"rq:results:{job_id}")
+    told = zlib.decompress(record.get(b"exc_info", zlib.compress(b""))) + repr(results).encode()
+    assert record[b"description"] == b"broken"
+    assert b"hunter2" not in b"".join(record.values()) + told
+
+
+def test_jobs_are_stored_as_json(queue, valkey):
+    """On the server stands JSON, never pickle, with exactly what was given."""
+    job_id = queue.enqueue("import", {"rows": 2}, context={"token": "gAAAA"})
+    with valkey.client() as client:
+        data = zlib.decompress(client.hget(f"rq:job:{job_id}", "data"))
+    function, _instance, arguments, options = json.loads(data)
+    assert function == "hull_sdk.infra.rq_worker.perform"
+    stored = {"name": "import", "queue_name": "queueApp", "payload": {"rows": 2}, "context": {"token": "gAAAA"}}
+    assert (arguments, options) == ([stored], {})
+
+
+def test_a_job_goes_to_the_queue_it_names(queue, valkey):
+    """Workers of other queues do not see a job."""
+    put(queue, "a", queue_name="slow")
+    with valkey.client() as client:
+        assert client.smembers("rq:queues") == {b"rq:queue:slow"}
+
+
+@processes
+def test_rqs_own_worker_says_what_to_start_instead(queue, valkey, start_process):
+    """``rq worker`` knows no connector; the job is not lost, and its error names the way out."""
+    put(queue, "a")
+    serializer = ["--serializer", "rq.serializers.JSONSerializer"]
+    worker = start_process(["rq", "worker", "--url", valkey.url, "--burst", *serializer, "queueApp"])
+    worker.wait()
+    assert "call Connector.start_worker(queue_name) instead" in "".join([*worker.stdout, *worker.stderr])
+    with valkey.client() as client:
+        assert client.zcard("rq:scheduled:queueApp") == 1
+
+
+def test_a_store_that_is_away_takes_no_job():
+    """A job that cannot be stored is refused with a retry, and no password is shown."""
+    queue = RQQueue("redis://hull:hunter2@127.0.0.1:1/0")
+    with pytest.raises(NetworkError, match=r"store redis://127\.0\.0\.1:1/0 cannot be used now") as caught:
+        put(queue, "a")
+    with pytest.raises(NetworkError):
+        put(queue, "a", ttl_ms=5)
+    queue.work(print)
+    with pytest.raises(NetworkError):
+        queue.run_worker()
+    assert caught.value.status == 503
+    assert "hunter2" not in f"{caught.value}{queue!r}"
+
+
+def test_a_worker_needs_to_know_how_jobs_are_run(queue):
+    """A worker that could run nothing is refused."""
+    with pytest.raises(InvalidArgumentError, match=r"call work\(handler\) first"):
+        queue.run_worker()
+
+
+@pytest.mark.parametrize("lease_s", [0, 2, 2.5, True])
+def test_a_lease_has_whole_seconds(lease_s):
+    """RQ counts in whole seconds, so that a short or broken lease is refused."""
+    with pytest.raises(InvalidArgumentError, match="lease_s is"):
+        RQQueue("redis://127.0.0.1:1", lease_s=lease_s)
+
+
+def test_an_address_needs_the_extra(monkeypatch):
+    """Asking for a queue on Redis without its libraries names the command that installs them."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(MissingExtraError, match=r'pip install "hull-sdk\[queue\]"'):
+        open_queue("redis://127.0.0.1:6379/0")
+
+
+def test_an_address_selects_the_queue():
+    """Without an address jobs stay in memory, with one they go to the store."""
+    assert isinstance(open_queue(), MemoryQueue)
+    assert isinstance(open_queue("redis://127.0.0.1:1"), RQQueue)
