@@ -15,7 +15,7 @@ from hull_sdk.core.logs import emit
 from hull_sdk.core.masking import mask, mask_text
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.infra.datadog import DatadogBackend
+from hull_sdk.infra.datadog import DEFAULT_PORT, AgentBackend, DatadogBackend
 from hull_sdk.infra.sentry import SentryBackend
 from hull_sdk.infra.telemetry import Backend, EventRecord, ExceptionRecord, LogBackend, MetricRecord, Record
 
@@ -34,16 +34,18 @@ class Instrumentation:
 
     Args:
         sentry_dsn: Address of the Sentry project; ``None`` reports no errors.
-        datadog_api_key: Key of the Datadog account; ``None`` leaves metrics in the debug log.
+        datadog_api_key: Key of the Datadog account, for metrics over HTTP.
         environment: For example ``"staging"``.
         sentry_sample_rate: Share of the errors that is sent, from 0.0 to 1.0.
         host: Host name beside the metrics.
+        dogstatsd: Address of a Datadog agent, for example ``"127.0.0.1:8125"``; metrics then go there and not over
+            HTTP. Without it and a key they are left in the debug log.
         backends: Further places for records.
         runtime: Kept for doubles and backends that need a clock. May be assigned later.
 
     Raises:
         MissingExtraError: A backend is configured and its library is not installed.
-        InvalidArgumentError: The sample rate is not between 0 and 1.
+        InvalidArgumentError: The sample rate is not between 0 and 1, or an address is none.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Instrumentation:
         *,
         sentry_sample_rate: float = 1.0,
         host: str | None = None,
+        dogstatsd: str | None = None,
         backends: Iterable[Backend] = (),
         runtime: Runtime | None = None,
     ) -> None:
@@ -64,7 +67,9 @@ class Instrumentation:
         self._backends: list[Backend] = [LogBackend(), *backends]
         if sentry_dsn:
             self._backends.append(SentryBackend(sentry_dsn, environment=environment, sample_rate=sentry_sample_rate))
-        if datadog_api_key:
+        if dogstatsd:
+            self._backends.append(AgentBackend(dogstatsd))
+        elif datadog_api_key:
             self._backends.append(DatadogBackend(datadog_api_key, host=host))
 
     def __repr__(self) -> str:
@@ -76,8 +81,8 @@ class Instrumentation:
         """Return what the environment configures.
 
         Args:
-            environ: ``SENTRY_URL``, ``SENTRY_SAMPLE_RATE``, ``DATADOG_API_KEY``, ``HULL_ENV`` and ``HOST`` are
-                read; the process's own environment by default.
+            environ: ``SENTRY_URL``, ``SENTRY_SAMPLE_RATE``, ``DATADOG_API_KEY``, ``DD_AGENT_HOST``,
+                ``DD_DOGSTATSD_PORT``, ``HULL_ENV`` and ``HOST`` are read; the process's own environment by default.
 
         Raises:
             MissingExtraError: A backend is configured and its library is not installed.
@@ -90,6 +95,7 @@ class Instrumentation:
             env.get("HULL_ENV") or DEFAULT_ENVIRONMENT,
             sentry_sample_rate=_rate(env.get("SENTRY_SAMPLE_RATE")),
             host=env.get("HOST"),
+            dogstatsd=_agent(env),
         )
 
     def metric(self, tags: Tags | None = None) -> Metric:
@@ -251,6 +257,11 @@ def _tags(tags: Tags | None) -> dict[str, str]:
         pairs = (str(tag).partition(":") for tag in ([tags] if isinstance(tags, str) else tags))
         tags = {name: value for name, _, value in pairs}
     return {str(name): str(value) for name, value in mask(tags).items()}
+
+
+def _agent(env: Mapping[str, str]) -> str | None:
+    host = env.get("DD_AGENT_HOST")
+    return f"{host}:{env.get('DD_DOGSTATSD_PORT') or DEFAULT_PORT}" if host else None
 
 
 def _rate(text: str | None) -> float:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from hull_sdk.core.forks import watch_forks
 from hull_sdk.core.masking import mask
-from hull_sdk.core.tasks import Lock
-from hull_sdk.infra.extras import load, require
+from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.infra.extras import load
 from hull_sdk.infra.telemetry import ExceptionRecord, Record
 
 __all__ = ["SentryBackend"]
+
+_CLIENT: Final = "client"
 
 
 class SentryBackend:
@@ -26,10 +28,13 @@ class SentryBackend:
 
     Raises:
         MissingExtraError: The library is not installed.
+        InvalidArgumentError: The address is none of a Sentry project.
     """
 
     def __init__(self, dsn: str, *, environment: str, sample_rate: float = 1.0, transport: Any = None) -> None:
-        require("sentry_dsn", "sentry_sdk", "sentry")
+        # Loaded now: an import within a report could be cut in two by a fork.
+        self._sdk = load("sentry_dsn", "sentry_sdk", "sentry")
+        _check_dsn(self._sdk, dsn)
         self._options: dict[str, Any] = {
             "dsn": dsn,
             "environment": environment,
@@ -41,15 +46,12 @@ class SentryBackend:
             "include_local_variables": False,
             "max_breadcrumbs": 0,
         }
-        self._lock = Lock()
-        self._sdk: Any = None
-        self._client: Any = None
+        self._open: dict[str, Any] = {}
         watch_forks(self)
 
     def after_fork(self) -> None:
-        """Start afresh in a child process: the parent sends what it collected."""
-        self._lock = Lock()
-        self._client = None
+        """Start afresh in a child process: the parent sends what it took."""
+        self._open = {}
 
     def record(self, record: Record) -> None:
         """Report an error; metrics and events are ignored."""
@@ -66,19 +68,24 @@ class SentryBackend:
         client.capture_event(event, hint=hint, scope=scope)
 
     def close(self, timeout_s: float) -> None:
-        """Send what waits and end."""
-        with self._lock:
-            client, self._client = self._client, None
+        """Send what waits and end; the next error opens it again."""
+        client = self._open.pop(_CLIENT, None)
         if client is not None:
             client.close(timeout=timeout_s)
 
     def _opened(self) -> Any:
-        with self._lock:  # of several errors at once, one opens the client
-            if self._client is None:
-                self._sdk = load("sentry_dsn", "sentry_sdk", "sentry")
-                self._client = self._sdk.Client(**self._options)
-            return self._client
+        client = self._open.get(_CLIENT)
+        # Of several threads at once, all take the first one's; it starts its thread when it has something to send.
+        return self._open.setdefault(_CLIENT, self._sdk.Client(**self._options)) if client is None else client
 
 
 def _masked(event: Any, _hint: Any) -> Any:
     return mask(event)
+
+
+def _check_dsn(sdk: Any, dsn: str) -> None:
+    try:
+        sdk.utils.Dsn(dsn)
+    except sdk.utils.BadDsn as err:
+        # The address holds a key, so the message does not show it.
+        raise InvalidArgumentError(f"sentry_dsn (SENTRY_URL) is no address of a Sentry project: {err}") from None

@@ -13,8 +13,6 @@ from hull_sdk.client import SenderPool
 from hull_sdk.core.forks import lazy, watch_forks
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.infra import Batcher, Cache, MemoryQueue
-from hull_sdk.infra.datadog import DatadogBackend
-from hull_sdk.infra.sentry import SentryBackend
 from hull_sdk.middleware.batches import Batches
 
 pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")]
@@ -91,8 +89,6 @@ COMPONENTS = {
     "batcher": (lambda: Batcher(lambda _items: None), lambda b: [b._lock], use_batcher),
     "batches": (lambda: Batches(Runtime.system()), lambda b: [b._lock], use_batches),
     "senders": (lambda: SenderPool(Runtime.system()), lambda p: [p._lock], lambda p: p.close(1).pending == 0),
-    "datadog": (lambda: DatadogBackend("k"), lambda d: [d._lock], lambda d: d.close(1) is None),
-    "sentry": (lambda: SentryBackend("", environment="t"), lambda s: [s._lock], lambda s: s.close(1) is None),
 }
 
 

@@ -145,12 +145,52 @@ def test_a_sample_rate_out_of_range_is_refused(rate):
         Instrumentation.from_env({"SENTRY_SAMPLE_RATE": rate})
 
 
-def test_the_libraries_are_loaded_at_the_first_record_only():
-    """Configuring a backend loads no library, so a process that never reports never pays for it."""
-    backend = DatadogBackend("abc")
-    backend.record(ExceptionRecord(ValueError(), {}))
-    assert backend._stats is None
+def test_nothing_is_opened_before_the_first_record():
+    """A configured backend starts no thread and opens nothing until it has something to send."""
+    datadog, sentry = DatadogBackend("abc"), SentryBackend(DSN, environment="test")
+    datadog.record(ExceptionRecord(ValueError(), {}))
+    sentry.record(MetricRecord("a", "value", 1))
+    assert (datadog._open, sentry._open) == ({}, {})
+    for backend in (datadog, sentry):
+        backend.close(1)
+
+
+def test_a_child_process_starts_afresh():
+    """After a fork nothing of the parent is used: its threads do not exist in the child."""
+    transport = make_transport()
+    backend = SentryBackend(DSN, environment="test", transport=transport)
+    backend.record(ExceptionRecord(ValueError("odd"), {}))
+    parents = backend._open["client"]
+    backend.after_fork()
+    backend.record(ExceptionRecord(ValueError("odd"), {}))
+    assert backend._open["client"] is not parents
+    assert len(transport.envelopes) == 2
+    parents.close()
     backend.close(1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"sentry_dsn": "https://sentry.test/1"}, "SENTRY_URL"),
+        ({"sentry_dsn": "s3cr3t@sentry.test"}, "SENTRY_URL"),
+        ({"dogstatsd": "http://agent:8125"}, "127.0.0.1:8125"),
+        ({"dogstatsd": "agent:many"}, "'agent:many'"),
+    ],
+)
+def test_a_wrong_address_is_one_clear_error(options, words):
+    """An address that is none is refused when the instrumentation is made, without showing a key."""
+    with pytest.raises(InvalidArgumentError, match=words) as caught:
+        Instrumentation(**options)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_an_agent_goes_before_the_http_interface():
+    """With the address of an agent metrics go there, and not a second time over HTTP."""
+    environ = {"DATADOG_API_KEY": "abc", "DD_AGENT_HOST": "127.0.0.1"}
+    instrumentation = Instrumentation.from_env(environ)
+    assert repr(instrumentation) == "Instrumentation(environment='production', backends=[LogBackend, AgentBackend])"
+    instrumentation.close()
 
 
 def test_connector_tags_name_the_connector_and_its_organization():
