@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from hull_sdk.client.backlog import FlushResult
 from hull_sdk.client.capture import FirehoseEvent, LogLine
@@ -16,8 +16,11 @@ from hull_sdk.client.sender import FLUSH_TIMEOUT_S
 from hull_sdk.core.ids import DerivedIds
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.core.runtime import Runtime
+from hull_sdk.errors import InvalidArgumentError
 
 __all__ = ["Client"]
+
+T = TypeVar("T")
 
 _SENDING = SendingOptions()
 
@@ -118,8 +121,8 @@ class Client(ApiClient):
             api_url=api_url,
             request_id=request_id,
             connector_name=connector_name,
-            logs=[] if capture_logs and logs is None else logs,
-            firehose_events=[] if capture_firehose_events and firehose_events is None else firehose_events,
+            logs=_list_for("capture_logs", capture_logs, logs),
+            firehose_events=_list_for("capture_firehose_events", capture_firehose_events, firehose_events),
             sending=SendingOptions(
                 flush_at=flush_at,
                 flush_after_ms=flush_after_ms,
@@ -174,3 +177,10 @@ class Client(ApiClient):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _list_for(name: str, capture: Any, given: list[T] | None) -> list[T] | None:
+    """Return the list that captured things go to, if they are captured."""
+    if not isinstance(capture, bool):
+        raise InvalidArgumentError(f"{name} is {capture!r}; pass True or False")
+    return [] if capture and given is None else given

@@ -34,9 +34,9 @@ def flatten_tree(
         if isinstance(node.get("children"), list):
             group_id = next((str(node[name]) for name in _GROUP_IDS if node.get(name)), title)
             found.update(flatten_tree(node["children"], (*path, title), (*id_path, group_id)))
-        elif isinstance(node.get("id"), str):
-            extra = {"title": title, "key": node["id"], "path": list(path), "id_path": list(id_path)}
-            found[node["id"]] = {**node, **extra}
+        elif isinstance(key := node.get("id") or node.get("key"), str):
+            extra = {"title": title, "key": key, "path": list(path), "id_path": list(id_path)}
+            found[key] = {**node, **extra}
     return found
 
 

@@ -61,6 +61,8 @@ def test_addresses_can_be_given():
         ({"domain": "10.0.0.7:80"}, "an address has no host 'firehose.', pass firehose_url instead"),
         ({"domain": "[::1]"}, "an address has no host"),
         ({"logs": "x"}, "logs is of type str; pass a list"),
+        ({"capture_logs": "yes"}, "capture_logs is 'yes'; pass True or False"),
+        ({"capture_firehose_events": 1}, "capture_firehose_events is 1"),
         ({"firehose_events": {}}, "firehose_events is of type dict; pass a list"),
         ({"secret": None}, "secret is of type NoneType"),
         ({"secret": ""}, "secret is empty"),

@@ -129,6 +129,16 @@ def test_what_is_refused_at_the_end_is_counted():
     assert errors == "hull_sdk: 2 messages were not sent before the process ended\n"
 
 
+def test_what_was_dropped_last_is_counted_at_the_end():
+    """A process that ends before the line about dropped messages was due says how many were not sent."""
+    sink = Sink()
+    dropping = PROLOGUE.replace("exit_timeout_s", "queue_size=5, overflow='drop_newest', exit_timeout_s")
+    with served(sink) as host:
+        returncode, errors = end(start(host, dropping + "send(0, 200)\n" + READY))
+    assert returncode == 0
+    assert errors == f"hull_sdk: {200 - len(sink.accepted)} messages were not sent before the process ended\n"
+
+
 def test_a_busy_process_ends_on_sigterm():
     """The signal arrives in the middle of sending: no deadlock, no traceback, and everything before it arrives."""
     sink = Sink()

@@ -8,6 +8,7 @@ import logging
 import pytest
 from client_sinks import HOST, ID, SECRET
 
+from hull_sdk.client import logger
 from hull_sdk.core.logs import JsonFormatter, fields_of
 
 
@@ -71,3 +72,12 @@ def test_secrets_are_masked(client, caplog):
     assert SECRET not in line
     assert user.token() not in line
     assert json.loads(line)["context"]["user_id"] == "5a7962e2793d3e942a03b29b"
+
+
+@pytest.mark.shows("Hull.logger")
+def test_lines_of_no_client_have_a_logger_too(caplog):
+    """What no client says is logged with an empty context."""
+    caplog.set_level(logging.INFO)
+    logger.info("process.started", {"version": 3})
+    assert caplog.records[-1].name == "hull_sdk.client"
+    assert fields_of(caplog.records[-1]) == {"context": {}, "data": {"version": 3}}

@@ -46,6 +46,26 @@ def api(runtime):
     return api
 
 
+@pytest.mark.shows("Client.api")
+@pytest.mark.parametrize("method", ["GET", "post", "Put", "delete"])
+def test_a_method_can_be_named(client, api, method):
+    """api() sends a request with the method that is named, in any case; without one it is a GET."""
+    assert client.as_user("5a7962e2793d3e942a03b29b").api("me", method, {"a": 1}) == {"ok": True}
+    client.api("app")
+    assert [request["REQUEST_METHOD"] for request in api.requests] == [method.upper(), "GET"]
+    assert claims_of({"headers": {"Hull-Access-Token": api.requests[0]["HTTP_HULL_ACCESS_TOKEN"]}})["sub"]
+
+
+@pytest.mark.parametrize(
+    ("method", "text"), [("PATCH", "method is 'PATCH'; use one of GET, POST"), (None, "method is None")]
+)
+def test_an_unknown_method_is_refused(client, api, method, text):
+    """The error names the methods that there are, and nothing is sent."""
+    with pytest.raises(InvalidArgumentError, match=text):
+        client.api("app", method)
+    assert api.requests == []
+
+
 @pytest.mark.shows("Client.get")
 def test_a_get_has_its_params_in_the_query(client, api):
     """Params of a GET are the query; a leading slash makes no difference."""

@@ -37,14 +37,14 @@ class Recorder:
     def messages(self, channel="user:update"):
         return [message for name, messages in self.calls if name == channel for message in messages]
 
-    def app(self) -> Flask:
+    def app(self, **options) -> Flask:
         app = Flask("recorder")
         app.register_blueprint(
             smart_notifier_handler({c: self.on(c) for c in ("user:update", "account:update")}),
             url_prefix="/smart-notifier",
         )
         app.register_blueprint(action_handler(self.sync), url_prefix="/sync")
-        return Connector(host_secret="a secret of the host for tests", manifest=MANIFEST).setup_app(app)
+        return Connector(host_secret="a secret of the host for tests", manifest=MANIFEST, **options).setup_app(app)
 
 
 @pytest.fixture
