@@ -97,6 +97,11 @@ class DeadLetters:
                 )
         return [self._letters.pop(each) for each in wanted]
 
+    def drop_entity(self, key: str) -> None:
+        """Forget those about an entity that was deleted."""
+        for letter in [letter for letter in self._letters.values() if letter.key == key]:
+            del self._letters[letter.id]
+
     def drop(self, connector_id: str) -> None:
         """Forget those of a connector that was removed."""
         for letter in self.of(connector_id):

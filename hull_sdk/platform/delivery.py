@@ -27,6 +27,7 @@ from hull_sdk.platform.lanes import FAST, NORMAL, Lane, Mailbox, Outgoing
 from hull_sdk.platform.notifications import notification_body, with_message_id
 from hull_sdk.platform.reports import EntityChange
 from hull_sdk.platform.verdicts import BACKOFF, Verdict, decide
+from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.flow_control import Answer, parse_answer
 
 __all__ = ["Dispatcher"]
@@ -97,6 +98,15 @@ class Dispatcher:
                 if self._serves(connector, channel):
                     box = self._box(connector, channel)
                     self._wake(connector, box, box.add_change(change, FAST if fast else NORMAL))
+
+    def entity_activated(self, kind: EntityKind, entity_id: str) -> None:
+        """Have what waits to be told of a user or account go ahead of the others."""
+        channel = _ENTITY_CHANNELS[kind]
+        with self._organization.lock:
+            for connector in self._organization.connectors.values():
+                box = self._boxes.get((connector.id, channel))
+                if box is not None:
+                    self._wake(connector, box, box.hurry(entity_id))
 
     def object_changed(self, channel: str, key: str, value: dict[str, Any], only: Connector | None = None) -> None:
         """Take in the newest state of a connector or segment.

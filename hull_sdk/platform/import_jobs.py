@@ -86,7 +86,8 @@ class ImportJob:
         connector_id: Who asked; ``None`` for the operator.
         request: Fetches the file.
         options: What was asked for.
-        created_at: Unix seconds.
+        created_at: Unix seconds of domain time.
+        asked_at: Unix seconds of the real clock; its records count as written then.
         state: ``"queued"``, ``"running"``, ``"completed"`` or ``"failed"``.
         reason: Why it failed, or is tried again; ``None`` otherwise.
         attempts: How often the file was asked for.
@@ -101,6 +102,7 @@ class ImportJob:
     request: Request
     options: ImportOptions
     created_at: float
+    asked_at: float
     state: str = "queued"
     reason: str | None = None
     attempts: int = 0

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from hull_sdk.core.clock import Clock
+from hull_sdk.core.clock import Clock, iso_millis
 from hull_sdk.core.hosts import host_of
 from hull_sdk.core.logs import emit
 from hull_sdk.core.runtime import Runtime
@@ -125,6 +125,7 @@ class Imports:
             request=checked_address(body.get("url"), [*own, *self._source.settings.import_hosts]),
             options=read_options(body),
             created_at=self._source.clock.time(),
+            asked_at=self._runtime.clock.time(),
         )
         run = _Run(job)
         tasks, name = self._runtime.tasks, f"hull-import-{job.id}"
@@ -266,6 +267,7 @@ class Imports:
         except MessageError as err:
             job.count("failed", LineError(number, err.code, err.reason))
             return
+        message["timestamp"] = iso_millis(job.asked_at)
         record = self._source.ingest(
             message, claims, job.connector_id, notify=options.notify, emit_events=options.emit_event
         )

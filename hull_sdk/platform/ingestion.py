@@ -12,7 +12,8 @@ from typing import Any, Final, Literal
 from hull_sdk.core.clock import parse_time
 from hull_sdk.platform.attributes import plan_writes, same_value
 from hull_sdk.platform.events import USER_CREATED, tracked_item
-from hull_sdk.platform.identity import Resolution, plan_handle, resolve
+from hull_sdk.platform.fast_lane import ACTIVE_S
+from hull_sdk.platform.identity import EntityClaims, Resolution, plan_handle, resolve
 from hull_sdk.platform.merging import absorb, carry_out, link
 from hull_sdk.platform.messages import Alias, ParsedMessage, Subject, Track, Traits
 from hull_sdk.platform.sessions import with_session, with_signup
@@ -21,10 +22,7 @@ from hull_sdk.platform.unit import Unit
 from hull_sdk.wire.attributes import Operation, cast
 from hull_sdk.wire.entities import EntityKind
 
-__all__ = ["ACTIVE_S", "Outcome", "Plan", "apply_message", "plan_subject"]
-
-#: How long a user who is marked active is served first, in seconds.
-ACTIVE_S: Final = 600.0
+__all__ = ["Outcome", "Plan", "apply_message", "plan_subject"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +52,17 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def plan_subject(unit: Unit, subject: Subject, *, create: bool) -> Plan:
+def plan_subject(unit: Unit, subject: Subject, *, create: bool, written_at: float | None = None) -> Plan:
     """Plan whom a message is about: both entities are resolved before either is touched.
 
     Args:
         unit: Whose tables to read.
         subject: Whom the message names.
         create: ``False`` creates nobody.
+        written_at: When the message was written, in Unix seconds; ``None`` when it does not say.
     """
     user, account = (
-        None if claims is None else resolve(unit.table(claims.kind), claims, create=create)
+        None if claims is None else _resolve(unit, claims, create=create, written_at=written_at)
         for claims in (subject.user, subject.account)
     )
     notes = list(subject.notes)
@@ -77,6 +76,15 @@ def plan_subject(unit: Unit, subject: Subject, *, create: bool) -> Plan:
         other = None
     user, account = (main, other) if subject.kind == "user" else (other, main)
     return Plan(user=user, account=account, notes=tuple(notes))
+
+
+def _resolve(unit: Unit, claims: EntityClaims, *, create: bool, written_at: float | None) -> Resolution:
+    table = unit.table(claims.kind)
+    resolution = resolve(table, claims, create=create)
+    if not unit.deletions.outdates(claims, written_at, table.get(resolution.entity_id)):
+        return resolution
+    reason = f"the {claims.kind} was deleted after this message was written"
+    return Resolution(kind=claims.kind, outcome="ignored", reason=reason, notes=claims.notes)
 
 
 def _plan_linked_account(unit: Unit, user: Resolution | None, notes: list[str]) -> Plan:
@@ -109,7 +117,8 @@ def apply_message(unit: Unit, message: ParsedMessage) -> Outcome:
     subject, content = message.subject, message.content
     if isinstance(content, Track) and subject.kind == "account":
         return Outcome("failed", "accounts have no events", "account")
-    plan = plan_subject(unit, subject, create=subject.create and message.type != "unalias")
+    create = subject.create and message.type != "unalias"
+    plan = plan_subject(unit, subject, create=create, written_at=message.written_at)
     unit.notes.extend(plan.notes)
     if plan.refused is not None:
         return plan.refused
@@ -151,9 +160,11 @@ def _first_properties(user: Entity, message: ParsedMessage) -> dict[str, Any]:
 def _mark_active(unit: Unit, user_id: str) -> None:
     until = unit.now + ACTIVE_S
     user = unit.store.users.put(replace(unit.entity("user", user_id), active_until=until))
+    unit.activated.append(("user", user_id))
     account = unit.store.accounts.get(user.account_id)
     if account is not None:
         unit.store.accounts.put(replace(account, active_until=until))
+        unit.activated.append(("account", account.id))
 
 
 def _apply_traits(unit: Unit, entity: Entity, content: Any, _subject: Subject) -> Outcome:

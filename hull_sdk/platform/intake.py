@@ -17,9 +17,11 @@ from hull_sdk.core.ids import Ids
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Lock, RLock
 from hull_sdk.platform.attributes import AttributeSchema
+from hull_sdk.platform.deletions import Deletions
 from hull_sdk.platform.door import ConnectorCredentials, admit, check_size
 from hull_sdk.platform.event_contexts import Locator
 from hull_sdk.platform.events import Source
+from hull_sdk.platform.fast_lane import FastLane
 from hull_sdk.platform.ingestion import Outcome, apply_message
 from hull_sdk.platform.logs import LogBook, LogEntry, identifiers
 from hull_sdk.platform.messages import MessageError, ParsedMessage, message_id_of, parse_message
@@ -90,12 +92,14 @@ class Intake:
         #: Finds the location of events by their ``ip``; none by default.
         self.locator: Locator | None = None
         self.lock = RLock()
+        self._fast_lane = FastLane(runtime, self.lock)
         self._counting = Lock()
         self._receiving = 0
         self.connectors: dict[str, Any] = {}
         self._store = Store()
         self._schemas: dict[EntityKind, AttributeSchema] = {kind: AttributeSchema(kind) for kind in KINDS}
         self._book = SegmentBook()
+        self._deletions = Deletions()
         self._journal = Journal()
         self._log_book = LogBook()
         self._views: dict[ViewKey, View] = {}
@@ -202,7 +206,7 @@ class Intake:
         notify: bool = True,
         emit_events: bool = True,
     ) -> Record:
-        with self.lock:
+        with self._fast_lane.turn(message, self.clock.time()):
             now = self.clock.time()
             repeated = self._journal.repeated(message.message_id, now)
             if repeated is not None:
@@ -218,7 +222,12 @@ class Intake:
                 unit = self._unit(now, connector_id)
             record = self._record(message, outcome, unit, connector_id)
             self._commit(settlement, notify=notify)
+            for kind, entity_id in unit.activated:
+                self._tell_active(kind, entity_id)
             return record
+
+    def _tell_active(self, kind: EntityKind, entity_id: str) -> None:
+        """Take note that an entity was marked active; what waits to be told of it goes ahead."""
 
     def _unit(self, now: float, connector_id: str | None = None, *, emits: bool = True) -> Unit:
         name = getattr(self.connectors.get(connector_id), "name", None) if connector_id is not None else None
@@ -229,6 +238,7 @@ class Intake:
             ids=self.ids,
             now=now,
             source=Source(connector_id, name),
+            deletions=self._deletions,
             emits=emits,
         )
 

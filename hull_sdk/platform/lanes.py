@@ -218,6 +218,20 @@ class Mailbox:
         entry.news.add_events(events)
         return self.lanes[entry.lane]
 
+    def hurry(self, key: str) -> Lane | None:
+        """Move an entity with waiting news to the fast lane, unless something of it is under way.
+
+        Args:
+            key: Its id.
+
+        Returns:
+            The lane that has something to do, or ``None``.
+        """
+        entry = self.entries.get(key)
+        if entry is None or entry.news is None:
+            return None
+        return self.lanes[self._enter(key, FAST).lane]
+
     def add_object(self, key: str, value: dict[str, Any]) -> Lane:
         """Take in the newest state of a connector or segment.
 

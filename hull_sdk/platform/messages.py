@@ -162,7 +162,13 @@ def _written_at(message: Mapping[str, Any], claims: Mapping[str, Any]) -> float 
     if moment is not None:
         return moment.timestamp()
     issued_at = claims.get("iat")
-    return float(issued_at) if isinstance(issued_at, int | float) and issued_at > 0 else None
+    if isinstance(issued_at, bool) or not isinstance(issued_at, int | float) or issued_at <= 0:
+        return None
+    return issued_at + _LAST_OF_SECOND_S
+
+
+#: Tokens are dated in whole seconds: the message was written at the end of that second at the latest.
+_LAST_OF_SECOND_S: Final = 0.999
 
 
 def _read_subject(claims: Mapping[str, Any], body: Mapping[str, Any], settings: OrganizationSettings) -> Subject:

@@ -211,6 +211,12 @@ class Organization(Installation):
         """
         return self.dispatcher.redrive(self.connectors[connector_id], ids)
 
+    def delete_entity(self, kind: EntityKind, entity_id: str) -> bool:
+        """Delete a user or an account, and what could not be delivered about it."""
+        with self.lock:
+            self.dispatcher.dead_letters.drop_entity(entity_id)
+            return super().delete_entity(kind, entity_id)
+
     def wake(self) -> None:
         """Look again at everything that waits for a time, after domain time was moved."""
         self.dispatcher.wake()
@@ -266,6 +272,9 @@ class Organization(Installation):
             if self.connectors.get(connector.id) is connector:
                 self.schedules.start(connector)
                 self.dispatcher.manifest_changed(connector)
+
+    def _tell_active(self, kind: EntityKind, entity_id: str) -> None:
+        self.dispatcher.entity_activated(kind, entity_id)
 
     def _tell_connector(self, connector: Connector) -> None:
         self.dispatcher.object_changed("ship:update", connector.id, connector.to_wire(), only=connector)

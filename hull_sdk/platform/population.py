@@ -177,6 +177,9 @@ class Population(Segmentation):
     def delete_entity(self, kind: EntityKind, entity_id: str) -> bool:
         """Delete a user with its events, or an account, whose users stay without one.
 
+        Its identifiers are free again. What connectors were still to be told of it is dropped, and a message about it
+        that was written before and arrives afterwards is ignored.
+
         Args:
             kind: ``"user"`` or ``"account"``.
             entity_id: Its id.
@@ -185,7 +188,8 @@ class Population(Segmentation):
             ``False`` when there is no such entity.
         """
         with self.lock:
-            if self._store.table(kind).get(entity_id) is None:
+            entity = self._store.table(kind).get(entity_id)
+            if entity is None:
                 return False
             unit = self._unit(self.clock.time())
             if kind == "user":
@@ -195,6 +199,7 @@ class Population(Segmentation):
                 for user in self._store.users.find("account_id", entity_id):
                     self._store.users.put(replace(user, account_id=None))
             self._store.table(kind).remove(entity_id)
+            self._deletions.add(entity, at=self.runtime.clock.time(), sequence=self._store.next_sequence())
             self._commit(self._settle(unit))
             return True
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from hull_sdk.core.ids import Ids
 from hull_sdk.platform.attributes import AttributeSchema
+from hull_sdk.platform.deletions import Deletions
 from hull_sdk.platform.events import USER_MERGED, Source, builtin_item
 from hull_sdk.platform.settings import OrganizationSettings
 from hull_sdk.platform.store import Entity, Store, StoredEvent, Table
@@ -31,11 +32,13 @@ class Unit:
         ids: Where new ids come from.
         now: Unix seconds of domain time; the same throughout.
         source: The connector behind it.
+        deletions: Who was deleted lately.
         emits: ``False`` makes no events of the platform's own, except about merges.
         news: New events by user id.
         absorbed: Ids merged into each entity.
         notes: What was left aside, and why.
         errors: Attributes that were refused, and why.
+        activated: Users and accounts that were marked active.
     """
 
     store: Store
@@ -44,11 +47,13 @@ class Unit:
     ids: Ids
     now: float
     source: Source
+    deletions: Deletions = field(default_factory=Deletions)
     emits: bool = True
     news: dict[str, list[StoredEvent]] = field(default_factory=dict)
     absorbed: dict[tuple[EntityKind, str], list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    activated: list[tuple[EntityKind, str]] = field(default_factory=list)
 
     def table(self, kind: EntityKind) -> Table[Entity]:
         """Return the table of a kind."""

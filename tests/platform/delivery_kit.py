@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hull_sdk.core import json
+from hull_sdk.core.clock import iso_millis
 from hull_sdk.wire import tokens
 
 MANIFEST = {"name": "Fake", "tags": ["smart-notifier"], "subscriptions": [{"url": "/notify"}]}
@@ -85,7 +86,7 @@ class Sender:
             "message_id": self.organization.runtime.ids.uuid(),
             "body": body,
             "headers": {"Hull-Access-Token": self.token(**claims)},
-            "timestamp": "2024-01-01T00:00:00.000Z",
+            "timestamp": iso_millis(self.organization.runtime.clock.time()),
         }
 
     def traits(self, user, body, **claims):

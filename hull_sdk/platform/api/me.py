@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flask import Blueprint, request
 
+from hull_sdk.core.clock import iso_millis
 from hull_sdk.platform.api.access import Caller, user_caller
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
@@ -88,11 +89,13 @@ def _send(platform: Platform, caller: Caller, kind: str, body: dict[str, Any]) -
     connector = caller.connector
     if connector is None or caller.claims is None:
         refuse(401, f"the operator writes through a connector; send its id and {HEADER_ACCESS_TOKEN}")
-    claims = {**caller.claims, "iat": int(platform.runtime.clock.time())}
+    now = platform.runtime.clock.time()
+    claims = {**caller.claims, "iat": int(now)}
     message = {
         "type": kind,
         "message_id": platform.runtime.ids.uuid(),
         "body": body,
+        "timestamp": iso_millis(now),
         "headers": {HEADER_ACCESS_TOKEN: tokens.encode(claims, connector.secret)},
     }
     _, rejections = caller.organization.receive([message], connector)
