@@ -146,7 +146,7 @@ class Middleware:
             InvalidArgumentError: An option breaks a rule, or the application has been set up before.
         """
         install(app, Extension.open(environ=os.environ, **self._options))
-        for error in (CredentialsError, NotificationError):
+        for error in (CredentialsError, NotificationError, TransientError):
             _answer_unless_answered(app, error)
         return app
 

@@ -35,6 +35,7 @@ from hull_sdk.middleware import (
     switches,
     trust_root,
 )
+from hull_sdk.wire.notifications import MAX_BODY_BYTES
 
 __all__ = ["Connector"]
 
@@ -167,7 +168,8 @@ class Connector:
 
         Args:
             app: The application. Functions that it registered with ``before_request`` earlier run earlier; its own
-                error handlers and after-request functions win.
+                error handlers and after-request functions win. Bodies are read up to its ``MAX_CONTENT_LENGTH``, which
+                becomes 40 MiB when it has none; larger ones are answered 413.
 
         Returns:
             The application.
@@ -179,6 +181,8 @@ class Connector:
         root = Path(app.root_path)
         manifest = read_manifest(self._manifest, [root, Path.cwd()])
         extension = self._open(manifest)
+        if app.config["MAX_CONTENT_LENGTH"] is None:
+            app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
         app.before_request(static_responder(manifest, root))
         install(app, extension)
         promise_delivery(app)

@@ -13,7 +13,7 @@ from flask import Flask
 from hull_sdk.core.logs import emit
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.middleware.shutdown import Shutdown
-from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES
+from hull_sdk.wire.notifications import MAX_BODY_BYTES
 
 __all__ = ["DEFAULT_PORT", "port_of", "serve"]
 
@@ -65,7 +65,7 @@ def serve(app: Flask, *, host: str, port: int, shutdown: Shutdown) -> int | None
     import waitress.server  # noqa: PLC0415 - under another server it is never needed
 
     server: Any = waitress.server.create_server(
-        app, host=host, port=port, threads=_THREADS, max_request_body_size=2 * MAX_NOTIFICATION_BYTES
+        app, host=host, port=port, threads=_THREADS, max_request_body_size=_max_body_bytes(app)
     )
     address = {"host": host, "port": int(server.effective_port)}
     emit(_log, logging.INFO, "connector.server.listen", address)
@@ -81,6 +81,11 @@ def serve(app: Flask, *, host: str, port: int, shutdown: Shutdown) -> int | None
             server.close()
     emit(_log, logging.INFO, "connector.server.stopped", address)
     return received[0] if received else None
+
+
+def _max_body_bytes(app: Flask) -> int:
+    limit = app.config["MAX_CONTENT_LENGTH"]
+    return MAX_BODY_BYTES if limit is None else int(limit)
 
 
 def _poll(server: Any, timeout_s: float) -> None:

@@ -53,7 +53,9 @@ def batcher_handler(function: Callable[..., Any], *, max_size: int = 100, max_ti
 
 
 def _answer(collector: Collector) -> ResponseReturnValue:
-    collector.add(request_context(), request_parts())
+    context = request_context()
+    context.credentials()  # before anything of the body is decoded
+    collector.add(context, request_parts())
     return Response("ok", mimetype="text/plain")
 
 

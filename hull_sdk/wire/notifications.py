@@ -15,6 +15,7 @@ from hull_sdk.errors import NotificationError
 __all__ = [
     "CHANNELS",
     "ERROR_CODES",
+    "MAX_BODY_BYTES",
     "MAX_NOTIFICATION_BYTES",
     "AccountMessage",
     "AccountReport",
@@ -47,6 +48,9 @@ CHANNELS: Final = (
 
 #: Largest notification that a connector reads, in bytes.
 MAX_NOTIFICATION_BYTES: Final = 20 * 1024 * 1024
+
+#: Largest body of any request that a connector reads unless it says otherwise, in bytes.
+MAX_BODY_BYTES: Final = 2 * MAX_NOTIFICATION_BYTES
 
 #: The organization in an object without nested ones, as a notification's ``configuration`` is.
 _ORGANIZATION: Final = re.compile(rb'"configuration"\s*:\s*\{[^{}]*?"organization"\s*:\s*"([^"\\]{1,255})"')

@@ -13,6 +13,7 @@ from hull_sdk import Connector
 from hull_sdk.connector.connector import worker_processes
 from hull_sdk.connector.server import port_of
 from hull_sdk.errors import InvalidArgumentError, MissingExtraError
+from hull_sdk.handlers import action_handler, batcher_handler
 from hull_sdk.infra import Cache, RedisCache
 from hull_sdk.infra.queues import MemoryQueue
 
@@ -205,6 +206,8 @@ def test_files_are_served(folder, path, content):
         "/assets/img",
         "/secret.txt",
         "/assets/..\\secret.txt",
+        "/assets/logo.png%00.txt",
+        "/assets/%c0%ae%c0%ae/secret.txt",
         "/assets/" + "long" * 100,
         "/assets/" + "deep/" * 2000,
     ],
@@ -212,6 +215,18 @@ def test_files_are_served(folder, path, content):
 def test_nothing_else_is_served(folder, path):
     """Neither hidden files nor anything outside the two folders can be reached."""
     assert client_in(folder).get(path).status_code == 404
+
+
+@pytest.mark.parametrize(("own", "limit"), [(None, 40 * 1024 * 1024), (1000, 1000)])
+def test_bodies_are_bounded(world, own, limit):
+    """A larger body than the application's limit, or than 40 MiB when it has none, is answered 413 without a read."""
+    app = world.app(action_handler(print), batcher_handler(print), setup=False)
+    app.config["MAX_CONTENT_LENGTH"] = own
+    client = world.setup(app).test_client()
+    for path in ("/b0", "/b1"):
+        announced = {"CONTENT_LENGTH": str(limit + 1), "CONTENT_TYPE": "application/json"}
+        assert client.post(f"{path}?{query()}", environ_overrides=announced).status_code == 413
+        assert client.post(path, environ_overrides=announced).status_code in {403, 413}
 
 
 def test_files_are_read_only(folder):
