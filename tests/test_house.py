@@ -63,3 +63,17 @@ def test_arguments_are_never_checked_by_assert():
         if isinstance(node, ast.Assert)
     ]
     assert found == []
+
+
+def test_examples_import_what_is_public():
+    """An example imports from the package with at most one dot, as its readers should."""
+    deep = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.module}"
+        for path in PYTHON_FILES
+        if path.is_relative_to(ROOT / "examples")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("hull_sdk")
+        and node.module.count(".") > 1
+    ]
+    assert deep == []

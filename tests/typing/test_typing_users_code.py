@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from hull_sdk.scaffold.typed_settings import settings_module
+from hull_sdk.wire.manifest import load_manifest
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
@@ -35,7 +39,10 @@ def pyright(paths: list[Path]) -> set[tuple[str, int]]:
 def run(tool: str, *arguments: str) -> str:
     """Return what a type checker prints; that it finds errors is no failure of the tool."""
     command = [sys.executable, "-m", tool, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=CHECK_TIMEOUT_S, check=False)
+    environment = {**os.environ, "MYPYPATH": str(ROOT / "examples")}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=CHECK_TIMEOUT_S, check=False
+    )
     assert done.returncode in {0, 1}, done.stdout + done.stderr
     sys.stdout.write(done.stdout)
     return done.stdout
@@ -85,3 +92,13 @@ def test_right_code_is_accepted(check):
 def test_wrong_code_is_refused(check):
     """Both type checkers find an error in each line that uses the package wrongly, and in no other."""
     assert check(WRONG) == marked_lines(WRONG)
+
+
+def test_examples_are_typed():
+    """The examples satisfy the strict type checker, and their typed settings are those of their manifests."""
+    examples = sorted((ROOT / "examples").glob("*/*.py"))
+    assert examples
+    assert mypy(examples) == set()
+    for settings in (ROOT / "examples").glob("*/settings.py"):
+        manifest = load_manifest(json.loads(settings.with_name("manifest.json").read_text(encoding="utf-8")))
+        assert settings.read_text(encoding="utf-8") == settings_module(manifest)
