@@ -12,6 +12,7 @@ from hull_sdk import Context, current_context
 from hull_sdk.context import Credentials, Helpers
 from hull_sdk.core.masking import MASK
 from hull_sdk.errors import CredentialsError, HullError, InvalidArgumentError
+from hull_sdk.infra import MemoryQueue
 
 URL = f"/run?{query()}"
 
@@ -173,6 +174,29 @@ def test_enqueue_stores_the_encrypted_token(run, world):
     world.runtime.tasks.sleep(1)
     assert ran == [(CREDENTIALS, "Shop", 1, {"n": 1})]
     extension.queue.stop(0)
+
+
+@pytest.mark.parametrize(
+    "options", [{"delay_ms": 500}, {"queue_name": "slow"}, {"priority": -1}, {"ttl_ms": 60_000}, {}]
+)
+def test_enqueue_hands_its_options_on(world, options):
+    """Delay, queue name, priority and ttl reach the queue, whichever it is."""
+    taken = []
+
+    class OtherQueue(MemoryQueue):
+        def enqueue(self, job_name, payload, **options):
+            taken.append((job_name, payload, options))
+            return "job-1"
+
+    app = world.app(setup=False)
+    app.add_url_rule("/run", "run", lambda: current_context.enqueue("import", [1], **options))
+    assert world.setup(app, queue=OtherQueue()).test_client().get(URL).text == "job-1"
+    ((name, payload, found),) = taken
+    stored = found.pop("context")
+    assert (name, payload) == ("import", [1])
+    assert found == {"delay_ms": 0, "queue_name": "queueApp", "priority": None, "ttl_ms": None, **options}
+    assert set(stored) >= {"token", "request_id", "hostname"}
+    assert SECRET not in repr(stored)
 
 
 def test_enqueue_needs_credentials_and_a_host_secret(run):

@@ -13,6 +13,7 @@ from hull_sdk.client import SenderPool
 from hull_sdk.core.forks import lazy, watch_forks
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.infra import Batcher, Cache, MemoryQueue
+from hull_sdk.infra.leases import Leases
 from hull_sdk.middleware.batches import Batches
 
 pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")]
@@ -83,11 +84,19 @@ def use_batches(batches):
     return batches.stop(PATIENCE_S) == 0
 
 
+def use_leases(leases):
+    """Take a lease and let it go."""
+    lease = leases.take(Cache(), "key", {"run": 1})
+    leases.stop()
+    return lease is not None
+
+
 COMPONENTS = {
     "cache": (Cache, lambda c: [c._entries._lock, c._flights._lock], use_cache),
     "queue": (MemoryQueue, lambda q: [q._lock], use_queue),
     "batcher": (lambda: Batcher(lambda _items: None), lambda b: [b._lock], use_batcher),
     "batches": (lambda: Batches(Runtime.system()), lambda b: [b._lock], use_batches),
+    "leases": (lambda: Leases(Runtime.system()), lambda leases: [leases._lock], use_leases),
     "senders": (lambda: SenderPool(Runtime.system()), lambda p: [p._lock], lambda p: p.close(1).pending == 0),
 }
 
