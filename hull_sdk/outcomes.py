@@ -221,6 +221,7 @@ def report(error: Exception, verdict: Verdict, instrumentation: Instrumentation,
     tags = {} if context is None else context.tags()
     request_id = None if context is None else context.request_id
     fields = {"code": verdict.code, "reason": verdict.reason, "status": verdict.status, "request_id": request_id}
+    fields.update(_details(error))
     emit(
         _log,
         outcome.level,
@@ -233,6 +234,12 @@ def report(error: Exception, verdict: Verdict, instrumentation: Instrumentation,
         instrumentation.metric(tags).increment(outcome.metric, 1, names)
     if outcome.reported:
         instrumentation.capture_exception(error, fields, tags)
+
+
+def _details(error: Exception) -> dict[str, Any]:
+    """Return what an error says beside its message, without a ``LogicError``'s payload, which is about people."""
+    found = {name: vars(error).get(name) for name in ("extra", "action")}
+    return {name: value for name, value in found.items() if value}
 
 
 def deadline_passed(timeout_s: float) -> TransientError:

@@ -128,6 +128,26 @@ def test_an_unhandled_error_is_logged_with_its_trace(world, caplog):
     assert fields_of(record)["reason"] == "a bug"
 
 
+def test_the_log_has_what_an_error_brings_along(world, caplog):
+    """Extra data and the action of an error are in the log and in the report, masked; a payload is not."""
+    errors = [
+        TransientError("busy", {"endpoint": "/contacts", "api_key": "hunter2"}),
+        LogicError("no", "contact.update", {"email": "ann@acme.example"}),
+    ]
+
+    def fail(_ctx, _request):
+        raise errors.pop(0)
+
+    client = world.app(action_handler(fail)).test_client()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            client.post(f"/b0?{query()}")
+    busy, wrong = (fields_of(r) for r in caplog.records if "error" in r.message)
+    assert busy["extra"] == {"endpoint": "/contacts", "api_key": "***"}
+    assert (wrong["action"], "ann@acme.example" in str(wrong)) == ("contact.update", False)
+    assert world.instrumentation.exceptions[0].context["action"] == "contact.update"
+
+
 def app_with_view(world, view, *prepare):
     """Return the test client of an application with one view, prepared before it is set up."""
     app = world.app(setup=False)

@@ -73,12 +73,13 @@ class Collector:
         self._max_time_ms = _checked_time(max_time_ms)
         self._id = SystemIds().object_id()
 
-    def add(self, context: Context, item: Any) -> None:
+    def add(self, context: Context, item: Any, size_bytes: int) -> None:
         """Take an item.
 
         Args:
             context: Whose it is; the batch gets a context of its own for the same connector.
             item: Anything.
+            size_bytes: Its size; a batch ends with a million bytes even when it has not ``max_size`` items.
 
         Raises:
             CredentialsError: The request came without credentials.
@@ -87,7 +88,7 @@ class Collector:
         extension, credentials = app_extension(), context.credentials()
         taken = _Taken(item, context.request_id, context.hostname)
         make = partial(self._batcher, extension, credentials)
-        extension.batches.add((self._id, credentials.namespace), taken, make)
+        extension.batches.add((self._id, credentials.namespace), taken, make, size_bytes)
 
     def _batcher(self, extension: Extension, credentials: Credentials) -> Batcher[_Taken]:
         return Batcher(

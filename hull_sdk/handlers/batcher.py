@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
 from hull_sdk.context import Context
@@ -37,7 +37,7 @@ def batcher_handler(function: Callable[..., Any], *, max_size: int = 100, max_ti
 
     Args:
         function: ``f(ctx, messages)``, plain or ``async``; a message is ``{"body": ..., "query": ...}``.
-        max_size: Most messages in one batch.
+        max_size: Most messages in one batch; one with a million bytes is full too.
         max_time_ms: Longest time that a message waits for others, in milliseconds.
 
     Returns:
@@ -55,7 +55,7 @@ def batcher_handler(function: Callable[..., Any], *, max_size: int = 100, max_ti
 def _answer(collector: Collector) -> ResponseReturnValue:
     context = request_context()
     context.credentials()  # before anything of the body is decoded
-    collector.add(context, request_parts())
+    collector.add(context, request_parts(), request.content_length or 0)
     return Response("ok", mimetype="text/plain")
 
 

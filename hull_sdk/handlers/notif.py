@@ -83,7 +83,7 @@ def notif_handler(
             ``user_report:update``, ``account_report:update`` and ``users_segment:update`` are other names of
             ``user:update``, ``account:update`` and ``segment:update``. ``async def`` functions are run to their end.
         on_subscribe: ``f(ctx)``, called once a subscription has been confirmed.
-        max_size: Most messages of ``user:update`` in one call.
+        max_size: Most messages of ``user:update`` in one call; one with a million bytes is full too.
         max_time_ms: Longest time that one of them waits for others, in milliseconds.
         group_traits: ``True`` nests attributes, as in ``smart_notifier_handler``.
         segment_filter_setting: Private setting for ``matches_filter``; the connector's when ``None``.
@@ -165,7 +165,7 @@ class _Legacy:
         if name == _BATCHED and functions:
             if not isinstance(payload, dict):
                 raise invalid_message()
-            self._users.add(context, payload)
+            self._users.add(context, payload, len(message.get("Message", "")))
         elif functions:
             if name == "account:update" and isinstance(payload, dict):
                 payload = self._prepare(context, "account", payload)

@@ -157,7 +157,8 @@ def _is_next(answer: dict[str, Any]) -> bool:
 
 def _handle(registered: _Registered, options: _Options, context: Context) -> dict[str, Any]:
     batch = (None,) if registered.takes_batch else ()
-    responses = _responses(call(registered.function, context, _messages(options, context), *batch))
+    messages = _messages(options, context)
+    responses = _responses(call(registered.function, context, messages, *batch), messages)
     # What is late is still waited for, so that a finished answer can be stored for the next delivery.
     errors = settle(context, context.timeout_s)
     control = context.smart_notifier_response.flow_control
@@ -175,7 +176,7 @@ def _messages(options: _Options, context: Context) -> list[Any]:
 def _for_batches(registered: _Registered) -> BatchFunction:
     def handle(context: Context, messages: list[Any], batch: dict[str, Any]) -> list[MessageResult] | None:
         third = (batch,) if registered.takes_batch else ()
-        return _responses(call(registered.function, context, messages, *third))
+        return _responses(call(registered.function, context, messages, *third), messages)
 
     return handle
 
@@ -193,14 +194,22 @@ def _prepared(
     )
 
 
-def _responses(result: Any) -> list[MessageResult] | None:
+def _responses(result: Any, messages: list[Any]) -> list[MessageResult] | None:
     if isinstance(result, Mapping):
         raise InvalidArgumentError(
             "a handler returned a dict; return nothing, or a list of {'message_id', 'status', 'reason'}"
         )
     if not isinstance(result, list | tuple):
         return None
-    return [MessageResult.parse(entry) for entry in result]
+    responses = [MessageResult.parse(entry) for entry in result]
+    known = {message.get("message_id") for message in messages if isinstance(message, Mapping)}
+    for response in responses:
+        if response.message_id not in known:
+            # Nobody would miss it: the message that was meant would count as done.
+            raise InvalidArgumentError(
+                f"a message result is about {response.message_id!r:.100}; use the message_id of a message at hand"
+            )
+    return responses
 
 
 def _functions(handlers: Mapping[str, Handler]) -> dict[str, _Registered]:

@@ -35,13 +35,14 @@ class Batches:
         self._stopped = False
         watch_forks(self)
 
-    def add(self, key: Hashable, item: Any, make: Callable[[], Batcher[Any]]) -> None:
+    def add(self, key: Hashable, item: Any, make: Callable[[], Batcher[Any]], size_bytes: int = 0) -> None:
         """Take an item.
 
         Args:
             key: Whose batch it joins.
             item: Anything.
             make: Returns a batcher when the key has none yet.
+            size_bytes: What the item counts towards the bytes of a batch.
 
         Raises:
             QueueFullError: Too many items wait already; this one was not taken.
@@ -55,7 +56,7 @@ class Batches:
             batcher = self._batchers.get(key)
             if batcher is None:
                 batcher = self._batchers[key] = make()
-            batcher.add(item)
+            batcher.add(item, size_bytes)
         exits.arm_for(self._runtime.tasks)
 
     @property

@@ -61,6 +61,18 @@ def test_a_full_batch_does_not_wait(world, sns):
     assert sizes == [2, 2, 1]
 
 
+def test_a_batch_of_large_messages_is_full_earlier(world, sns):
+    """A batch with a million bytes does not wait for more messages."""
+    sizes = []
+    app = world.app(notif_handler({"user:update": lambda _ctx, messages: sizes.append(len(messages))}))
+    for number in range(5):
+        sns.post(app, sns.signed(user_message(f"u{number}", note="x" * 400_000)), URL)
+    world.runtime.tasks.sleep(0)
+    assert sizes == [2, 2]
+    world.runtime.tasks.sleep(10)
+    assert sizes == [2, 2, 1]
+
+
 def test_connectors_never_share_a_batch(world, sns):
     """Each connector has a batch of its own, and a context of its own."""
     calls = []

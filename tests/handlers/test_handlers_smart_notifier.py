@@ -82,13 +82,21 @@ def test_flow_control_takes_one_form(world):
 def test_results_of_messages_are_answered(world):
     """A list of results is answered under responses."""
     results = [{"message_id": "m-u1", "status": "skip", "reason": "no e-mail"}, {"message_id": "m-u2", "status": "ok"}]
-    body = answer(world, lambda _ctx, _messages: results)
+    app = world.app(smart_notifier_handler({"user:update": lambda _ctx, _messages: results}))
+    body = world.notify(app, world.notification([user_message("u1"), user_message("u2")])).get_json()
     assert body["responses"] == results
     assert body["flow_control"] == NEXT
 
 
 @pytest.mark.parametrize(
-    "wrong", [[{"message_id": "m", "status": "done"}], [{"status": "ok"}], ["ok"], {"message_id": "m", "status": "ok"}]
+    "wrong",
+    [
+        [{"message_id": "m-u1", "status": "done"}],
+        [{"status": "ok"}],
+        ["ok"],
+        {"message_id": "m-u1", "status": "ok"},
+        [{"message_id": "u1", "status": "retry"}],
+    ],
 )
 def test_wrong_results_are_an_error_that_names_the_rule(world, wrong):
     """A result that breaks a rule is answered retry with a reason."""
