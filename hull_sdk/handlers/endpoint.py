@@ -7,14 +7,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
-from flask import Blueprint, request
+from flask import Blueprint
 from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
-from werkzeug.wsgi import LimitedStream
 
 from hull_sdk.core.ids import SystemIds
 from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES, too_large
 
 __all__ = ["call", "check_callable", "endpoint", "positional_parameters"]
 
@@ -30,19 +28,8 @@ def endpoint(kind: str, view: Callable[[], ResponseReturnValue], methods: list[s
         methods: HTTP methods, for example ``["POST"]``.
     """
     blueprint = Blueprint(f"{kind}_{SystemIds().object_id()}", __name__)
-    blueprint.before_request(_bound_body)
     blueprint.record(lambda state: _add_rules(state, view, methods))
     return blueprint
-
-
-def _bound_body() -> None:
-    """Refuse bodies that are larger than a notification may be, also those that come in chunks of unknown number."""
-    length = request.content_length
-    if length is not None and length > MAX_NOTIFICATION_BYTES:
-        raise too_large(length)
-    if length is None and request.environ.get("wsgi.input_terminated"):
-        stream = request.environ["wsgi.input"]
-        request.environ["wsgi.input"] = LimitedStream(stream, MAX_NOTIFICATION_BYTES, is_max=True)
 
 
 def _add_rules(state: BlueprintSetupState, view: Callable[[], ResponseReturnValue], methods: list[str]) -> None:

@@ -17,7 +17,7 @@ from hull_sdk.core.exchange import Network, Stream
 from hull_sdk.core.logs import fields_of
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.handlers import action_handler, for_each, notif_handler, smart_notifier_handler
-from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES
+from hull_sdk.wire.notifications import MAX_BODY_BYTES
 
 FILES = "files.hullapp.test"
 URL = f"https://{FILES}/users.json?signature=abc"
@@ -176,8 +176,8 @@ def test_a_file_that_only_drips_is_given_up(world, files, caplog):
 def test_an_endless_body_is_refused(world, chunked):
     """A body beyond the limit is answered 413 and not kept, also when it does not say how long it is."""
     app = world.app(smart_notifier_handler({"user:update": lambda *_: None}), action_handler(lambda *_: None))
-    body = io.BytesIO(b"x" * (MAX_NOTIFICATION_BYTES + 1))
-    environ = {"wsgi.input_terminated": True} if chunked else {"CONTENT_LENGTH": str(MAX_NOTIFICATION_BYTES + 1)}
+    body = io.BytesIO(b"x" * (MAX_BODY_BYTES + 1))
+    environ = {"wsgi.input_terminated": True} if chunked else {"CONTENT_LENGTH": str(MAX_BODY_BYTES + 1)}
     for path in ("/b0", "/b1"):
         response = app.test_client().post(
             f"{path}?{query()}", input_stream=body, environ_overrides=environ, content_type="application/json"
