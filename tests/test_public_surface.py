@@ -16,6 +16,7 @@ import pytest
 SNAPSHOT = Path(__file__).with_name("public_surface.txt")
 MODULES = (
     "hull_sdk",
+    "hull_sdk.client",
     "hull_sdk.errors",
     "hull_sdk.handlers",
     "hull_sdk.helpers",

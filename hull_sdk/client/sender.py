@@ -164,8 +164,9 @@ class Sender:
         if not self._is_real():
             return
         self._exit_deadline = self._runtime.clock.monotonic() + self._options.exit_timeout_s
+        unreported = self._overflow.report.take()
         with self._backlog.lock:
-            self._failed_before_exit = self._backlog.failed
+            self._failed_before_exit = self._backlog.failed - unreported
             for lane in self._lanes:
                 lane.ending = True
                 lane.cut_pause_short()
@@ -184,10 +185,8 @@ class Sender:
             self._work(watch, self._exit_deadline)
         except KeyboardInterrupt:  # whoever asks twice does not want to wait
             self._exit_deadline = -math.inf
-        unreported = self._overflow.report.take()
         with self._backlog.lock:
-            lost = sum(lane.drop() for lane in self._lanes) + self._backlog.failed - self._failed_before_exit
-        return lost + unreported
+            return sum(lane.drop() for lane in self._lanes) + self._backlog.failed - self._failed_before_exit
 
     def after_fork(self) -> None:
         """Start with an empty queue in a child process: the parent sends what the parent queued."""

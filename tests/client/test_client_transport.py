@@ -304,13 +304,13 @@ def test_settings_need_a_dict_and_a_connector(client, api):
 
 @pytest.mark.shows("Client.utils.properties.get")
 def test_properties_are_flattened(client, api):
-    """properties.get lists the attributes with the path of their groups."""
+    """properties.get lists the attributes with the path of their groups, by either name of id and title."""
     tree = [
         {"text": "User", "children": [{"id": "email", "text": "Email", "type": "string"}]},
         {
             "text": "CRM",
             "app_id": "a1",
-            "children": [{"text": "Deals", "children": [{"id": "traits_crm/n", "text": "n"}]}],
+            "children": [{"name": "Deals", "children": [{"key": "traits_crm/n", "name": "n"}]}],
         },
         {"text": "broken"},
     ]
@@ -326,8 +326,7 @@ def test_properties_are_flattened(client, api):
             "id_path": ["User"],
         },
         "traits_crm/n": {
-            "id": "traits_crm/n",
-            "text": "n",
+            "name": "n",
             "title": "n",
             "key": "traits_crm/n",
             "path": ["CRM", "Deals"],

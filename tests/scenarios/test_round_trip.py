@@ -102,3 +102,23 @@ def test_ninety_days_with_an_hourly_schedule_repeat_byte_for_byte(recorder):
             return harness.snapshot()
 
     assert run() == run()
+
+
+@pytest.mark.shows("Client.alias", "Client.unalias", "Client.account")
+def test_accounts_are_aliased_and_found_through_their_users(harness):
+    """An account takes over an anonymous one and gives the id back; a user's link leads to it without naming it."""
+    acme = {"domain": "acme.example"}
+    account = harness.client.as_account(acme)
+    account.traits({"plan": "pro"})
+    harness.client.as_account({"anonymous_id": "visitor-1"}).traits({"visits": 3})
+    account.alias({"anonymous_id": "visitor-1"})
+    harness.client.as_user(ANN).account(acme).traits({"employees": 12})
+    harness.run_until_idle()
+    harness.client.as_user(ANN).account().traits({"tier": "gold"})
+    harness.run_until_idle()
+    report = harness.account(acme)
+    assert [report[name] for name in ("plan", "visits", "employees", "tier")] == ["pro", 3, 12, "gold"]
+    assert report["anonymous_ids"] == ["visitor-1"]
+    account.unalias({"anonymous_id": "visitor-1"})
+    harness.run_until_idle()
+    assert harness.account(acme)["anonymous_ids"] == []
