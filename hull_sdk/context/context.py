@@ -219,7 +219,7 @@ class Context:
         Args:
             ship: The connector as the platform answered it.
         """
-        self.internal_cache.set(CONNECTOR_KEY, {"connector": json.dumps(ship)})
+        self.internal_cache.set(CONNECTOR_KEY, {"connector": json.dumps(ship).decode()})
         self.ship = ship
 
     def load_segments_with(self, load: Callable[[str], list[Segment]]) -> None:

@@ -78,4 +78,4 @@ def _ask(context: Context) -> dict[str, Any]:
         if err.status != _NOT_FOUND:
             raise
         return {"refused": _NOT_FOUND, "reason": f"Connector not found: {connector_id!r}"}
-    return {"connector": json.dumps(ship)}
+    return {"connector": json.dumps(ship).decode()}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from connector_world import query
 
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import NetworkError
-from hull_sdk.handlers import smart_notifier_handler
+from hull_sdk.handlers import action_handler, smart_notifier_handler
 from hull_sdk.handlers.deduplication import RunningError, Runs
 from hull_sdk.infra import Cache, RedisCache
 from hull_sdk.infra.leases import Leases
@@ -146,6 +147,25 @@ def test_another_process_does_not_begin_what_is_going_on(world, process, valkey,
     world.notify(one, notification)
     assert [answer["flow_control"]["type"] for answer in answers] == ["retry"]
     assert calls == [1]
+
+
+def test_processes_share_what_the_platform_told_them(world, valkey):
+    """Connector and segments are asked for once for all processes, and a change of settings reaches them all."""
+
+    def act(ctx, request):
+        if request["body"]:
+            ctx.helpers.update_settings(request["body"])
+        return {"settings": ctx.ship["private_settings"], "segments": [s["name"] for s in ctx.users_segments]}
+
+    apps = [world.app(action_handler(act), redis_url=valkey.url) for _ in range(2)]
+    clients = [app.test_client() for app in apps]
+    answers = [client.post(f"/b0?{query()}").get_json() for client in clients]
+    assert answers == [{"settings": {}, "segments": ["Buyers"]}] * 2
+    assert len(world.platform.requests) == len(set(world.platform.requests))
+    clients[0].post(f"/b0?{query()}", json={"key": "k-1"})
+    assert clients[1].post(f"/b0?{query()}").get_json()["settings"] == {"key": "k-1"}
+    for app in apps:
+        app.extensions["hull"].cache.close()
 
 
 def test_a_store_that_is_away_is_answered_with_retry(world, process, calls):

@@ -149,6 +149,22 @@ def test_a_state_is_good_once(world, provider):
     assert provider.asked == 1
 
 
+def test_another_process_completes_an_authorization_once(world, provider, valkey):
+    """An authorization that one process began, another one completes, and no process does so a second time."""
+    apps = [world.app(handler(), redis_url=valkey.url) for _ in range(2)]
+    began, other = (browser(app) for app in apps)
+    path = provider.grant(login(began))
+    (cookie,) = began._cookies.values()
+    reasons = []
+    for client in (other, began, other):
+        client.set_cookie(cookie.key, cookie.value, domain="shop.example", path="/b0/callback")
+        reasons.append(reason_of(back(client, path)))
+    assert reasons == [None, "state", "state"]
+    assert provider.asked == 1
+    for app in apps:
+        app.extensions["hull"].runs.close()
+
+
 def test_a_state_belongs_to_a_browser(world, provider):
     """Somebody else's browser cannot complete an authorization; the right one still can."""
     app = world.app(handler())

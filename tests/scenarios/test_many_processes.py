@@ -1,0 +1,259 @@
+"""The delivery promises with four worker processes and a shared Valkey: duplicates, kills, and a store that is away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hull_sdk.core.net import HttpNetwork, Request
+from hull_sdk.infra.leases import LEASE_S
+from hull_sdk.wire.signatures import sign_notification, signature_headers
+
+pytestmark = pytest.mark.process
+
+APPS = Path(__file__).parent / "apps"
+LISTENING = r"Listening at: (http://127\.0\.0\.1:\d+)"
+PATIENCE_S = 10.0
+
+
+class Site:
+    """A connector in four processes, and the platform's side of it, which delivers what the test says."""
+
+    def __init__(self, platform, valkey, start_process, ledger: Path) -> None:
+        self.platform = platform
+        self.valkey = valkey
+        self.organization = platform.create_organization("acme.hullapp.test")
+        self.connector = self.organization.install("http://127.0.0.1:9", manifest={"name": "Ledger"})
+        self.network = HttpNetwork()
+        self._ledger = ledger
+        self._ledger.touch()
+        self._start = start_process
+        self._env = {
+            "HULL_REDIS_URL": valkey.url,
+            "HULL_ALLOWED_ORGANIZATIONS": "127.0.0.1",
+            "LEDGER": str(ledger),
+        }
+        command = ["gunicorn", "--bind", "127.0.0.1:0", "--workers", "4", "--worker-class", "gthread", "--threads", "4"]
+        self.jobs = None
+        self.gunicorn = start_process([*command, "--preload", "ledger:app"], env=self._env, cwd=APPS)
+        self.url = self.gunicorn.wait_for(LISTENING)[1]
+
+    def start_jobs(self):
+        """Start a process that runs jobs."""
+        self.jobs = self._start(["python", "ledger.py"], env=self._env, cwd=APPS)
+        return self.jobs
+
+    def notification(self, number: int, **attributes) -> tuple[str, bytes]:
+        """Return the id and the bytes of a notification about one user."""
+        notification_id = f"n-{number}"
+        user = {"id": f"{number:024x}", **attributes}
+        message = {
+            "message_id": f"m-{number}",
+            "user": user,
+            "account": {},
+            "segments": [],
+            "events": [],
+            "changes": {},
+        }
+        connector = {"id": self.connector.id, "private_settings": {}, "settings": {}}
+        body = {
+            "notification_id": notification_id,
+            "configuration": {
+                "id": self.connector.id,
+                "organization": self.platform.address,
+                "secret": self.connector.secret,
+            },
+            "connector": connector,
+            "channel": "user:update",
+            "messages": [message],
+            "users_segments": [],
+            "accounts_segments": [],
+        }
+        return notification_id, json.dumps(body).encode()
+
+    def deliver(self, notification: tuple[str, bytes]) -> tuple[int, str]:
+        """Deliver a notification once; return the status and the type of the flow control."""
+        notification_id, body = notification
+        signature = sign_notification(self.platform.signing_key, notification_id, body, time.time())
+        headers = signature_headers(signature, self.platform.key_url(self.platform.address))
+        request = Request(
+            method="POST",
+            url=f"{self.url}/smart-notifier",
+            headers={"Content-Type": "application/json", **headers},
+            body=body,
+            timeout_s=PATIENCE_S,
+        )
+        response = self.network.send(request)
+        return response.status, json.loads(response.body)["flow_control"]["type"]
+
+    def deliver_until_next(self, notification: tuple[str, bytes]) -> tuple[int, str]:
+        """Deliver a notification as often as it is answered with retry, as the platform does."""
+        until = time.monotonic() + PATIENCE_S
+        while (answer := self.deliver(notification))[1] != "next" and time.monotonic() < until:
+            pass
+        return answer
+
+    def ledger(self) -> list[list[str]]:
+        """Return what was written down: ``[what, id, pid]``, in order."""
+        return [line.split() for line in self._ledger.read_text(encoding="utf-8").splitlines()]
+
+    def pid_of(self, what: str, work_id: str) -> int:
+        """Wait until something was written down, and return the process that did."""
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            for said, named, pid in reversed(self.ledger()):
+                if (said, named) == (what, work_id):
+                    return int(pid)
+        said = "".join(process.describe() for process in (self.gunicorn, self.jobs) if process is not None)
+        raise AssertionError(f"{what} {work_id} was never written: {self.ledger()} {said}")
+
+    def events(self) -> list[str]:
+        """Return of which messages the platform has an event, in order."""
+        events = self.organization.state()["events"]
+        return sorted(event["properties"]["of"] for event in events if event["event"] == "Handled")
+
+    def close(self) -> None:
+        self.network.close()
+
+
+@pytest.fixture
+def open_site(served_platform, start_process, tmp_path):
+    """Return a function that starts a connector in four processes on a Valkey."""
+    opened = []
+
+    def start(valkey) -> Site:
+        opened.append(Site(served_platform, valkey, start_process, tmp_path / "ledger"))
+        return opened[-1]
+
+    yield start
+    for site in opened:
+        site.close()
+
+
+def overlaps(ledger: list[list[str]], killed: tuple[int, ...] = ()) -> list[str]:
+    """Return the ids of work that was begun while a living process was still at it."""
+    running: dict[str, str] = {}
+    found = []
+    for what, work_id, pid in ledger:
+        if what == "begin":
+            if work_id in running and int(running[work_id]) not in killed:
+                found.append(work_id)
+            running[work_id] = pid
+        elif what == "end":
+            running.pop(work_id, None)
+    return found
+
+
+def test_duplicates_at_once_are_handled_once(open_site, valkey):
+    """Of 40 notifications, each delivered four times at once to four processes, each is handled once."""
+    site = open_site(valkey)
+    notifications = [site.notification(number) for number in range(40)]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(site.deliver_until_next, [n for n in notifications for _ in range(4)]))
+    again = [site.deliver(notification) for notification in notifications]
+    begun = [work_id for what, work_id, _ in site.ledger() if what == "begin"]
+    assert set(answers) == set(again) == {(200, "next")}
+    assert sorted(begun) == sorted(f"n-{number}" for number in range(40))
+    assert overlaps(site.ledger()) == []
+    assert site.events() == sorted(f"m-{number}" for number in range(40))
+    assert len({pid for _, _, pid in site.ledger()}) > 1
+    assert site.gunicorn.stop() == 0
+
+
+def test_a_killed_run_is_begun_again_once_its_lease_is_over(open_site, valkey):
+    """After SIGKILL in the middle of a run nobody begins it until the lease is over; then it is done, and once."""
+    site = open_site(valkey)
+    notification = site.notification(1, traits_hangs=True)
+    with ThreadPoolExecutor(1) as pool:
+        broken = pool.submit(site.deliver, notification)
+        killed = site.pid_of("hangs", "n-1")
+        assert site.deliver(notification) == (200, "retry")
+        os.kill(killed, signal.SIGKILL)
+        assert broken.exception(PATIENCE_S) is not None
+    assert site.deliver(notification) == (200, "retry")
+    with valkey.client() as client:
+        (key,) = list(client.scan_iter("*:notifications:n-1"))
+        assert 0 < client.pttl(key) <= LEASE_S * 1000
+        client.pexpire(key, 1)
+    assert site.deliver_until_next(notification) == (200, "next")
+    assert site.events() == ["m-1"]
+    assert [what for what, _, _ in site.ledger()] == ["begin", "hangs", "begin", "end"]
+    assert overlaps(site.ledger(), killed=(killed,)) == []
+    assert site.gunicorn.stop() == 0
+
+
+@pytest.mark.parametrize("how", ["killed", "hanging"])
+def test_a_store_that_is_away_loses_nothing(open_site, own_valkey, how):
+    """While Valkey is down or hangs, notifications are answered with a retry; afterwards each is handled once."""
+    valkey = own_valkey(persistent=True)
+    site = open_site(valkey)
+    before, after = site.notification(1), site.notification(2)
+    assert site.deliver(before) == (200, "next")
+    valkey.kill() if how == "killed" else valkey.halt()
+    with ThreadPoolExecutor(4) as pool:
+        away = list(pool.map(site.deliver, [before, after, after, after]))
+    valkey.start() if how == "killed" else valkey.go_on()
+    assert away == [(503, "retry")] * 4
+    assert [site.deliver_until_next(n) for n in (before, after)] == [(200, "next")] * 2
+    assert [(what, work_id) for what, work_id, _ in site.ledger()] == [
+        (what, work_id) for work_id in ("n-1", "n-2") for what in ("begin", "end")
+    ]
+    assert site.events() == ["m-1", "m-2"]
+    assert "HULL_ERR" not in "".join(line for line in site.gunicorn.stderr if "Traceback" in line)
+    assert site.gunicorn.stop() == 0
+
+
+def test_jobs_of_all_processes_run_in_their_worker(open_site, valkey):
+    """Jobs that four processes enqueue run once each in a process of their own, and what they send arrives first."""
+    site = open_site(valkey)
+    jobs = site.start_jobs()
+    notifications = [site.notification(number, traits_as_job=True) for number in range(12)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = set(pool.map(site.deliver, notifications))
+    ended = [site.pid_of("end", f"m-{number}") for number in range(12)]
+    assert jobs.stop() == 0
+    assert answers == {(200, "next")}
+    assert len(set(ended)) == 12
+    assert site.events() == sorted(f"m-{number}" for number in range(12))
+    assert site.gunicorn.stop() == 0
+
+
+def test_a_killed_job_is_run_again_and_stores_no_secret(open_site, valkey):
+    """A job whose process is killed runs again, its event arrives once, and nothing on the store tells a secret."""
+    site = open_site(valkey)
+    assert site.deliver(site.notification(1, traits_as_job=True, traits_hangs=True)) == (200, "next")
+    with valkey.client() as client:
+        stored = b"".join(everything(client))
+    jobs = site.start_jobs()
+    os.kill(site.pid_of("hangs", "m-1"), signal.SIGKILL)
+    site.pid_of("end", "m-1")
+    assert jobs.stop() == 0
+    assert site.events() == ["m-1"]
+    assert [what for what, _, _ in site.ledger()] == ["begin", "hangs", "begin", "end"]
+    assert b"m-1" in stored
+    for secret in (site.connector.secret, "the-secret-of-this-host"):
+        assert secret.encode() not in stored
+    assert site.gunicorn.stop() == 0
+
+
+def everything(client) -> list[bytes]:
+    """Return all keys and values of a Valkey, unpacked."""
+    found = []
+    for key in client.scan_iter():
+        kind = client.type(key)
+        values = {
+            b"string": lambda key: [client.get(key)],
+            b"hash": lambda key: [part for pair in client.hgetall(key).items() for part in pair],
+            b"list": lambda key: client.lrange(key, 0, -1),
+            b"set": client.smembers,
+            b"zset": lambda key: client.zrange(key, 0, -1),
+        }[kind](key)
+        found += [key, *(zlib.decompress(value) if value[:1] == b"x" else value for value in values)]
+    return found
