@@ -229,7 +229,7 @@ def _row(key: str, entry: Entry, tests: list[str]) -> str:
         f"`{key.removeprefix(f'{group_of(key)}: ')}`",
         f"`{entry.ours}`" if entry.ours else "not carried over",
         entry.dropped or entry.difference,
-        ", ".join(f"`{test}`" for test in sorted(tests)) or ("" if entry.dropped else "nothing yet"),
+        ", ".join(f"`{test}`" for test in sorted(tests)),
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -7,7 +7,6 @@ import inspect
 import os
 import re
 from functools import reduce
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from node_features import (
@@ -29,7 +28,6 @@ from hull_sdk.client import entities as client_entities
 from hull_sdk.context.response import SmartNotifierResponse
 from hull_sdk.infra import Queue
 
-PENDING_FILE = Path(__file__).with_name("node_features_pending.txt")
 NAME = re.compile(r"(?P<path>[A-Za-z_][\w.]*)(?:\((?P<option>\w+)=\))?")
 
 #: Where names without a module are looked for.
@@ -40,18 +38,12 @@ ATTRIBUTES = {"smart_notifier_response": SmartNotifierResponse}
 FORWARDED = {"ctx.enqueue": Queue.enqueue}
 
 
-def pending() -> set[str]:
-    """Return the keys that no test shows yet."""
-    return set(PENDING_FILE.read_text(encoding="utf-8").split("\n")) - {""} if PENDING_FILE.exists() else set()
-
-
 def test_every_feature_is_shown_or_left_out_for_a_reason():
     """A key has a test that carries its mark, or says why it is not carried over, and never both."""
     shown, known = set(marks()), entries()
     dropped = {key for key, entry in known.items() if entry.dropped}
-    assert [key for key in keys() if key not in shown | dropped | pending()] == []
+    assert [key for key in keys() if key not in shown | dropped] == []
     assert sorted(shown & dropped) == []
-    assert sorted(pending() & (shown | dropped)) == []
 
 
 def test_marks_name_features_that_exist():
@@ -81,7 +73,7 @@ def test_the_list_holds_what_packages_cannot_be_asked_for():
 
 def test_our_names_exist():
     """What the page says to use can be reached, options included."""
-    missing = {key: entry.ours for key, entry in entries().items() if key not in pending() and not exists(key, entry)}
+    missing = {key: entry.ours for key, entry in entries().items() if not exists(key, entry)}
     assert missing == {}
 
 

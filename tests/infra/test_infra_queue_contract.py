@@ -27,11 +27,13 @@ def names(kind) -> list[str]:
     return [job["name"] for job in kind.ran]
 
 
+@pytest.mark.shows("README: infrastructure")
 def test_it_is_a_queue(kind):
     """Every queue implements the port."""
     assert isinstance(kind.queue, Queue)
 
 
+@pytest.mark.shows("infra.Queue")
 def test_jobs_run_in_the_order_of_arrival_and_once(kind):
     """Jobs run first in, first out, and none of them again."""
     for name in ("a", "b", "c"):
@@ -41,6 +43,7 @@ def test_jobs_run_in_the_order_of_arrival_and_once(kind):
     assert names(kind) == ["a", "b", "c"]
 
 
+@pytest.mark.shows("ctx.enqueue option: queueName")
 def test_a_job_carries_what_was_enqueued(kind):
     """The handler receives id, name, payload, context and queue name of the job."""
     job_id = kind.queue.enqueue("import", {"rows": [1, None], "é": "\u2028"}, context={"token": "gAAAA"})

@@ -96,6 +96,7 @@ def test_a_job_that_was_taken_and_not_begun_comes_again(queue, valkey):
 
 
 @processes
+@pytest.mark.shows("Connector.startWorker")
 def test_a_worker_that_is_told_to_stop_finishes_its_job(queue, start_worker):
     """SIGTERM ends a worker after the job that runs; what waits stays where it is."""
     put(queue, "first")

@@ -91,7 +91,7 @@ def play(ours, start_process, node_environment, node_scripts, tmp_path):
     network.close()
 
 
-@pytest.mark.shows("utils.smartNotifierHandler", "Connector option: skipSignatureValidation")
+@pytest.mark.shows("Connector option: skipSignatureValidation", "utils.smartNotifierHandler")
 def test_minihull_sends_smart_notifications(ours, play):
     """A smart notification of minihull is handled with its connector and segments, and answered with flow control."""
     connector = {"id": ID, "private_settings": {"color": "red"}}
@@ -106,7 +106,7 @@ def test_minihull_sends_smart_notifications(ours, play):
     assert written(received()) == [{"seen": True}]
 
 
-@pytest.mark.shows("utils.notifHandler", "channel: ship:update")
+@pytest.mark.shows("channel: ship:update", "utils.notifHandler")
 def test_minihull_sends_legacy_notifications(ours, play):
     """A change of settings and an update of a user, as minihull mimics them, reach the functions of notif_handler."""
     results, _received = play(

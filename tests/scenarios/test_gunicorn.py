@@ -18,6 +18,7 @@ APPS = Path(__file__).parent / "apps"
 LISTENING = r"Listening at: (http://127\.0\.0\.1:\d+)"
 ORDERS = 1_000
 CUSTOMERS = 20
+RECYCLED = 60
 IDLE_TIMEOUT_MS = 20_000
 
 
@@ -86,6 +87,24 @@ def test_every_event_of_a_preloaded_app_arrives_once(served_platform, start_guni
     assert sorted(event["properties"]["number"] for event in events["Ordered"]) == list(range(ORDERS))
     assert len(events["Shop opened"]) == 1
     assert len({event["properties"]["pid"] for event in events["Ordered"]}) > 1
+
+
+def test_workers_that_are_recycled_lose_nothing(served_platform, start_gunicorn, network):
+    """Workers that end after a few requests each, as with --max-requests, send what they have before they go."""
+    organization = served_platform.create_organization("acme.hullapp.test")
+    connector = organization.install("http://127.0.0.1:9", manifest={"name": "Shop"})
+    environment = {
+        "HULL_ID": connector.id,
+        "HULL_SECRET": connector.secret,
+        "HULL_ORGANIZATION": served_platform.address,
+    }
+    gunicorn, url = start_gunicorn("shop:app", "--preload", "--workers", "2", "--max-requests", "10", **environment)
+    for number in range(RECYCLED):
+        assert network.send(Request(method="POST", url=f"{url}/orders/{number}", timeout_s=30)).status == 200
+    assert gunicorn.stop() == 0
+    ordered = events_of(organization)["Ordered"]
+    assert sorted(event["properties"]["number"] for event in ordered) == list(range(RECYCLED))
+    assert len({event["properties"]["pid"] for event in ordered}) >= RECYCLED // 20
 
 
 def test_a_threaded_connector_and_the_platform_talk_over_http(start_gunicorn, start_platform, network):

@@ -1,0 +1,40 @@
+"""What the package promises is shown by tests that exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+from doc_pages import ROOT, Page
+
+SHOWN = re.compile(r"`(?P<file>test_\w+)(?:::(?P<name>test_\w+))?`")
+
+
+@pytest.fixture(scope="module")
+def tests() -> dict[str, set[str]]:
+    """The names of all tests, by their file's."""
+    return {path.stem: names_in(path) for path in (ROOT / "tests").rglob("test_*.py")}
+
+
+def names_in(path) -> set[str]:
+    """Return the names of the functions and of the cases of a file, without running it."""
+    return {node.name for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if hasattr(node, "name")}
+
+
+def rows() -> list[str]:
+    """Return the promises with their tests, a line each."""
+    lines = Page("docs/promises.md").prose.splitlines()
+    return [line for line in lines if line.startswith("| ") and not line.startswith("| Promise")]
+
+
+def test_every_promise_has_its_tests():
+    """No promise stands without a test that would fail if it did not hold."""
+    assert len(rows()) > 20
+    assert [row for row in rows() if SHOWN.search(row) is None] == []
+
+
+def test_the_tests_of_promises_exist(tests):
+    """A test that was renamed or removed is missed here."""
+    named = [match.groups() for row in rows() for match in SHOWN.finditer(row)]
+    assert [(file, name) for file, name in named if file not in tests or name not in {None, *tests[file]}] == []
