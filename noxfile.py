@@ -94,7 +94,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The code blocks, links, paths and section names of README, docs and docstrings; then the site, from all of it."""
-    _install(session, "test", "docs")
+    _install(session, "docs", "types")
     session.run("pytest", "tests/docs", *session.posargs)
     site = Path(session.create_tmp()) / "site"
     session.run("sphinx-build", "-W", "--keep-going", "-q", "-E", "-b", "html", "docs", str(site))
