@@ -12,7 +12,6 @@ from typing import Any, Final, Literal
 from hull_sdk.core.clock import parse_time
 from hull_sdk.platform.attributes import plan_writes, same_value
 from hull_sdk.platform.events import USER_CREATED, tracked_item
-from hull_sdk.platform.fast_lane import ACTIVE_S
 from hull_sdk.platform.identity import EntityClaims, Resolution, plan_handle, resolve
 from hull_sdk.platform.merging import absorb, carry_out, link
 from hull_sdk.platform.messages import Alias, ParsedMessage, Subject, Track, Traits
@@ -22,7 +21,10 @@ from hull_sdk.platform.unit import Unit
 from hull_sdk.wire.attributes import Operation, cast
 from hull_sdk.wire.entities import EntityKind
 
-__all__ = ["Outcome", "Plan", "apply_message", "plan_subject"]
+__all__ = ["ACTIVE_S", "Outcome", "Plan", "apply_message", "plan_subject"]
+
+#: How long a user who is marked active is served first, in seconds.
+ACTIVE_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)

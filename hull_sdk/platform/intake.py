@@ -21,7 +21,6 @@ from hull_sdk.platform.deletions import Deletions
 from hull_sdk.platform.door import ConnectorCredentials, admit, check_size
 from hull_sdk.platform.event_contexts import Locator
 from hull_sdk.platform.events import Source
-from hull_sdk.platform.fast_lane import FastLane
 from hull_sdk.platform.ingestion import Outcome, apply_message
 from hull_sdk.platform.logs import LogBook, LogEntry, identifiers
 from hull_sdk.platform.messages import MessageError, ParsedMessage, message_id_of, parse_message
@@ -92,7 +91,6 @@ class Intake:
         #: Finds the location of events by their ``ip``; none by default.
         self.locator: Locator | None = None
         self.lock = RLock()
-        self._fast_lane = FastLane(runtime, self.lock)
         self._counting = Lock()
         self._receiving = 0
         self.connectors: dict[str, Any] = {}
@@ -206,7 +204,7 @@ class Intake:
         notify: bool = True,
         emit_events: bool = True,
     ) -> Record:
-        with self._fast_lane.turn(message, self.clock.time()):
+        with self.lock:
             now = self.clock.time()
             repeated = self._journal.repeated(message.message_id, now)
             if repeated is not None:

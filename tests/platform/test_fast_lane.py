@@ -71,8 +71,8 @@ def test_the_lane_is_left_after_ten_minutes(platform, backlog, send, fake):
     assert told(fake).count("ann") == 2
 
 
-def test_ordinary_messages_step_aside_for_urgent_ones():
-    """While a batch is taken in on one thread, active users' messages are applied soon on another."""
+def test_messages_of_an_active_user_do_not_wait_for_the_batch_of_another_request():
+    """While one request is worked through, those that come meanwhile are applied soon."""
     runtime = Runtime.system()
     organization = Population("acme.hullapp.test", runtime=runtime, clock=runtime.clock)
     bench = Bench()
@@ -91,21 +91,3 @@ def test_ordinary_messages_step_aside_for_urgent_ones():
     assert sorted(behind)[2] < 100
     runtime.tasks.wait(future, 60)
     assert len(organization.records) == 3005
-
-
-def test_known_active_users_stay_urgent_without_the_mark():
-    """For ten minutes any of the identifiers that came with the mark is enough; domain time ends it."""
-    bench = Bench()
-    lane = bench.organization._fast_lane
-    waits = []
-    lane._give_way = lambda: waits.append(1)
-    bench.traits({"external_id": "1", "email": "ann@acme.test"}, active=True)
-    bench.traits({"email": "ann@acme.test"})
-    bench.traits({"external_id": "1"})
-    assert waits == []
-    bench.traits({"external_id": "2"})
-    bench.account_traits({"domain": "acme.test"})
-    assert len(waits) == 2
-    bench.runtime.tasks.sleep(601)
-    bench.traits({"external_id": "1"})
-    assert len(waits) == 3
