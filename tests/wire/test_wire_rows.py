@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hull_sdk.errors import InvalidArgumentError, TransientError
-from hull_sdk.wire.rows import csv_columns, plain_chunks, read_rows, write_csv, write_json
+from hull_sdk.wire.rows import csv_columns, in_parts, plain_chunks, read_rows, read_sized_rows, write_csv, write_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 VALUES = st.recursive(
@@ -20,6 +20,7 @@ VALUES = st.recursive(
 )
 ROWS = st.lists(st.dictionaries(TEXT, VALUES, max_size=4), max_size=6)
 NAMES = st.sampled_from(["email", "näme", "traits_a,b", 'traits_"q"', "traits_x\ny"])
+PLACES = st.lists(st.integers(0, 10_000))
 REPORTS = st.lists(
     st.fixed_dictionaries(
         {"id": TEXT.filter(bool), "segment_ids": st.lists(TEXT), "text": TEXT | st.none()},
@@ -52,6 +53,35 @@ def test_json_gives_the_same_rows_however_it_is_cut(rows, layout, places):
         "pretty": "\ufeff" + "\n".join(texts),
     }[layout]
     assert list(read_rows(cut(text.encode(), places), "json")) == rows
+
+
+@given(
+    st.lists(st.tuples(st.dictionaries(TEXT, VALUES, max_size=3), st.sampled_from(["\n", "", " ", "\r\n\n"]))), PLACES
+)
+def test_lines_and_other_layouts_may_be_mixed(rows, places):
+    """Whatever stands between two objects, a file gives the same rows, with sizes that fit into it."""
+    text = "".join(json.dumps(row) + end for row, end in rows)
+    found = list(read_sized_rows(cut(text.encode(), places), "json"))
+    assert [row for row, _ in found] == [row for row, _ in rows]
+    assert sum(size for _, size in found) <= len(text)
+
+
+@pytest.mark.parametrize(("max_rows", "max_bytes"), [(2, 1000), (100, 25), (100, 1)])
+def test_parts_end_by_number_or_by_size(max_rows, max_bytes):
+    """A part ends with its last row or with the row that fills its bytes; a row that is larger goes alone."""
+    rows = [({"n": number}, 10) for number in range(7)]
+    sizes = [len(part) for part in in_parts(rows, max_rows, max_bytes)]
+    limit = min(max_rows, -(-max_bytes // 10))
+    assert (sum(sizes), max(sizes), set(sizes[:-1])) == (7, limit, {limit})
+
+
+def test_a_part_asks_for_no_more_rows_than_it_needs():
+    """Rows of the next part are not read while this one is handled."""
+    asked = []
+    rows = (({"n": asked.append(number)}, 1) for number in range(10))
+    parts = in_parts(rows, 3, 1000)
+    next(parts)
+    assert asked == [0, 1, 2]
 
 
 @given(REPORTS, st.lists(st.integers(0, 10_000)), st.booleans())
