@@ -116,6 +116,7 @@ def wheel(session: nox.Session) -> None:
     figures = json.loads(str(answer))
     if figures.get("ok") is not True:
         session.error(f"the demo of the installed wheel does not agree with its own calculation: {answer}")
+    session.run("hull", "new", "acme-crm", silent=True)
     counts = {name: value for name, value in figures.items() if isinstance(value, int | float)}
     session.log(f"{built.name}: {counts}")
 
