@@ -171,6 +171,32 @@ def test_a_server_that_refuses_connections_gives_one_clear_error(call):
     assert caught.value.__suppress_context__
 
 
+def test_a_password_opens_the_store_and_a_wrong_one_is_not_repeated(own_valkey):
+    """The address brings the password; a wrong one gives the usual error, which does not show it."""
+    server = own_valkey()
+    with server.client() as client:
+        client.config_set("requirepass", "hunter2")
+    right, wrong = (RedisCache(server.url.replace("://", f"://:{word}@")) for word in ("hunter2", "hunter3"))
+    right.set("key", 1)
+    assert right.get("key") == 1
+    with pytest.raises(NetworkError, match="cannot be used now") as caught:
+        wrong.get("key")
+    assert "hunter" not in f"{caught.value}{right!r}{wrong!r}"
+    right.close()
+    wrong.close()
+
+
+def test_a_full_store_asks_for_a_retry(own_valkey):
+    """A server that refuses writes because its memory is full gives the error that asks for a retry."""
+    server = own_valkey()
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
+    cache = RedisCache(server.url)
+    with pytest.raises(NetworkError, match="maxmemory"):
+        cache.set("key", 1)
+    cache.close()
+
+
 def test_a_server_that_hangs_is_waited_for_once_and_then_found_again(own_valkey):
     """A server that takes connections and answers nothing costs one time limit; afterwards all goes on."""
     server = own_valkey()
