@@ -45,8 +45,8 @@ def normalize_traits(attributes: Mapping[str, Any]) -> dict[str, Any]:
         attributes: For example ``{"plan": "pro", "visits": {"operation": "inc", "value": 1}}``.
 
     Returns:
-        A new dict, for example ``{"plan": {"operation": "set", "value": "pro"}, "visits": {"operation": "inc",
-        "value": 1}}``. ``{"value": 1}`` alone means ``set``; other dicts and lists are values.
+        A new dict, for example ``{"plan": {"operation": "set", "value": "pro"}}``. ``{"value": 1}`` alone means
+        ``set``; other dicts and lists are values.
     """
     return {name: _operation(value) for name, value in attributes.items()}
 
