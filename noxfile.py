@@ -143,7 +143,8 @@ def interop(session: nox.Session) -> None:
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """The properties, with many more and always new examples; run it by name."""
+    """The properties with many more and always new examples, and 10,000 simulated scenarios; run it by name."""
     _install(session, "test")
     elsewhere = [f"--ignore={folder}" for folder in OTHER_SESSIONS]
-    session.run("pytest", "--hypothesis-profile=nightly", "--timeout=3600", *elsewhere, *session.posargs)
+    options = ("--hypothesis-profile=nightly", "--seeds=10000", "--timeout=3600")
+    session.run("pytest", *options, *elsewhere, *session.posargs)

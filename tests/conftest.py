@@ -33,6 +33,13 @@ settings.register_profile("nightly", max_examples=5_000, **_COMMON)
 settings.load_profile("default")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the simulation."""
+    group = parser.getgroup("simulation")
+    group.addoption("--seeds", type=int, default=200, help="how many scenarios tests/simulation plays (200)")
+    group.addoption("--seed", type=int, default=None, help="the one scenario that tests/simulation plays")
+
+
 @pytest.fixture(scope="session")
 def signing_key() -> RSAPrivateKey:
     """One key of the platform for the whole run, since making one is slow."""
