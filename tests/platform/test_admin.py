@@ -171,7 +171,7 @@ def test_faults_are_added_and_cleared_over_http(call, controls, credentials):
     """A fault in JSON works as one in Python."""
     body = {"kind": "error", "target": "api", "status": 502, "times": 1}
     assert call("POST", "/_platform/faults", body)[0] == 201
-    assert call("GET", "/_platform/faults")[1] == [body]
+    assert call("GET", "/_platform/faults")[1] == [{**body, "retry_after_s": None}]
     assert call("GET", "/api/v1/app", **credentials)[0] == 502
     assert call("GET", "/api/v1/app", **credentials)[0] == 200
     assert call("POST", "/_platform/faults", {"kind": "rain"})[0] == 400
