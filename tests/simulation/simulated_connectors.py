@@ -119,7 +119,7 @@ class RestartableHost:
         name: Of the connector.
         runtime: The doors of the run.
         build: Makes the application of a process.
-        restarts: Moments and numbers at which the process ends.
+        restarts: Moments and numbers at which the process ends, and the seconds until the next one is up.
         record: Told what it answers.
         note: Told the name of each fault that happens.
     """
@@ -129,7 +129,7 @@ class RestartableHost:
         name: str,
         runtime: Runtime,
         build: Callable[[Process], Flask],
-        restarts: Iterable[tuple[str, int]],
+        restarts: Iterable[tuple[str, int, float]],
         record: Record,
         note: Callable[[str], None],
     ) -> None:
@@ -137,13 +137,16 @@ class RestartableHost:
         self.name = name
         self.runtime = runtime
         self.build = build
-        self._restarts = set(restarts)
+        self._restarts = {(moment, number): down_s for moment, number, down_s in restarts}
+        self._up_at = 0.0
         self._note = note
         self._counts: Counter[str] = Counter()
         self.process = Process(self, 1)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request, unless the process ends meanwhile."""
+        if self.runtime.clock.monotonic() < self._up_at:
+            return []
         process = self.process
         head: list[Any] = []
 
@@ -170,15 +173,16 @@ class RestartableHost:
     def reach(self, moment: str) -> None:
         """Count a moment, and end the process when it is time."""
         self._counts[moment] += 1
-        if (moment, self._counts[moment]) in self._restarts:
+        down_s = self._restarts.get((moment, self._counts[moment]))
+        if down_s is not None:
             self._note("restart")
-            self.restart()
+            self._restart(down_s)
 
-    def restart(self) -> None:
-        """End the process and start the next one."""
+    def _restart(self, down_s: float) -> None:
         old = self.process
         old.end()
         self.process = Process(self, old.number + 1)
+        self._up_at = self.runtime.clock.monotonic() + down_s
 
 
 class Crm:

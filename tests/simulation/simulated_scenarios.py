@@ -13,11 +13,13 @@ from typing import Final
 ORGANIZATIONS: Final = ("acme.hullapp.test", "globex.hullapp.test")
 #: Connectors that run the SDK, and so can be restarted.
 RESTARTABLE: Final = ("crm", "mail")
+#: Users with so many visits are in the one segment.
+BUSY_VISITS: Final = 10
 #: In how many virtual seconds everything is sent.
 DURATION_S: Final = 30.0
 
-#: What a scenario may break, by the name that the figures have.
-KINDS: Final = (
+#: Faults of the platform, by the names that the figures have.
+FAULTS: Final = (
     "drop_before",
     "drop_after",
     "delay",
@@ -29,10 +31,9 @@ KINDS: Final = (
     "500_after",
     "timeout_before",
     "timeout_after",
-    "clock_jump",
-    "restart",
-    "service",
 )
+#: Everything that a scenario may break.
+KINDS: Final = (*FAULTS, "clock_jump", "restart", "service")
 _TARGETS: Final = ("firehose", "firehose", "delivery", "delivery", "api")
 _MOMENTS: Final = ("before_call", "after_call", "before_answer", "after_answer", "after_answer")
 _CHANCE: Final = 0.5
@@ -76,11 +77,15 @@ class Jump:
 
 @dataclass(frozen=True)
 class Restart:
-    """The end of a connector's process at the n-th moment of a sort, counted from the start of the run."""
+    """The end of a connector's process at the n-th moment of a sort, counted from the start of the run.
+
+    Nothing answers until the next process is up.
+    """
 
     connector: str
     moment: str
     number: int
+    down_s: float
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def make_scenario(seed: int) -> Scenario:
     return Scenario(
         seed=seed,
         operations=tuple(operations),
-        breakages=tuple(_breakage(dice, kind) for kind in chosen if kind not in {"clock_jump", "restart", "service"}),
+        breakages=tuple(_breakage(dice, kind) for kind in chosen if kind in FAULTS),
         jumps=tuple(_jump(dice) for _ in range(2) if "clock_jump" in chosen),
         restarts=tuple(_restart(dice) for _ in range(3) if "restart" in chosen),
         service=tuple(_failures(dice)) if "service" in chosen else (),
@@ -167,12 +172,13 @@ def _jump(dice: random.Random) -> Jump:
     if dice.random() < 0.5:
         return Jump(_moment(dice), "domain", dice.choice((30.0, 900.0, 7200.0)))
     # Backwards by less than the leeway of tokens; forwards further.
-    return Jump(_moment(dice), "machine", dice.choice((-45.0, -5.0, 20.0, 3600.0)))
+    return Jump(_moment(dice), "machine", dice.choice((-25.0, -5.0, 20.0, 3600.0)))
 
 
 def _restart(dice: random.Random) -> Restart:
     moment = dice.choice(_MOMENTS)
-    return Restart(dice.choice(RESTARTABLE), moment, dice.randint(1, 12 if moment.endswith("answer") else 25))
+    number = dice.randint(1, 12 if moment.endswith("answer") else 25)
+    return Restart(dice.choice(RESTARTABLE), moment, number, dice.choice((0.0, 0.0, 2.0, 40.0)))
 
 
 def _failures(dice: random.Random) -> list[tuple[int, str]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from simulated_connectors import SERVICE_HOST, Audit, Crm, Mail, RestartableHost, Service, manifest
-from simulated_scenarios import ORGANIZATIONS, Breakage, Jump, Operation, Scenario
+from simulated_scenarios import BUSY_VISITS, ORGANIZATIONS, Breakage, Jump, Operation, Scenario
 
 from hull_sdk import Client
 from hull_sdk.core.clock import VirtualClock
@@ -65,7 +65,7 @@ class World:
         self.scenario = scenario
         #: What happened, in order.
         self.history: list[dict[str, Any]] = []
-        #: How often each kind of fault struck.
+        #: How often each kind of fault struck; those of the platform also by what they hit, as in ``"delay api"``.
         self.fired: Counter[str] = Counter()
         self._clock = JumpingClock()
         self._tasks = VirtualTasks(self._clock)
@@ -111,7 +111,7 @@ class World:
         scenario, note = self.scenario, self._note
         for connector in (Crm(scenario.seed, self.record), Mail(scenario.seed, self.record)):
             name = type(connector).__name__.lower()
-            restarts = [(each.moment, each.number) for each in scenario.restarts if each.connector == name]
+            restarts = [(each.moment, each.number, each.down_s) for each in scenario.restarts if each.connector == name]
             self._net.mount(
                 f"{name}.test", RestartableHost(name, runtime, connector.build, restarts, self.record, note)
             )
@@ -121,6 +121,7 @@ class World:
 
     def _found(self, host: str, options: dict[str, int]) -> Client:
         organization = self.platform.create_organization(host)
+        organization.create_segment("user", "Busy", query={"range": {"traits_visits": {"gte": BUSY_VISITS}}})
         self._net.mount(host, self.platform.wsgi_app)
         for name in NAMES:
             connector = organization.install(f"https://{name}.test", manifest=manifest(name))
@@ -174,7 +175,9 @@ class World:
             if fault is not None:
                 error = fault.kind.startswith("error")
                 side = "after" if fault.kind == "error_after" else "before"
-                self._note(f"{fault.status}_{side}" if error else fault.kind)
+                kind = f"{fault.status}_{side}" if error else fault.kind
+                self._note(kind)
+                self._note(f"{kind} {target}")
             return fault
 
         faults.take = tapped

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from simulated_scenarios import Scenario
+from simulated_scenarios import BUSY_VISITS, Scenario
 
 #: A pause may end this much early: clocks are no more exact.
 TICK_S = 0.002
@@ -49,7 +49,7 @@ def everything_is_accepted(scenario: Scenario, outcome: Outcome) -> Iterator[str
     for host, state in outcome["organizations"].items():
         if state["dead_letters"]:
             yield f"{host} has {state['dead_letters']} dead letters"
-        if set(state["records"]) - {"applied"} and sum(state["records"].values()) != state["records"]["applied"]:
+        if sum(state["records"].values()) != state["records"]["applied"]:
             yield f"{host} did not apply all messages: {state['records']}"
 
 
@@ -114,6 +114,37 @@ def the_story_has_no_gaps(scenario: Scenario, outcome: Outcome) -> Iterator[str]
                 present = new
             if present != wanted.get(field):
                 yield f"{box} {key}: {field} was told up to {present}, it is {wanted.get(field)}"
+
+
+def the_latest_is_told(scenario: Scenario, outcome: Outcome) -> Iterator[str]:
+    """The last message about a user holds the account and the segments of the present; those are right."""
+    for (box, key), messages in told(outcome).items():
+        if box.channel != "user:update":
+            continue
+        last, state = messages[-1], outcome["organizations"][box.organization]
+        name = last["user"]["external_id"]
+        visits = expected_values(scenario, box.organization)["users", name]["visits"] or 0
+        busy = [segment["name"] for segment in last["segments"]]
+        if busy != ["Busy"] * (visits >= BUSY_VISITS):
+            yield f"{box} {key}: told to be in {busy} with {visits} visits"
+        if last["segment_ids"] != state["users"][name]["segment_ids"]:
+            yield f"{box} {key}: told to be in {last['segment_ids']}, not {state['users'][name]['segment_ids']}"
+        account = last["account"]
+        present = state["accounts"].get(account.get("domain"), {})
+        if any(account.get(field) != present.get(field) for field in ("step", "visits", "crm/handled")):
+            yield f"{box} {key}: the account was told as {account}, it is {present}"
+
+
+def segments_are_entered_and_left_in_turn(_scenario: Scenario, outcome: Outcome) -> Iterator[str]:
+    """What is told of entering and leaving segments leads from none to those of the message."""
+    for (box, key), messages in told(outcome).items():
+        member: list[str] = []
+        for message in messages if box.channel == "user:update" else ():
+            changes = message["changes"]["segments"]
+            left = [each["id"] for each in changes.get("left", ())]
+            member = [each for each in member if each not in left] + [each["id"] for each in changes.get("entered", ())]
+            if member != message["segment_ids"]:
+                yield f"{box} {key}: is in {message['segment_ids']}, was told to be in {member}"
 
 
 def everybody_is_told_of(_scenario: Scenario, outcome: Outcome) -> Iterator[str]:
@@ -239,6 +270,8 @@ CHECKS: tuple[Callable[[Scenario, Outcome], Iterator[str]], ...] = (
     events_happen_once,
     organizations_are_apart,
     the_story_has_no_gaps,
+    the_latest_is_told,
+    segments_are_entered_and_left_in_turn,
     everybody_is_told_of,
     one_message_of_an_entity_at_a_time,
     flow_control_is_obeyed,
