@@ -38,6 +38,7 @@ __all__ = [
     "find_context",
     "incoming",
     "install",
+    "json_body",
     "promise_delivery",
     "request_context",
     "takes_state",
@@ -232,6 +233,18 @@ def request_context() -> Context:
     raise InvalidArgumentError("this request has no context yet; use it in views and in Connector.use")
 
 
+def json_body(present: Request) -> Any:
+    """Return the decoded JSON of a request's body, ``None`` when it is none or is nested too deeply to be read.
+
+    Args:
+        present: The request.
+    """
+    try:
+        return present.get_json(silent=True)
+    except RecursionError:
+        return None
+
+
 def answer_error(error: Exception) -> Response | HTTPException:
     """Answer an error by the table of ``hull_sdk.outcomes``.
 
@@ -286,7 +299,7 @@ def _present_request() -> Request:
 
 def _option_loader(present: Request) -> Callable[[Any], dict[str, Any]]:
     def load(notification: Any) -> dict[str, Any]:
-        body = present.get_json(silent=True) if notification is None else notification
+        body = json_body(present) if notification is None else notification
         return {**present.args.to_dict(), **(body if isinstance(body, dict) else {})}
 
     return load

@@ -40,6 +40,9 @@ _UNHANDLED_CODE: Final = "HULL_ERR_UNHANDLED"
 _UNHANDLED_TEXT: Final = "unhandled-error"
 _UNHANDLED_STATUS: Final = 500
 
+#: Tags that say whose request it was.
+_WHOSE: Final = frozenset({"organization", "ship", "hull_host"})
+
 _log = logging.getLogger(__name__)
 
 
@@ -231,9 +234,20 @@ def report(error: Exception, verdict: Verdict, instrumentation: Instrumentation,
     )
     if outcome.metric is not None:
         names = {"error_name": _snake(type(error).__name__), "error_message": _snake(verdict.reason)[:100]}
+        if _is_strangers(error, context):
+            # Each new value of a tag is a series of its own, and anybody could write as many as he likes.
+            names["error_message"] = _snake(verdict.code)
+            tags = {name: "none" if name in _WHOSE else value for name, value in tags.items()}
         instrumentation.metric(tags).increment(outcome.metric, 1, names)
     if outcome.reported:
         instrumentation.capture_exception(error, fields, tags)
+
+
+def _is_strangers(error: Exception, context: Context | None) -> bool:
+    """Tell whether an error's words, or the credentials of its request, may be anybody's: nobody has verified them."""
+    if context is None or context.config is None:
+        return isinstance(error, NotificationError)
+    return context.ship is None
 
 
 def _details(error: Exception) -> dict[str, Any]:

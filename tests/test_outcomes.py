@@ -202,3 +202,21 @@ def test_the_applications_after_request_functions_win(world):
         return response
 
     assert app.test_client().get("/x").status_code == 299
+
+
+def test_strangers_make_no_series_of_metrics(world):
+    """Whatever an unverified request names, its refusals are counted in one series: each new tag would be another."""
+    client = world.app(smart_notifier_handler({"user:update": list}), action_handler(list)).test_client()
+    for name in ("one", "two"):
+        headers = {"X-Hull-Smart-Notifier": "1", "X-Hull-Smart-Notifier-Signature-Version": name}
+        assert client.post("/b0", headers=headers, data=b"{}").status_code == 400
+        unknown = query(ship=f"{name:0>24}".encode().hex()[:24], organization=f"{name}.hullapp.test")
+        assert client.post(f"/b1?{unknown}").text == "transient-error"
+    refused = [record for record in world.instrumentation.metrics if record.name.startswith("connector.")]
+    assert len(refused) == 4
+    series = {(record.name, *sorted(record.tags.items())) for record in refused}
+    assert len(series) == 2
+    assert {record.tags["error_message"] for record in refused} == {
+        "unsupported_signature_version",
+        "hull_err_network",
+    }

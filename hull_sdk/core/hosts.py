@@ -22,6 +22,9 @@ _HOST = re.compile(
 AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
 #: IPv6 networks whose last 32 bits are the IPv4 address that is meant.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+#: Where all IPv6 addresses lie that everybody can reach. Others lead to this machine or network in some system or
+#: other: ``::127.0.0.1``, ``::ffff:0:127.0.0.1``, ``fec0::/10`` and the local translations of ``64:ff9b:1::/48``.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
 _LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
 #: Longest ``host:port``: 253 letters of a name, a dot at its end, a colon and five digits.
 _MAX_LENGTH = 260
@@ -82,7 +85,9 @@ def is_loopback(host: str) -> bool:
 def is_public_address(address: str) -> bool:
     """Tell whether an IP address is reachable by everybody: not private, loopback, link-local or reserved."""
     parsed = _ip_address(address.split("%", maxsplit=1)[0])
-    return parsed is not None and parsed.is_global and not parsed.is_multicast
+    if parsed is None or (isinstance(parsed, ipaddress.IPv6Address) and parsed not in _UNICAST):
+        return False
+    return parsed.is_global and not parsed.is_multicast
 
 
 def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

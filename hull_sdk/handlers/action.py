@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from hull_sdk.context import Context
-from hull_sdk.flask_app import request_context
+from hull_sdk.flask_app import json_body, request_context
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 from hull_sdk.middleware import run_within_deadline, settle
 
@@ -62,5 +62,5 @@ def request_parts() -> dict[str, Any]:
 
 def _body() -> Any:
     """Return the decoded JSON, else the form, else an empty dict."""
-    body = request.get_json(silent=True)
+    body = json_body(request)
     return request.form.to_dict() if body is None else body

@@ -19,7 +19,7 @@ from hull_sdk.context import Context
 from hull_sdk.core.logs import emit
 from hull_sdk.core.masking import mask_text
 from hull_sdk.errors import HullError, InvalidArgumentError, NotificationError, TransientError
-from hull_sdk.flask_app import JOBS_KEY, app_extension
+from hull_sdk.flask_app import JOBS_KEY, app_extension, json_body
 from hull_sdk.helpers import download_request, open_extract
 from hull_sdk.infra.queues import MAX_ATTEMPTS
 from hull_sdk.middleware import settle
@@ -87,7 +87,7 @@ class BatchExtracts:
             NotificationError: It breaks a rule (status 400).
             TransientError: The queue cannot take it now (status 503).
         """
-        body: Any = request.get_json(silent=True)
+        body: Any = json_body(request)
         if not is_notice(body):
             return None
         context.credentials()

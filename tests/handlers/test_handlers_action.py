@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from connector_world import SECRET, query
+from connector_world import CONNECTOR_ID, SECRET, query
 from flask import Response
 
 from hull_sdk.errors import InvalidArgumentError
@@ -44,6 +44,19 @@ def test_the_function_gets_body_and_query(world):
     post(world, lambda _ctx, parts: seen.append(parts))
     assert [parts["body"] for parts in seen] == [{"a": 1}, {"a": "1"}, {}]
     assert seen[0]["query"]["page"] == "2"
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000])
+def test_a_body_that_is_nested_too_deeply_counts_as_none(world, body):
+    """Whoever has a webhook's address can send JSON that no reader gets through: it is no error of the connector."""
+    seen = []
+
+    def keep(ctx, parts):
+        seen.append((parts["body"], ctx.options["ship"]))
+
+    assert post(world, keep, data=body, content_type="application/json").status_code == 200
+    assert seen == [({}, CONNECTOR_ID)]
+    assert world.instrumentation.exceptions == []
 
 
 def test_an_async_function_is_run(world):
