@@ -28,16 +28,30 @@ from kitchen_sink.outbound import (
     send_users,
     size_accounts,
 )
+from kitchen_sink.pages import pages
 from kitchen_sink.reports import count_rows, export
 
-__all__ = ["create_app"]
+__all__ = ["connect", "create_app"]
 
 
-def create_app(options: Mapping[str, Any] | None = None) -> Flask:
-    """Return the connector.
+def connect(options: Mapping[str, Any] | None = None) -> Connector:
+    """Return the connector, which goes with one application.
 
     Args:
         options: Options of ``Connector`` over those of the environment, for example ``{"host_secret": "..."}``.
+    """
+    connector = Connector(**(options or {}))
+    connector.use(open_crm)
+    connector.worker({"save-contacts": save_contacts})
+    return connector
+
+
+def create_app(options: Mapping[str, Any] | None = None, connector: Connector | None = None) -> Flask:
+    """Return the application.
+
+    Args:
+        options: Options of ``Connector``, as in :func:`connect`.
+        connector: The connector, if there is one already.
     """
     app = Flask(__name__)
     app.before_request(_name_request)
@@ -75,10 +89,8 @@ def create_app(options: Mapping[str, Any] | None = None) -> Flask:
     }
     for prefix, blueprint in blueprints.items():
         app.register_blueprint(blueprint, url_prefix=prefix)
-    connector = Connector(**(options or {}))
-    connector.use(open_crm)
-    connector.worker({"save-contacts": save_contacts})
-    return connector.setup_app(app)
+    app.register_blueprint(pages)
+    return (connect(options) if connector is None else connector).setup_app(app)
 
 
 def _name_request() -> None:

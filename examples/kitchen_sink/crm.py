@@ -7,7 +7,7 @@ from typing import Any
 
 from hull_sdk import Context
 from hull_sdk.handlers import fresh_tokens
-from hull_sdk.service import ServiceSession
+from hull_sdk.service import ServiceSession, UrlTemplate
 from kitchen_sink.settings import private_settings
 
 __all__ = ["AUTHORIZE_URL", "TOKEN_URL", "Crm", "client_id", "client_secret", "open_crm"]
@@ -32,6 +32,11 @@ class Crm:
         tokens = fresh_tokens(self._ctx, token_url=TOKEN_URL, client_id=client_id, client_secret=client_secret)
         headers = {"Authorization": f"Bearer {tokens['access_token']}"}
         return self._session.request(method, path, headers=headers, **options).json()
+
+    def notes(self, contact_id: str) -> list[dict[str, Any]]:
+        """Return what was noted about a contact; in metrics all contacts are one address."""
+        found: list[dict[str, Any]] = self.call("GET", UrlTemplate("/contacts/{id}/notes", id=contact_id))
+        return found
 
     def fields(self) -> list[str]:
         """Return the names of the fields that contacts have, from the cache if they are there."""

@@ -41,12 +41,15 @@ def _count(what: str, number: int) -> None:
 
 
 async def receive(ctx: Context, request: RequestParts) -> dict[str, str]:
-    """Take one webhook of the CRM: an event, or two contacts that have become one."""
+    """Take one webhook of the CRM: an event, two contacts that have become one, or one that has become two."""
     body = request["body"]
     user = ctx.client.as_user({"email": body["email"]})
     if body.get("merged_id"):
         user.alias({"anonymous_id": f"crm:{body['merged_id']}"})
         return {"status": "merged"}
+    if body.get("split_id"):
+        user.unalias({"anonymous_id": f"crm:{body['split_id']}"})
+        return {"status": "split"}
     user.track(body["event"], body.get("properties", {}), {"source": "crm", "event_id": body.get("id")})
     return {"status": "tracked"}
 

@@ -27,6 +27,7 @@ class FakeCrm:
         self.api.before_request(self._check)
         self.api.add_url_rule("/v1/contacts", "save", self._save, methods=["PUT"])
         self.api.add_url_rule("/v1/contacts", "list", self._list)
+        self.api.add_url_rule("/v1/contacts/<contact_id>/notes", "notes", lambda contact_id: [{"about": contact_id}])
         self.api.add_url_rule("/v1/fields", "fields", self._fields)
         self.login = Flask("login")
         self.login.add_url_rule("/token", "token", lambda: {**TOKENS, "access_token": "at-2"}, methods=["POST"])

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
+import logging
 from urllib.parse import urlsplit
+
+from kitchen_sink.app import connect, create_app
+from kitchen_sink.server import log
 
 ANN = {"email": "ann@acme.example"}
 BOB = {"email": "bob@acme.example"}
@@ -95,7 +101,7 @@ def test_contacts_come_on_a_schedule_and_through_jobs(sink, crm):
 
 
 def test_webhooks_come_to_an_address_without_a_secret(sink):
-    """The CRM posts an event, and later that two contacts were one."""
+    """The CRM posts an event, later that two contacts were one, and then that they were not."""
     address = urlsplit(answer(sink.request("/webhook-address"))["url"])
     assert sink.connector.secret not in address.query
     post = sink.app.test_client().post
@@ -105,6 +111,9 @@ def test_webhooks_come_to_an_address_without_a_secret(sink):
     sink.run_until_idle()
     assert [each["type"] for each in sink.firehose[:2]] == ["track", "alias"]
     assert "crm:9" in sink.user(ANN)["anonymous_ids"]
+    assert post(f"{address.path}?{address.query}", json={**ANN, "split_id": "9"}).json == {"status": "split"}
+    sink.run_until_idle()
+    assert "crm:9" not in sink.user(ANN)["anonymous_ids"]
 
 
 def test_hits_are_counted_in_batches(sink):
@@ -167,3 +176,45 @@ def test_a_request_keeps_the_id_of_the_proxy(sink):
     headers = {"X-Amzn-Trace-Id": "Root=1-abc"}
     sink.app.test_client().post("/webhook", query_string=query, json={}, headers=headers)
     assert "Root=1-abc" in [log["fields"].get("request_id") for log in sink.logs]
+
+
+def signed_in(sink, user_id, at):
+    """Return the cookie that the platform gives a browser."""
+    signature = hmac.new(sink.connector.secret.encode(), f"{at:.0f}-{user_id}".encode(), "sha1").hexdigest()
+    value = {"Hull-User-Id": user_id, "Hull-User-Sig": f"{at:.0f}.{signature}"}
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
+def test_a_browser_sees_who_is_signed_in(sink):
+    """Without the platform's cookie nobody is there; with it one sees the notes, whose addresses are one in metrics."""
+    sink.client.as_user(ANN).traits({"name": "Ann"})
+    sink.run_until_idle()
+    query = {"ship": sink.connector.id, "organization": sink.organization.host, "secret": sink.connector.secret}
+    browser = sink.app.test_client()
+    assert browser.get("/me", query_string=query, base_url=PUBLIC).status_code == 401
+    cookie = signed_in(sink, sink.user(ANN)["id"], sink.platform.clock.time())
+    browser.set_cookie(f"hull_{sink.connector.id}", cookie, domain="connector.test")
+    page = browser.get("/me", query_string=query, base_url=PUBLIC).json
+    assert page == {"email": "ann@acme.example", "notes": [{"about": "c-1"}]}
+    assert any("/contacts/{id}/notes" in str(metric.tags) for metric in sink.metrics)
+
+
+def test_jobs_in_memory_need_no_worker_of_their_own():
+    """The worker's entry knows the jobs; without a store that processes share it has nothing to wait for."""
+    connector = connect({"host_secret": "a secret of the host for tests"})
+    create_app(connector=connector)
+    connector.start_worker()
+    connector.close()
+
+
+def test_lines_about_users_reach_hull(sink):
+    """What the connector logs about a person stands in the organization's log."""
+    logger, handler = logging.getLogger("hull_sdk.client"), log()
+    try:
+        sink.client.as_user({"external_id": "nameless"}).traits({"name": "x"})
+        sink.run_until_idle()
+        sink.advance(seconds=2)
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+    assert "outgoing.user.skip" in [entry.event for entry in sink.organization.log]
