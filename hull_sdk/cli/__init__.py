@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "demo": "hull_sdk.cli.demo",
     "new": "hull_sdk.cli.new",
     "platform": "hull_sdk.cli.platform",
+    "trace": "hull_sdk.cli.trace",
     "types": "hull_sdk.cli.types",
 }
 

@@ -20,6 +20,7 @@ from hull_sdk.core.tasks import Worker
 from hull_sdk.platform.attempts import Delivery, log_attempt
 from hull_sdk.platform.carrier import Carrier, Reply
 from hull_sdk.platform.connectors import Connector
+from hull_sdk.platform.consequences import Tellings
 from hull_sdk.platform.dead_letters import DeadLetter, DeadLetters
 from hull_sdk.platform.history import History
 from hull_sdk.platform.landlord import Host
@@ -84,6 +85,8 @@ class Dispatcher:
         #: The latest tries, in order.
         self.deliveries: History[Delivery] = History(history)
         self.dead_letters = DeadLetters()
+        #: Which notification told of which message.
+        self.tellings = Tellings()
 
     def entity_changed(self, change: EntityChange) -> None:
         """Take in the change of a user or account, for every connector that wants to know.
@@ -97,6 +100,7 @@ class Dispatcher:
             for connector in self._organization.connectors.values():
                 if self._serves(connector, channel):
                     box = self._box(connector, channel)
+                    self.tellings.expect(connector.id, change)
                     self._wake(connector, box, box.add_change(change, FAST if fast else NORMAL))
 
     def entity_activated(self, kind: EntityKind, entity_id: str) -> None:
@@ -274,6 +278,8 @@ class Dispatcher:
     def _freeze(self, route: _Route, told: list[tuple[str, dict[str, Any]]]) -> Outgoing:
         notification_id = self._runtime.ids.uuid()
         messages = [with_message_id(content, notification_id) for _, content in told]
+        for (key, _), message in zip(told, messages, strict=True):
+            self.tellings.told(route.connector.id, route.box.channel, key, notification_id, message["message_id"])
         return self._outgoing(route, notification_id, None, messages, [key for key, _ in told])
 
     def _part(

@@ -17,6 +17,7 @@ from hull_sdk.core.ids import Ids
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Lock, RLock
 from hull_sdk.platform.attributes import AttributeSchema
+from hull_sdk.platform.consequences import Consequences
 from hull_sdk.platform.deletions import Deletions
 from hull_sdk.platform.door import ConnectorCredentials, admit, check_size
 from hull_sdk.platform.event_contexts import Locator
@@ -99,6 +100,7 @@ class Intake:
         self._book = SegmentBook()
         self._deletions = Deletions()
         self._journal = Journal()
+        self._consequences = Consequences()
         self._log_book = LogBook()
         self._views: dict[ViewKey, View] = {}
         self._listeners: list[ChangeListener] = []
@@ -210,6 +212,7 @@ class Intake:
             if repeated is not None:
                 return repeated
             unit = self._unit(now, connector_id, emits=emit_events)
+            unit.cause = message.message_id
             try:
                 outcome = apply_message(unit, message)
                 settlement = self._settle(unit)
@@ -219,6 +222,7 @@ class Intake:
                 outcome, settlement = Outcome("failed", f"internal error: {type(err).__name__}: {err}"), Settlement()
                 unit = self._unit(now, connector_id)
             record = self._record(message, outcome, unit, connector_id)
+            self._consequences.keep(message.message_id, settlement.changes)
             self._commit(settlement, notify=notify)
             for kind, entity_id in unit.activated:
                 self._tell_active(kind, entity_id)
@@ -283,6 +287,7 @@ class Intake:
                 kind=outcome.kind,
                 entity_id=outcome.entity_id,
                 connector_id=connector_id,
+                request_id=message.request_id,
                 at=unit.now,
                 idempotent=message.message_id is not None,
                 notes=(*unit.notes, *unit.errors),
@@ -314,9 +319,7 @@ class Intake:
             self._log_book.write(logging.DEBUG, f"incoming.{what}.skip", unit.now, {**fields, "reason": note})
 
     def _record_rejection(self, message: Any, rejection: Rejection, connector_id: str) -> None:
-        with self.lock:
-            if not self._journal.remembers(rejection.message_id):
-                self._record_unreadable(message, rejection.code, rejection.reason, connector_id, remember=False)
+        self._record_unreadable(message, rejection.code, rejection.reason, connector_id, remember=False)
 
     def _record_unreadable(
         self, message: Any, code: str, reason: str, connector_id: str | None, *, remember: bool = True

@@ -15,6 +15,7 @@ from hull_sdk.core.ids import Ids
 from hull_sdk.core.masking import MASK, mask
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.connectors import Connector
+from hull_sdk.platform.consequences import answers_to, trace_of
 from hull_sdk.platform.dead_letters import DeadLetter
 from hull_sdk.platform.delivery import Dispatcher
 from hull_sdk.platform.extracts import Extracts
@@ -216,6 +217,30 @@ class Organization(Installation):
         with self.lock:
             self.dispatcher.dead_letters.drop_entity(entity_id)
             return super().delete_entity(kind, entity_id)
+
+    def full_trace(self, message_id: str) -> dict[str, Any] | None:
+        """Return what became of a message and what it led to.
+
+        Args:
+            message_id: Its id.
+
+        Returns:
+            See the section "Traces" of ``docs/protocol.md``; ``None`` when it never came or is long ago.
+        """
+        with self.lock:
+            record = self._journal.trace(message_id)
+            if record is None:
+                return None
+            told = self.dispatcher.tellings.of(message_id)
+            found = trace_of(
+                record,
+                changes=self._consequences.of(message_id),
+                told=told,
+                tries=self.dispatcher.deliveries,
+                dead=self.dispatcher.dead_letters.all(),
+                back=answers_to(self._journal, {each.notification_id for each in told}),
+            )
+        return {"organization": self.host, **found}
 
     def wake(self) -> None:
         """Look again at everything that waits for a time, after domain time was moved."""

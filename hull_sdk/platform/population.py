@@ -12,6 +12,8 @@ from typing import Any, Literal
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.identities import changed_identities
 from hull_sdk.platform.identity import read_claims, resolve
+from hull_sdk.platform.log_queries import find_lines, read_log_query
+from hull_sdk.platform.logs import LogEntry
 from hull_sdk.platform.reports import View
 from hull_sdk.platform.search import search_events, search_reports
 from hull_sdk.platform.segmentation import Segmentation
@@ -88,6 +90,29 @@ class Population(Segmentation):
         """Return all events as they are stored, in order of arrival."""
         with self.lock:
             return list(self._store.events)
+
+    def query_log(self, parameters: Mapping[str, str], connector_id: str | None = None) -> tuple[list[LogEntry], int]:
+        """Find lines of the log.
+
+        Args:
+            parameters: See :func:`hull_sdk.platform.log_queries.read_log_query`.
+            connector_id: Lines of this connector only; of all when ``None``.
+
+        Returns:
+            The newest lines first, as many as asked for, and how many there are.
+
+        Raises:
+            InvalidArgumentError: A parameter is unknown or breaks a rule.
+        """
+        query = read_log_query(parameters)
+        with self.lock:
+            entries = self._log_book.entries
+            tables = (self._store.table(kind) for kind in KINDS)
+            entity = next((row for table in tables if (row := table.get(query.entity)) is not None), None)
+        if connector_id is not None:
+            entries = [entry for entry in entries if entry.fields.get("connector_id") == connector_id]
+        found = find_lines(entries, query, entity)
+        return found[: query.limit], len(found)
 
     def search(self, what: Searchable, body: Mapping[str, Any]) -> dict[str, Any]:
         """Search reports or events.

@@ -51,6 +51,7 @@ class EntityChange:
         is_new: ``True`` for an entity that this unit of work created.
         absorbed: Ids of the entities that were merged into it.
         quiet: ``True`` when nobody is to be told, but what is still to be told must not be outdated.
+        cause: Id of the message that did it, if any.
     """
 
     kind: EntityKind
@@ -61,6 +62,7 @@ class EntityChange:
     is_new: bool = False
     absorbed: tuple[str, ...] = ()
     quiet: bool = False
+    cause: str | None = None
 
 
 def build_report(entity: Entity, schema: AttributeSchema) -> dict[str, Any]:

@@ -88,7 +88,8 @@ class _Settler:
             before = self.views.get((kind, entity_id))
             if table.get(entity_id) is None and before is not None:
                 self.result.views[kind, entity_id] = None
-                self.result.changes.append(EntityChange(kind=kind, entity_id=entity_id, before=before, after=None))
+                gone = EntityChange(kind=kind, entity_id=entity_id, before=before, after=None, cause=self.unit.cause)
+                self.result.changes.append(gone)
 
     def _settle(self, kind: EntityKind, entity_id: str) -> bool:
         """Settle one entity; tells whether its view changed."""
@@ -113,6 +114,7 @@ class _Settler:
                 events=events,
                 is_new=before is None,
                 absorbed=absorbed,
+                cause=self.unit.cause,
             )
         )
         return True

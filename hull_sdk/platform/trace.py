@@ -36,6 +36,7 @@ class Record:
         kind: What it was about.
         entity_id: Whom it was about.
         connector_id: Who sent it.
+        request_id: The request in which its sender wrote it, if it says so.
         at: Unix seconds of domain time.
         idempotent: ``False`` for a message without an id: sent twice, it is applied twice.
         repeats: How often the same id came again and changed nothing.
@@ -49,6 +50,7 @@ class Record:
     kind: EntityKind | None = None
     entity_id: str | None = None
     connector_id: str | None = None
+    request_id: str | None = None
     at: float = 0.0
     idempotent: bool = True
     repeats: int = 0
@@ -63,6 +65,7 @@ class Record:
             "reason": self.reason,
             "entity": None if self.kind is None else {"type": self.kind, "id": self.entity_id},
             "connector_id": self.connector_id,
+            "request_id": self.request_id,
             "at": iso_millis(self.at),
             "idempotent": self.idempotent,
             "repeats": self.repeats,
@@ -114,10 +117,6 @@ class Journal:
             return Record(message_id=message_id, type=None, state="applied", repeats=1)
         self._records[number] = replace(record, repeats=record.repeats + 1)
         return self._records[number]
-
-    def remembers(self, message_id: str | None) -> bool:
-        """Tell whether a message id was applied lately."""
-        return message_id is not None and message_id in self._remembered
 
     def add(self, record: Record, *, remember: bool = True) -> Record:
         """Keep a record.

@@ -39,6 +39,7 @@ class Unit:
         notes: What was left aside, and why.
         errors: Attributes that were refused, and why.
         activated: Users and accounts that were marked active.
+        cause: Id of the message that it applies, if it has one.
     """
 
     store: Store
@@ -54,6 +55,7 @@ class Unit:
     notes: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     activated: list[tuple[EntityKind, str]] = field(default_factory=list)
+    cause: str | None = None
 
     def table(self, kind: EntityKind) -> Table[Entity]:
         """Return the table of a kind."""

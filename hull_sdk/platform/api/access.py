@@ -21,11 +21,22 @@ from hull_sdk.wire import tokens
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, HEADER_APP_ID, HEADER_ORGANIZATION, HEADER_USER_ID
 
-__all__ = ["Caller", "Directory", "authenticate", "operator", "organization_of", "secret_caller", "user_caller"]
+__all__ = [
+    "CREDENTIAL_PARAMETERS",
+    "Caller",
+    "Directory",
+    "authenticate",
+    "operator",
+    "organization_of",
+    "secret_caller",
+    "user_caller",
+]
 
 #: Names of credentials in a query, first wins; the header wins over all of them.
 _ID_PARAMETERS: Final = ("ship", "id", "app_id")
 _SECRET_PARAMETERS: Final = ("secret", "access_token")
+#: What a query may hold beside its own parameters.
+CREDENTIAL_PARAMETERS: Final = frozenset({*_ID_PARAMETERS, *_SECRET_PARAMETERS, "organization"})
 
 
 class Directory(Protocol):

@@ -17,6 +17,7 @@ from hull_sdk.platform.api.gate import Gate
 from hull_sdk.platform.api.imports import import_routes
 from hull_sdk.platform.api.keys import key_routes
 from hull_sdk.platform.api.lists import list_routes
+from hull_sdk.platform.api.logs import log_routes
 from hull_sdk.platform.api.me import me_routes
 from hull_sdk.platform.api.objects import object_routes
 from hull_sdk.platform.api.search import search_routes
@@ -37,6 +38,7 @@ ROUTES = (
     file_routes,
     import_routes,
     list_routes,
+    log_routes,
     search_routes,
     me_routes,
     object_routes,

@@ -61,9 +61,9 @@ def _extracts(platform: Platform) -> list[dict[str, Any]]:
 
 def _trace(platform: Platform, message_id: str) -> dict[str, Any]:
     for organization in list(platform.organizations.values()):
-        record = organization.trace(message_id)
-        if record is not None:
-            return {"organization": organization.host, **record.to_wire()}
+        found = organization.full_trace(message_id)
+        if found is not None:
+            return found
     return refuse(404, f"no message {message_id!r} has arrived")
 
 
@@ -121,7 +121,7 @@ _ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/idle", _idle),
     ("GET", "/deliveries", _deliveries),
     ("GET", "/extracts", _extracts),
-    ("GET", "/trace/<message_id>", _trace),
+    ("GET", "/trace/<path:message_id>", _trace),
     ("POST", "/identity/preview", _preview_identity),
     ("GET", "/faults", _faults),
     ("POST", "/faults", _add_fault),

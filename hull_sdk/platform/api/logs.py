@@ -1,0 +1,40 @@
+"""Reading the log: an operator's view of all lines, a connector's of its own.
+
+Rules: section "Logs" of ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from flask import Blueprint, request
+
+from hull_sdk.platform.api.access import CREDENTIAL_PARAMETERS, Caller, secret_caller
+from hull_sdk.platform.api.errors import refuse
+from hull_sdk.platform.api.routing import Route, add_routes
+
+if TYPE_CHECKING:
+    from hull_sdk.platform.platform import Platform
+
+__all__ = ["log_routes"]
+
+
+def log_routes(platform: Platform) -> Blueprint:
+    """Return the routes that read the log."""
+    return add_routes(
+        Blueprint("logs", __name__, url_prefix="/api/v1"), _ROUTES, lambda: secret_caller(platform, request)
+    )
+
+
+def _logs(caller: Caller, object_id: str | None = None) -> dict[str, Any]:
+    wanted = {name: value for name, value in request.args.items() if name not in CREDENTIAL_PARAMETERS}
+    only = object_id if caller.connector is None else caller.connector.id
+    if object_id is not None and object_id != only:
+        refuse(403, "a connector reads its own logs only")
+    if object_id is not None and object_id not in caller.organization.connectors:
+        refuse(404, "App not found")
+    found, total = caller.organization.query_log(wanted, connector_id=only)
+    return {"logs": [entry.to_wire() for entry in found], "total": total}
+
+
+_ROUTES: Final[tuple[Route, ...]] = (("GET", "/logs", _logs), ("GET", "/<object_id>/logs", _logs))
