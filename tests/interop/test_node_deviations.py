@@ -53,13 +53,15 @@ def notify_ours(served_platform):
     app = Flask("ours")
     handlers = smart_notifier_handler({"account:update": lambda _ctx, _messages: None})
     app.register_blueprint(handlers, url_prefix="/smart-notifier")
-    Connector(host_secret="long and random", allowed_organizations=[served_platform.address]).setup_app(app)
+    connector = Connector(host_secret="long and random", allowed_organizations=[served_platform.address])
+    connector.setup_app(app)
 
     def notify(raw, headers):
         answer = app.test_client().post("/smart-notifier", data=raw, headers=headers)
         return answer.status_code, answer.data
 
     yield notify
+    connector.close()
     app.extensions["hull"].runtime.net.close()
 
 
