@@ -69,14 +69,18 @@ class Lease:
         Raises:
             InvalidArgumentError: The value cannot be stored.
         """
-        now = self._leases.runtime.clock.monotonic()
-        self._last, self._give_up_at, self.due_at = (value, ttl_s), now + PATIENCE_S, now + AWAY_S
+        self._end_with(value, ttl_s)
         self._leases.forget(self)
         try:
             self._finish(value, ttl_s)
         except NetworkError as err:
             emit(_log, logging.WARNING, "lease.delayed", {"lease": self.key, "reason": err.message})
             self._leases.keep(self)
+
+    def abandon(self) -> None:
+        """Give back what the store may yet take, since it was asked to and has not answered."""
+        self._end_with(None, None)
+        self._leases.keep(self)
 
     def write(self) -> bool:
         """Renew the lease, or write its end; return whether nothing is left to do.
@@ -90,6 +94,10 @@ class Lease:
         if self._leases.runtime.clock.monotonic() <= self._give_up_at:
             self._finish(*last)
         return True
+
+    def _end_with(self, value: Any, ttl_s: float | None) -> None:
+        now = self._leases.runtime.clock.monotonic()
+        self._last, self._give_up_at, self.due_at = (value, ttl_s), now + PATIENCE_S, now + AWAY_S
 
     def _ending(self) -> tuple[Any, float | None] | None:
         return self._last
@@ -149,13 +157,18 @@ class Leases:
             The lease, or ``None`` when there was something else.
 
         Raises:
-            NetworkError: The store cannot be reached; nothing is held, and what may be is not renewed.
+            NetworkError: The store cannot be reached; nothing is held, and what the store takes later is given back.
         """
-        taken = cache.add(key, value, LEASE_S) if expected is None else cache.replace(key, expected, value, LEASE_S)
-        # When the connection broke, the driver has asked twice, and the first call may have succeeded.
-        if not taken and cache.get(key) != value:
-            return None
         lease = Lease(self, cache, key, value)
+        try:
+            taken = cache.add(key, value, LEASE_S) if expected is None else cache.replace(key, expected, value, LEASE_S)
+            # When the connection broke, the driver has asked twice, and the first call may have succeeded.
+            if not taken and cache.get(key) != value:
+                return None
+        except NetworkError:
+            # A store that hung does what it was asked when it goes on; then nobody would work, and all would wait.
+            lease.abandon()
+            raise
         self.keep(lease)
         return lease
 

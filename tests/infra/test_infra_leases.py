@@ -155,6 +155,51 @@ def test_a_store_that_is_away_costs_no_lease_for_a_while():
     assert cache.get("key") == "one"
 
 
+class Hanging(Cache):
+    """A cache whose store takes what it is told without an answer, and says so of everything for a while."""
+
+    hanging = False
+
+    def add(self, *args, **kwargs):
+        taken = super().add(*args, **kwargs)
+        if self.hanging:
+            raise NetworkError("the store did not answer in time")
+        return taken
+
+    def replace(self, *args, **kwargs):
+        if self.hanging:
+            raise NetworkError("the store did not answer in time")
+        return super().replace(*args, **kwargs)
+
+
+def test_a_lease_that_a_hanging_store_takes_late_is_given_back():
+    """What a hanging store took without saying so is free soon after it answers, not when the lease has run out."""
+    runtime = Runtime.virtual()
+    cache, leases = Hanging(runtime=runtime), Leases(runtime)
+    cache.hanging = True
+    with pytest.raises(NetworkError):
+        leases.take(cache, "key", "one")
+    runtime.tasks.sleep(3)
+    assert cache.get("key") == "one"
+    cache.hanging = False
+    runtime.tasks.sleep(2)
+    assert (cache.get("key"), len(leases)) == (None, 0)
+    assert leases.take(cache, "key", "two") is not None
+
+
+def test_a_lease_of_another_is_not_given_back():
+    """Who was not answered gives back only what is its own."""
+    runtime = Runtime.virtual()
+    cache, leases = Hanging(runtime=runtime), Leases(runtime)
+    leases.take(cache, "key", "one")
+    cache.hanging = True
+    with pytest.raises(NetworkError):
+        Leases(runtime).take(cache, "key", "two")
+    cache.hanging = False
+    runtime.tasks.sleep(RENEW_S + 1)
+    assert (cache.get("key"), len(leases)) == ("one", 1)
+
+
 def test_a_child_process_renews_nothing_of_its_parent():
     """After a fork the child holds no lease and can take its own."""
     runtime = Runtime.virtual()

@@ -189,6 +189,24 @@ def test_a_killed_run_is_begun_again_once_its_lease_is_over(open_site, valkey):
     assert site.gunicorn.stop() == 0
 
 
+def test_what_a_killed_run_counted_under_for_each_counts_once(open_site, valkey):
+    """After SIGKILL a run sends its ``inc`` and ``track`` under ``for_each`` again, and each is applied once."""
+    site = open_site(valkey)
+    notification = site.notification(1, traits_counts=True)
+    with ThreadPoolExecutor(1) as pool:
+        broken = pool.submit(site.deliver, notification)
+        os.kill(site.pid_of("hangs", "m-1"), signal.SIGKILL)
+        assert broken.exception(PATIENCE_S) is not None
+    with valkey.client() as client:
+        (key,) = list(client.scan_iter("*:notifications:n-1"))
+        client.pexpire(key, 1)
+    assert site.deliver_until_next(notification) == (200, "next")
+    assert [what for what, _, _ in site.ledger()] == ["begin", "hangs", "begin", "end"]
+    (user,) = site.organization.state()["users"]
+    assert (user["attributes"]["times_seen"], site.events()) == (1, ["m-1"])
+    assert site.gunicorn.stop() == 0
+
+
 @pytest.mark.parametrize("how", ["killed", "hanging"])
 def test_a_store_that_is_away_loses_nothing(open_site, own_valkey, how):
     """While Valkey is down or hangs, notifications are answered with a retry; afterwards each is handled once."""
