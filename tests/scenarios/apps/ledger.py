@@ -1,7 +1,9 @@
 """A connector that writes down when it begins and ends each piece of work.
 
 ``gunicorn ledger:app`` serves it, ``python ledger.py`` runs its jobs. A user with the attribute ``hangs`` is written to
-the platform, and then the first try hangs, as if it went on for hours."""
+the platform, and then the first try hangs, as if it went on for hours. A notification about one
+with ``counts`` goes through ``for_each`` and hangs in the same way.
+"""
 
 from __future__ import annotations
 
