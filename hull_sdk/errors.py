@@ -91,7 +91,7 @@ class TransientError(HullError):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
-        self.extra = {} if extra is None else extra
+        self.extra: dict[str, Any] = {} if extra is None else extra
         self.status = status
         self.retry_after = retry_after
 

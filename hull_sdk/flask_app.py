@@ -204,6 +204,16 @@ def app_extension(app: Flask | None = None) -> Extension:
 def takes_state(view: View) -> View:
     """Let the ``state`` in the query of a view be a token: credentials that were made for an authorization.
 
+    For a callback of your own; :func:`hull_sdk.handlers.oauth_handler` has one. Send the browser away with
+    ``state=ctx.token_for("oauth")``; the view's context then has the credentials. The token is good for ten minutes, in
+    any browser and as often as it is shown: bind it to the browser and count it once yourself.
+
+    Example::
+
+        @app.get("/connected")
+        @takes_state
+        def connected(): ...
+
     Args:
         view: Where other services lead back to.
 

@@ -136,10 +136,10 @@ class ServiceSession(requests.Session):
         self.base_url = base_url
         self.timeout_s = timeout_s
         self.retries = retries
-        self.runtime = Runtime.system() if runtime is None else runtime
+        self.runtime: Runtime = Runtime.system() if runtime is None else runtime
         self.metric = metric
         self.raise_errors = raise_errors
-        self.configuration_statuses = frozenset(configuration_statuses)
+        self.configuration_statuses: frozenset[int] = frozenset(configuration_statuses)
         self.trust_env = False
         adapter = _ServiceAdapter(self)
         self.mount("https://", adapter)

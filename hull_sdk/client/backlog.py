@@ -71,15 +71,15 @@ class Backlog:
     """
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
-        self.lock = Lock()
-        self.messages = 0
+        self.lock: Lock = Lock()
+        self.messages: int = 0
         self._bytes = 0
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._sent = self._dropped = 0
         self._reported = (0, 0, 0)
         #: Messages given up or refused since the start.
-        self.failed = 0
+        self.failed: int = 0
         #: Threads that are running the callbacks of Futures now.
         self.callback_threads: list[int] = []
         self._errors: deque[HullError] = deque(maxlen=_MAX_ERRORS)

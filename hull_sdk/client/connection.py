@@ -49,8 +49,8 @@ class Connection:
         message_ids: DerivedIds | None = None,
     ) -> None:
         self.config = config
-        self.runtime = Runtime.system() if runtime is None else runtime
-        self.transport = Transport(config, self.runtime)
+        self.runtime: Runtime = Runtime.system() if runtime is None else runtime
+        self.transport: Transport = Transport(config, self.runtime)
         self._owns_runtime = runtime is None
         self._source = Sender(config, self.runtime) if senders is None else senders
         self._outbox = outbox

@@ -35,11 +35,11 @@ class Utils:
 
     def __init__(self, client: ApiClient) -> None:
         #: Groups and normalizes attributes.
-        self.traits = Traits()
+        self.traits: Traits = Traits()
         #: Lists the attributes that the organization knows.
-        self.properties = Properties(client.get)
+        self.properties: Properties = Properties(client.get)
         #: Writes the connector's settings.
-        self.settings = Settings(client._connection.transport)  # noqa: SLF001 - one class in two parts
+        self.settings: Settings = Settings(client._connection.transport)  # noqa: SLF001 - one class in two parts
 
 
 class ApiClient(Verbs):

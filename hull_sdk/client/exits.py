@@ -6,7 +6,7 @@ exits and forks.
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 from weakref import WeakSet
 
 from hull_sdk.core.forks import ForkAware, watch_forks
@@ -68,7 +68,7 @@ class Exits:
         self._applications: WeakSet[OpenApplication] = WeakSet()
         self._hook = EndHook(self.flush)
         #: ``True`` once nothing is left to install.
-        self.armed = False
+        self.armed: bool = False
         self._flushed = False
         watch_forks(self)
 
@@ -134,4 +134,4 @@ def _all(members: WeakSet[T]) -> list[T]:
 
 
 #: The process's one watch over its end.
-exits = Exits()
+exits: Final[Exits] = Exits()

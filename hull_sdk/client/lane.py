@@ -74,9 +74,10 @@ class Lane:
         #: Why the batch is being repeated.
         self.error: HullError | None = None
         #: Messages put in since the start, and how far all of them are resolved.
-        self.queued = self.resolved = 0
+        self.queued: int = 0
+        self.resolved: int = 0
         #: ``True`` when no thread could be started for it.
-        self.stranded = False
+        self.stranded: bool = False
         #: ``True`` while the process ends: nothing is logged, since the end is reported in one line.
         self.ending = False
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from hull_sdk.client.capture import log_line
 from hull_sdk.client.config import ClientConfig
@@ -92,7 +92,8 @@ class ConnectorLogger:
 
     #: Other names of the same levels: those of the Node client, and that of ``logging``.
     log = info
-    silly = verbose = debug
+    silly = debug
+    verbose = debug
     warning = warn
 
     def _write(self, level: int, message: str, data: Any) -> None:
@@ -110,4 +111,4 @@ class ConnectorLogger:
 
 
 #: The logger for what no client says, for example the start of a process.
-logger = ConnectorLogger({})
+logger: Final[ConnectorLogger] = ConnectorLogger({})

@@ -69,9 +69,9 @@ class Mailbox:
         self._attempt = 0
         self._started_at = 0.0
         #: ``True`` when the platform refused the last batch for good.
-        self.is_refused = False
+        self.is_refused: bool = False
         #: ``True`` while a request is under way.
-        self.is_busy = False
+        self.is_busy: bool = False
 
     def __len__(self) -> int:
         return len(self._lines) + len(self._batch)

@@ -42,7 +42,7 @@ class Overflow:
         self._oldest_first = config.sending.overflow == "drop_oldest"
         self._backlog = backlog
         self._lanes = lanes
-        self.report = DropReport(config, backlog, runtime)
+        self.report: DropReport = DropReport(config, backlog, runtime)
 
     def squeeze_in(self, message: Message, lane: Lane) -> tuple[bool, list[Message]]:
         """Queue a message in the place of older ones, or drop it; the lock is held.

@@ -49,14 +49,14 @@ class Scope:
         self._issuer = issuer
         self._secret = secret
         self.subject_type: EntityKind = subject_type
-        self.user = user
-        self.account = account
-        self.create = create
-        self.active = active
-        self.scopes = scopes
+        self.user: Claims | None = user
+        self.account: Claims | None = account
+        self.create: bool = create
+        self.active: bool = active
+        self.scopes: list[str] | None = scopes
         # Equal claims of the subject, equal key, whoever else is named.
         subject = user if subject_type == "user" or not account else account
-        self.key = zlib.crc32(repr((subject_type if account else "user", subject)).encode())
+        self.key: int = zlib.crc32(repr((subject_type if account else "user", subject)).encode())
         self._token: tuple[int, str] = (-1, "")
 
     def __repr__(self) -> str:

@@ -25,6 +25,7 @@ from hull_sdk.context import DEFAULT_TIMEOUT_S, Context
 from hull_sdk.core.logs import emit
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.flask_app import CHANNELS_KEY, JOBS_KEY, app_extension, find_context, install, promise_delivery
+from hull_sdk.handlers.endpoint import AnyFunction
 from hull_sdk.infra import Cache, Instrumentation, Queue
 from hull_sdk.infra.queues import DEFAULT_QUEUE
 from hull_sdk.infra.rq_queue import open_queue
@@ -216,7 +217,7 @@ class Connector:
             # With the usual handler back in place the process ends as it would have without the server.
             signal.raise_signal(stopped_by)
 
-    def worker(self, jobs: Mapping[str, Callable[..., Any]]) -> None:
+    def worker(self, jobs: Mapping[str, AnyFunction]) -> None:
         """Say which functions run which jobs.
 
         Args:
@@ -225,10 +226,7 @@ class Connector:
         Raises:
             InvalidArgumentError: A value is no function.
         """
-        for name, function in jobs.items():
-            if not callable(function):
-                raise InvalidArgumentError(f"the job {name!r} is {function!r}; pass a function f(ctx, payload)")
-        self._jobs.update(jobs)
+        self._jobs.update({name: _checked_job(name, function) for name, function in jobs.items()})
 
     def start_worker(self, queue_name: str = DEFAULT_QUEUE) -> None:
         """Run the jobs of a queue until SIGTERM; with the queue in memory this process already does, and it returns.
@@ -342,3 +340,10 @@ def worker_processes(environ: Mapping[str, str], argv: list[str]) -> int:
             return int(found[1])
     count = environ.get("WEB_CONCURRENCY", "")
     return int(count) if count.isascii() and count.isdigit() else 1
+
+
+def _checked_job(name: str, function: Any) -> Callable[..., Any]:
+    if not callable(function):
+        raise InvalidArgumentError(f"the job {name!r} is {function!r}; pass a function f(ctx, payload)")
+    checked: Callable[..., Any] = function
+    return checked

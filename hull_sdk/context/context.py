@@ -100,7 +100,7 @@ class Context:
         self._metric: Metric | None = None
         self._segments: Callable[[str], list[Segment]] | None = None
         #: The handler's deadline, in seconds from the start.
-        self.timeout_s = services.timeout_s if timeout_s is None else timeout_s
+        self.timeout_s: float = services.timeout_s if timeout_s is None else timeout_s
         self._deadline_at = services.runtime.clock.monotonic() + self.timeout_s
         self.request_id = request_id
         self.hostname = hostname
@@ -118,7 +118,7 @@ class Context:
         #: The decoded smart notification, or ``None``; in handlers of legacy notifications their
         #: ``{"subject", "message", "timestamp"}``.
         self.notification: Notification | None = None
-        self.smart_notifier_response = SmartNotifierResponse()
+        self.smart_notifier_response: SmartNotifierResponse = SmartNotifierResponse()
 
     def __repr__(self) -> str:
         connector = None if self.config is None else self.config.id

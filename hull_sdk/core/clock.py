@@ -101,7 +101,7 @@ class OffsetClock(Clock):
 
     def __init__(self, base: Clock) -> None:
         self.base = base
-        self.offset_s = 0.0
+        self.offset_s: float = 0.0
 
     def time(self) -> float:
         """Return the shifted time in Unix seconds."""

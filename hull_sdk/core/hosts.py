@@ -119,7 +119,7 @@ class HostPatterns:
     def __init__(self, patterns: Iterable[str]) -> None:
         if isinstance(patterns, str):
             raise InvalidArgumentError(f"host patterns are {patterns!r}; pass a list of texts, not one text")
-        self.patterns = tuple(pattern.strip().lower() for pattern in patterns)
+        self.patterns: tuple[str, ...] = tuple(pattern.strip().lower() for pattern in patterns)
         self._exact: set[tuple[str, int | None]] = set()
         self._suffixes: set[tuple[str, int | None]] = set()
         for pattern in self.patterns:

@@ -24,9 +24,9 @@ class Runtime:
     """
 
     def __init__(self, *, tasks: Tasks, ids: Ids, net: Network) -> None:
-        self.tasks = tasks
-        self.ids = ids
-        self.net = net
+        self.tasks: Tasks = tasks
+        self.ids: Ids = ids
+        self.net: Network = net
 
     @property
     def clock(self) -> Clock:

@@ -296,9 +296,9 @@ class _Timer:
     __slots__ = ("action", "background", "cancelled")
 
     def __init__(self, action: Callable[[], None], *, background: bool) -> None:
-        self.action = action
-        self.background = background
-        self.cancelled = False
+        self.action: Callable[[], None] = action
+        self.background: bool = background
+        self.cancelled: bool = False
 
 
 class VirtualTasks(Tasks):

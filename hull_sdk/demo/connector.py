@@ -6,7 +6,7 @@ changes each of them carries, do not show in the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from flask import Flask
@@ -18,7 +18,7 @@ from hull_sdk.types import AccountMessage, AccountReport, UserMessage, UserRepor
 
 __all__ = ["ATTRIBUTES", "MANIFEST", "create_app", "lead_score", "rate_company"]
 
-MANIFEST: Final = {
+MANIFEST: Final[dict[str, Any]] = {
     "name": "Lead scoring",
     "description": "Scores people and rates companies for the sales team.",
     "tags": ["smart-notifier"],
@@ -30,7 +30,7 @@ MANIFEST: Final = {
 }
 
 #: What the connector writes, by kind of entity.
-ATTRIBUTES: Final = {
+ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
     "user": ("leadscore/score", "leadscore/grade", "leadscore/reasons", "leadscore/summary"),
     "account": ("leadscore/tier", "leadscore/health"),
 }
@@ -55,7 +55,7 @@ def create_app(host_secret: str, allowed_organizations: Sequence[str]) -> Flask:
         The application. It reports to nobody, whatever the environment configures.
     """
     app = Flask(__name__)
-    handlers: dict[str, Callable[..., Any]] = {"user:update": score_people, "account:update": rate_companies}
+    handlers = {"user:update": score_people, "account:update": rate_companies}
     app.register_blueprint(smart_notifier_handler(handlers), url_prefix="/smart-notifier")
     connector = Connector(
         host_secret=host_secret,

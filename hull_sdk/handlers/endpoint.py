@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
-from typing import Any, Final
+from types import CodeType
+from typing import Any, Final, Protocol
 
 from flask import Blueprint
 from flask.blueprints import BlueprintSetupState
@@ -14,9 +15,22 @@ from flask.typing import ResponseReturnValue
 from hull_sdk.core.ids import SystemIds
 from hull_sdk.errors import InvalidArgumentError
 
-__all__ = ["call", "check_callable", "endpoint", "positional_parameters"]
+__all__ = ["AnyFunction", "Defined", "call", "check_callable", "endpoint", "positional_parameters"]
 
 _POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Defined(Protocol):
+    """What a type checker knows of the values of a dict that holds functions of different shapes."""
+
+    @property
+    def __code__(self) -> CodeType:
+        """The code of a function."""
+        ...
+
+
+#: Any function: a type checker need not see that the values of a dict, kept in a variable, can be called.
+AnyFunction = Callable[..., Any] | Defined
 
 
 def endpoint(kind: str, view: Callable[[], ResponseReturnValue], methods: list[str]) -> Blueprint:

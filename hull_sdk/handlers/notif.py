@@ -18,7 +18,7 @@ from hull_sdk.errors import InvalidArgumentError, TransientError
 from hull_sdk.flask_app import app_extension, request_context
 from hull_sdk.handlers.background import Collector
 from hull_sdk.handlers.deduplication import Runs
-from hull_sdk.handlers.endpoint import call, check_callable, endpoint, positional_parameters
+from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoint, positional_parameters
 from hull_sdk.handlers.extract import BatchExtracts
 from hull_sdk.handlers.messages import prepare_message
 from hull_sdk.middleware import check_sns_url, run_within_deadline, settle
@@ -47,7 +47,7 @@ _SUCCESS: Final = range(200, 300)
 
 
 def notif_handler(
-    handlers: Mapping[str, Handler | Sequence[Handler]],
+    handlers: Mapping[str, AnyFunction | Sequence[AnyFunction]],
     *,
     on_subscribe: Callable[[Context], Any] | None = None,
     max_size: int = 100,
@@ -208,7 +208,7 @@ def _call(functions: list[Handler], context: Context, *payload: Any) -> None:
         call(function, context, *payload, *batch)
 
 
-def _functions(handlers: Mapping[str, Handler | Sequence[Handler]]) -> dict[str, list[Handler]]:
+def _functions(handlers: Mapping[str, Any]) -> dict[str, list[Handler]]:
     functions: dict[str, list[Handler]] = {}
     for key, value in handlers.items():
         name = handler_name(key)

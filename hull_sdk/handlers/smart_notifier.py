@@ -18,7 +18,7 @@ from hull_sdk.context import Context
 from hull_sdk.errors import InvalidArgumentError, NotificationError
 from hull_sdk.flask_app import CHANNELS_KEY, request_context
 from hull_sdk.handlers.deduplication import RunningError, Runs
-from hull_sdk.handlers.endpoint import call, check_callable, endpoint, positional_parameters
+from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoint, positional_parameters
 from hull_sdk.handlers.extract import BatchExtracts, BatchFunction
 from hull_sdk.handlers.messages import prepare_message
 from hull_sdk.middleware import run_within_deadline, settle
@@ -66,7 +66,7 @@ class _Options:
 
 
 def smart_notifier_handler(
-    handlers: Mapping[str, Handler],
+    handlers: Mapping[str, AnyFunction],
     *,
     max_size: int = 100,
     group_traits: bool = False,
@@ -212,7 +212,7 @@ def _responses(result: Any, messages: list[Any]) -> list[MessageResult] | None:
     return responses
 
 
-def _functions(handlers: Mapping[str, Handler]) -> dict[str, _Registered]:
+def _functions(handlers: Mapping[str, Any]) -> dict[str, _Registered]:
     functions: dict[str, _Registered] = {}
     for name, function in handlers.items():
         channel = LEGACY_CHANNELS.get(name, name)

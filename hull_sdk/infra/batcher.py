@@ -75,7 +75,7 @@ class Batcher(Generic[T]):
         for option, value in limits.items():
             if value <= 0:
                 raise InvalidArgumentError(f"{option} is {value!r}; it must be more than 0")
-        self.runtime = Runtime.system() if runtime is None else runtime
+        self.runtime: Runtime = Runtime.system() if runtime is None else runtime
         self._hand_over = flush
         self._max_size = max_size
         self._max_bytes = max_bytes

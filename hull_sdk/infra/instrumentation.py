@@ -63,7 +63,7 @@ class Instrumentation:
         if not 0.0 <= sentry_sample_rate <= 1.0:
             raise InvalidArgumentError(f"sentry_sample_rate is {sentry_sample_rate!r}; it must be from 0.0 to 1.0")
         self.environment = environment
-        self.runtime = Runtime.system() if runtime is None else runtime
+        self.runtime: Runtime = Runtime.system() if runtime is None else runtime
         self._backends: list[Backend] = [LogBackend(), *backends]
         if sentry_dsn:
             self._backends.append(SentryBackend(sentry_dsn, environment=environment, sample_rate=sentry_sample_rate))
@@ -156,7 +156,7 @@ class Metric:
     def __init__(self, instrumentation: Instrumentation, tags: Tags | None = None) -> None:
         self._instrumentation = instrumentation
         #: On every record.
-        self.tags = _tags(tags)
+        self.tags: dict[str, str] = _tags(tags)
 
     def value(self, name: str, value: float = 1, tags: Tags | None = None) -> None:
         """Record a number of which the newest counts.

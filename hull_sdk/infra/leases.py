@@ -54,7 +54,7 @@ class Lease:
         self._last: tuple[Any, float | None] | None = None
         now = leases.runtime.clock.monotonic()
         #: When the next write is due, on the clock's ``monotonic``.
-        self.due_at = now + RENEW_S
+        self.due_at: float = now + RENEW_S
         self._give_up_at = now + PATIENCE_S
 
     def end(self, value: Any = None, ttl_s: float | None = None) -> None:

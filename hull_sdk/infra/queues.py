@@ -171,7 +171,7 @@ class MemoryQueue:
     """
 
     def __init__(self, runtime: Runtime | None = None, *, retry: RetryPolicy | None = None) -> None:
-        self.runtime = Runtime.system() if runtime is None else runtime
+        self.runtime: Runtime = Runtime.system() if runtime is None else runtime
         #: The jobs that were given up, newest last; at most :data:`MAX_FAILED`.
         self.failed: deque[FailedJob] = deque(maxlen=MAX_FAILED)
         self._retry = RetryPolicy(base_s=1.0) if retry is None else retry

@@ -55,7 +55,7 @@ class RedisStore:
         self._redis = load("redis_url", "redis", "redis")
         self._timeout_s = timeout_s
         self._answer_s = answer_s
-        self.url = _driver_url(url)
+        self.url: str = _driver_url(url)
         self._shown = _shown_url(url)
         self._client: Any = self._connect()
 

@@ -91,7 +91,7 @@ class RQQueue:
         require("redis_url", "rq", "queue")
         if isinstance(lease_s, bool) or not isinstance(lease_s, int) or lease_s < MIN_LEASE_S:
             raise InvalidArgumentError(f"lease_s is {lease_s!r}; it must be a whole number of at least {MIN_LEASE_S}")
-        self.runtime = Runtime.system() if runtime is None else runtime
+        self.runtime: Runtime = Runtime.system() if runtime is None else runtime
         self._store = RedisStore(url, timeout_s=timeout_s, answer_s=timeout_s)
         self._retry = RetryPolicy(base_s=1.0) if retry is None else retry
         self._lease_s = lease_s

@@ -187,13 +187,14 @@ class Extension(Services):
         doors = Runtime(tasks=self.runtime.tasks, ids=self.runtime.ids, net=self.runtime.net)
         before = (self.trust, self.instrumentation, self.senders, self.queue, self.batches, self.leases)
         self.runtime.become(runtime)
-        self.trust, self.instrumentation = trust, instrumentation
+        self.trust: HostPatterns = trust
+        self.instrumentation: Instrumentation = instrumentation
         # These hold on to background work, which must neither come from real threads nor outlive the test.
-        self.senders = SenderPool(self.runtime)
+        self.senders: SenderPool = SenderPool(self.runtime)
         self.batches = Batches(self.runtime)
-        self.leases = Leases(self.runtime)
+        self.leases: Leases = Leases(self.runtime)
         if isinstance(self.queue, MemoryQueue):
-            self.queue = MemoryQueue(self.runtime)
+            self.queue: Queue = MemoryQueue(self.runtime)
             self.work_on(self.run_job)
 
         def restore() -> None:

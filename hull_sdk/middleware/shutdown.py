@@ -38,7 +38,7 @@ class Shutdown:
         self._until: float | None = None
         self._done = False
         #: ``True`` while the process ends: nobody may wait for senders, whose turn comes afterwards.
-        self.ending = False
+        self.ending: bool = False
         exits.join_application(self)
 
     def begin(self, timeout_s: float | None = None) -> None:

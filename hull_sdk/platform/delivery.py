@@ -84,9 +84,9 @@ class Dispatcher:
         self._closed = False
         #: The latest tries, in order.
         self.deliveries: History[Delivery] = History(history)
-        self.dead_letters = DeadLetters()
+        self.dead_letters: DeadLetters = DeadLetters()
         #: Which notification told of which message.
-        self.tellings = Tellings()
+        self.tellings: Tellings = Tellings()
 
     def entity_changed(self, change: EntityChange) -> None:
         """Take in the change of a user or account, for every connector that wants to know.

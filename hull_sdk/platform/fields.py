@@ -58,7 +58,7 @@ class Field:
         if not isinstance(name, str) or not name:
             raise InvalidArgumentError(f"a field name is {name!r:.200}; it must be text")
         base, _, suffix = name.rpartition(".")
-        self.mode = suffix if base and suffix in {"raw", "exact"} else "analysed"
+        self.mode: str = suffix if base and suffix in {"raw", "exact"} else "analysed"
         self._path = base if self.mode != "analysed" else name
         leaf = self._path.rpartition(".")[2]
         if self.mode == "analysed" and leaf in _KEYWORDS:

@@ -87,11 +87,11 @@ class Intake:
         self.runtime = runtime
         self.clock = clock
         self._ids = ids
-        self.admin_secret = self.ids.secret() if admin_secret is None else admin_secret
-        self.settings = load_settings(settings)
+        self.admin_secret: str = self.ids.secret() if admin_secret is None else admin_secret
+        self.settings: OrganizationSettings = load_settings(settings)
         #: Finds the location of events by their ``ip``; none by default.
         self.locator: Locator | None = None
-        self.lock = RLock()
+        self.lock: RLock = RLock()
         self._counting = Lock()
         self._receiving = 0
         self.connectors: dict[str, Any] = {}

@@ -173,7 +173,7 @@ class Mailbox:
     def __init__(self, channel: str) -> None:
         self.channel = channel
         self.entries: dict[str, Entry] = {}
-        self.lanes = {name: Lane(name) for name in LANES}
+        self.lanes: dict[str, Lane] = {name: Lane(name) for name in LANES}
         self._orphans: dict[str, list[dict[str, Any]]] = {}
         self._leaving = False
 

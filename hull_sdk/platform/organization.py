@@ -60,14 +60,14 @@ class Organization(Installation):
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(host, landlord=landlord, clock=clock, ids=ids, admin_secret=admin_secret, settings=settings)
-        self.dispatcher = Dispatcher(
+        self.dispatcher: Dispatcher = Dispatcher(
             self,
             runtime=landlord.runtime,
             carrier=landlord.carrier,
             next_sequence=landlord.next_sequence,
             history=landlord.history,
         )
-        self.schedules = Schedules(
+        self.schedules: Schedules = Schedules(
             host,
             runtime=landlord.runtime,
             clock=clock,
@@ -77,7 +77,7 @@ class Organization(Installation):
             next_sequence=landlord.next_sequence,
             history=landlord.history,
         )
-        self.extracts = Extracts(
+        self.extracts: Extracts = Extracts(
             self,
             runtime=landlord.runtime,
             carrier=landlord.carrier,
@@ -85,7 +85,7 @@ class Organization(Installation):
             file_key=lambda: landlord.file_key,
             next_sequence=landlord.next_sequence,
         )
-        self.imports = Imports(self, runtime=landlord.runtime)
+        self.imports: Imports = Imports(self, runtime=landlord.runtime)
         self.on_change(self.dispatcher.entity_changed)
         self.on_segment_change(self._tell_segment_change)
         self._evaluator = landlord.runtime.tasks.worker(

@@ -63,21 +63,21 @@ class Platform:
         signing_key: RSAPrivateKey | None = None,
         locator: Locator | None = None,
     ) -> None:
-        self.runtime = _runtime(clock, seed) if runtime is None else runtime
+        self.runtime: Runtime = _runtime(clock, seed) if runtime is None else runtime
         #: Domain time: the runtime's clock, plus what the test control ``clock`` added.
-        self.clock = OffsetClock(self.runtime.clock)
+        self.clock: OffsetClock = OffsetClock(self.runtime.clock)
         #: Finds the location of events.
         self.locator = locator
         #: What to break on purpose.
-        self.faults = Faults(self.runtime)
-        self.carrier = Carrier(self.runtime, self, self.faults)
+        self.faults: Faults = Faults(self.runtime)
+        self.carrier: Carrier = Carrier(self.runtime, self, self.faults)
         self.organizations: dict[str, Organization] = {}
         #: ``host:port`` when served over HTTP, else ``None``.
         self.address: str | None = None
         #: Whether ``/_platform`` answers.
         self.test_controls = False
         #: Held while a connector is installed, so that ids stay unique on the platform.
-        self.installing = Lock()
+        self.installing: Lock = Lock()
         #: Deliveries and calls of schedules that each organization keeps; all of them when ``None``.
         self.history = None if isinstance(self.runtime.tasks, VirtualTasks) else HISTORY
         self._signing_key = signing_key

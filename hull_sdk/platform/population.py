@@ -286,7 +286,7 @@ class Population(Segmentation):
         if not isinstance(value, Mapping):
             raise InvalidArgumentError(f"the organization's settings are {value!r}; they must be a JSON object")
         with self.lock:
-            self.settings = load_settings({**self.settings.to_wire(), **value})
+            self.settings: OrganizationSettings = load_settings({**self.settings.to_wire(), **value})
             return self.settings
 
     def state(self) -> dict[str, Any]:

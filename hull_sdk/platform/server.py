@@ -39,7 +39,7 @@ class RunningServer:
     def __init__(self, server: Any, channels: dict[int, Any], tasks: Tasks, address: str) -> None:
         self.address = address
         #: For example ``"http://127.0.0.1:3000"``.
-        self.url = f"http://{address}"
+        self.url: str = f"http://{address}"
         self._server = server
         self._channels = channels
         self._tasks = tasks

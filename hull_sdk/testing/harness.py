@@ -20,6 +20,7 @@ from hull_sdk.core.tasks import VirtualTasks
 from hull_sdk.errors import HullError, InvalidArgumentError
 from hull_sdk.flask_app import app_extension
 from hull_sdk.infra import RecordingInstrumentation
+from hull_sdk.infra.telemetry import EventRecord, MetricRecord
 from hull_sdk.platform import Platform
 from hull_sdk.platform.loops import MAX_ATTEMPTS
 from hull_sdk.testing.capture import CapturedLog, CapturedMessage, LogCapture, messages_in
@@ -28,7 +29,7 @@ from hull_sdk.testing.keys import signing_key
 if TYPE_CHECKING:
     from flask import Flask
 
-    from hull_sdk.platform import Delivery, Organization
+    from hull_sdk.platform import Connector, Delivery, Organization
 
 __all__ = ["CONNECTOR_HOST", "ORGANIZATION_HOST", "Harness", "virtual_platform"]
 
@@ -79,10 +80,10 @@ class Harness:
         organization: Organization | None = None,
     ) -> None:
         self.app = app
-        self.platform = virtual_platform(seed) if platform is None else platform
+        self.platform: Platform = virtual_platform(seed) if platform is None else platform
         self._tasks, self._net = _virtual_doors(self.platform.runtime)
         self._extension = app_extension(app)
-        self.organization = (
+        self.organization: Organization = (
             self.platform.create_organization(ORGANIZATION_HOST) if organization is None else organization
         )
         self._net.mount(CONNECTOR_HOST, app)
@@ -95,14 +96,14 @@ class Harness:
         self._capture = LogCapture("hull_sdk")
         self._capture.start()
         #: The connector as the platform knows it, with ``id`` and ``secret``.
-        self.connector = self.organization.install(
+        self.connector: Connector = self.organization.install(
             f"https://{CONNECTOR_HOST}",
             manifest=manifest,
             private_settings=private_settings,
             settings=settings,
         )
         #: A client with the connector's credentials.
-        self.client = Client(
+        self.client: Client = Client(
             id=self.connector.id,
             secret=self.connector.secret,
             organization=self.organization.host,
@@ -240,9 +241,14 @@ class Harness:
         return self._capture.records
 
     @property
-    def metrics(self) -> list[Any]:
+    def metrics(self) -> list[MetricRecord]:
         """Every metric, in order."""
         return self._instrumentation.metrics
+
+    @property
+    def metric_events(self) -> list[EventRecord]:
+        """Every event of ``ctx.metric.event``, in order: ``name``, ``text``, ``properties``, ``tags``."""
+        return self._instrumentation.events
 
     def snapshot(self) -> bytes:
         """Return the platform's state and the trace of deliveries as bytes that repeat with the seed."""

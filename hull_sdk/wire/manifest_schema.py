@@ -127,7 +127,7 @@ def _list_of(schema: type[Schema], hint: str = "") -> fields.List[Any]:
 class _Open(Schema):
     """An object that may have further keys."""
 
-    error_messages = {"type": Rule("an object")}  # type: ignore[dict-item]  # noqa: RUF012 - marshmallow's name
+    error_messages: dict[str, Any] = {"type": Rule("an object")}  # noqa: RUF012 - marshmallow's name
 
     class Meta:
         unknown = INCLUDE
@@ -294,36 +294,38 @@ class _Mapping(_Open):
 class ManifestSchema(_Open):
     """A whole manifest."""
 
-    error_messages = {"type": Rule("an object", "serve the manifest as one JSON object")}  # type: ignore[dict-item]  # noqa: RUF012
+    error_messages: dict[str, Any] = {  # noqa: RUF012 - as above
+        "type": Rule("an object", "serve the manifest as one JSON object")
+    }
 
-    name = _text()
-    description = _text()
-    version = Checked(_is_text, "text", 'with quotes, such as "1.0.0"')
-    license = _text()
-    source = _text()
-    logo = _text()
-    picture = _text()
-    readme = _text()
-    index = _text()
-    type = _text()
-    tags = _texts('such as ["smart-notifier"]')
-    settings = _list_of(_Setting)
-    private_settings = _list_of(_Setting)
-    deployment_settings = _list_of(_Setting)
-    settings_sections = _list_of(_Section)
-    subscriptions = _list_of(_Subscription, 'such as [{"url": "/smart-notifier"}]')
-    batches = _list_of(_ChannelList, 'such as [{"url": "/batch"}]')
-    schedules = _list_of(_Timed, 'such as [{"url": "/sync", "type": "interval", "value": "5"}]')
-    statuses = _list_of(_Status, 'such as [{"url": "/status", "type": "interval", "value": "5"}]')
-    status = fields.Nested(_Status, error_messages=rule_errors("an object"))
-    admin = _path(required=False)
-    tabs = _list_of(_Tab)
-    html = _list_of(_Tab)
-    json = _list_of(_Json)
-    incoming = _list_of(_Incoming, 'such as [{"url": "/webhook"}]')
-    resources = Checked(lambda value: isinstance(value, list), "a list")
-    ui = _flag()
-    mappings = _ByName(_Mapping)
+    name: Checked = _text()
+    description: Checked = _text()
+    version: Checked = Checked(_is_text, "text", 'with quotes, such as "1.0.0"')
+    license: Checked = _text()
+    source: Checked = _text()
+    logo: Checked = _text()
+    picture: Checked = _text()
+    readme: Checked = _text()
+    index: Checked = _text()
+    type: Checked = _text()
+    tags: fields.List[Any] = _texts('such as ["smart-notifier"]')
+    settings: fields.List[Any] = _list_of(_Setting)
+    private_settings: fields.List[Any] = _list_of(_Setting)
+    deployment_settings: fields.List[Any] = _list_of(_Setting)
+    settings_sections: fields.List[Any] = _list_of(_Section)
+    subscriptions: fields.List[Any] = _list_of(_Subscription, 'such as [{"url": "/smart-notifier"}]')
+    batches: fields.List[Any] = _list_of(_ChannelList, 'such as [{"url": "/batch"}]')
+    schedules: fields.List[Any] = _list_of(_Timed, 'such as [{"url": "/sync", "type": "interval", "value": "5"}]')
+    statuses: fields.List[Any] = _list_of(_Status, 'such as [{"url": "/status", "type": "interval", "value": "5"}]')
+    status: fields.Nested = fields.Nested(_Status, error_messages=rule_errors("an object"))
+    admin: Checked = _path(required=False)
+    tabs: fields.List[Any] = _list_of(_Tab)
+    html: fields.List[Any] = _list_of(_Tab)
+    json: fields.List[Any] = _list_of(_Json)
+    incoming: fields.List[Any] = _list_of(_Incoming, 'such as [{"url": "/webhook"}]')
+    resources: Checked = Checked(lambda value: isinstance(value, list), "a list")
+    ui: Checked = _flag()
+    mappings: _ByName = _ByName(_Mapping)
 
     @validates_schema(skip_on_field_errors=True)
     def names_are_distinct(self, data: Mapping[str, Any], **_: Any) -> None:

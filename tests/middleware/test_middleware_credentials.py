@@ -11,7 +11,7 @@ from flask import Flask
 from hull_sdk import Middleware, current_context, incoming
 from hull_sdk.context.credentials import MISSING_CREDENTIALS
 from hull_sdk.errors import CredentialsError
-from hull_sdk.flask_app import takes_state
+from hull_sdk.handlers import takes_state
 from hull_sdk.middleware import Incoming, RequestFacts
 from hull_sdk.outcomes import judge
 
@@ -110,6 +110,17 @@ def test_a_state_opens_the_callback(world, app, purpose, status):
     response = client.get(f"/back?state={tokens(app).encrypt(CREDENTIALS, purpose)}")
     assert response.status_code == status
     assert status == 401 or response.get_json()["config"] == CREDENTIALS
+
+
+def test_a_callback_of_ones_own_takes_the_state_of_its_context(world, app):
+    """A view under takes_state gets the credentials back that the state of ``ctx.token_for`` holds, for ten minutes."""
+    app.add_url_rule("/leave", "leave", lambda: current_context.token_for("oauth"))
+    app.add_url_rule("/back", "back", takes_state(partial(show)))
+    client = world.setup(app).test_client()
+    state = client.get(f"/leave?{query()}").text
+    assert client.get("/back", query_string={"state": state}).get_json()["config"] == CREDENTIALS
+    world.runtime.tasks.sleep(601)
+    assert client.get("/back", query_string={"state": state}).status_code == 401
 
 
 def test_a_damaged_token_is_refused(client, app):

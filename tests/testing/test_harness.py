@@ -28,6 +28,7 @@ def make_app():
         for message in messages:
             session.post("/contacts", json={"email": message["user"]["email"]})
         ctx.metric.increment("crm.pushed", len(messages))
+        ctx.metric.event("crm.pushing", "with the new API", {"contacts": len(messages)})
         logger = ctx.client.logger
         logger.info("outgoing.user.success", {"count": len(messages)})
 
@@ -75,6 +76,9 @@ def test_firehose_logs_and_metrics_are_recorded():
         ]
         assert "outgoing.user.success" in [record["event"] for record in harness.logs]
         assert "crm.pushed" in [metric.name for metric in harness.metrics]
+        (event,) = harness.metric_events
+        assert (event.name, event.text, event.properties) == ("crm.pushing", "with the new API", {"contacts": 1})
+        assert event.tags["ship"] == harness.connector.id
 
 
 def test_settings_come_from_the_manifest_and_the_test():

@@ -8,7 +8,7 @@ from flask import Flask
 
 from hull_sdk import Client, Connector, Context
 from hull_sdk.errors import RateLimitError, TransientError
-from hull_sdk.handlers import action_handler, smart_notifier_handler
+from hull_sdk.handlers import action_handler, notif_handler, smart_notifier_handler, takes_state
 from hull_sdk.types import AccountMessage, Claims, Segment, UserMessage
 
 
@@ -42,6 +42,34 @@ def create_app() -> Flask:
     app.register_blueprint(handlers, url_prefix="/smart-notifier")
     app.register_blueprint(action_handler(sync), url_prefix="/sync")
     return Connector(host_secret="long and random", port=8082, manifest={"name": "Typed"}).setup_app(app)
+
+
+def on_accounts_of_extracts(ctx: Context, messages: list[AccountMessage], batch: dict[str, Any] | None) -> None:
+    """Handle accounts, in extracts too."""
+    on_account(ctx, messages)
+
+
+def refresh(ctx: Context, payload: dict[str, str]) -> int:
+    """Do a job."""
+    return len(payload)
+
+
+def create_app_from_tables(connector: Connector) -> Flask:
+    """Keep functions of different shapes in variables."""
+    app = Flask(__name__)
+    handlers = {"user:update": on_user, "account:update": on_accounts_of_extracts}
+    app.register_blueprint(smart_notifier_handler(handlers), url_prefix="/smart-notifier")
+    legacy = {"user:update": on_user, "account:update": on_accounts_of_extracts}
+    app.register_blueprint(notif_handler(legacy), url_prefix="/notify")
+    jobs = {"refresh": refresh, "sync": sync}
+    connector.worker(jobs)
+    return connector.setup_app(app)
+
+
+@takes_state
+def connected() -> str:
+    """Come back from an authorization."""
+    return "Connected."
 
 
 def send() -> int:

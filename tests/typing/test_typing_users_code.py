@@ -19,6 +19,8 @@ ROOT = FOLDER.parents[1]
 RIGHT = sorted(FOLDER.glob("right*.py"))
 WRONG = sorted(FOLDER.glob("wrong*.py"))
 CHECK_TIMEOUT_S = 110
+#: The share of public names whose type may be left to be inferred, for example from what is assigned.
+MAX_GUESSED = 0.01
 
 pytestmark = pytest.mark.process
 
@@ -39,7 +41,7 @@ def pyright(paths: list[Path]) -> set[tuple[str, int]]:
 def run(tool: str, *arguments: str) -> str:
     """Return what a type checker prints; that it finds errors is no failure of the tool."""
     command = [sys.executable, "-m", tool, *arguments]
-    environment = {**os.environ, "MYPYPATH": str(ROOT / "examples")}
+    environment = {**os.environ, "MYPYPATH": str(ROOT / "examples"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=CHECK_TIMEOUT_S, check=False
     )
@@ -92,6 +94,15 @@ def test_right_code_is_accepted(check):
 def test_wrong_code_is_refused(check):
     """Both type checkers find an error in each line that uses the package wrongly, and in no other."""
     assert check(WRONG) == marked_lines(WRONG)
+
+
+def test_public_names_are_typed():
+    """Of at least 99 of 100 public names every type checker knows the type, without guessing."""
+    report = json.loads(run("pyright", "--outputjson", "--ignoreexternal", "--verifytypes", "hull_sdk"))
+    names = [symbol for symbol in report["typeCompleteness"]["symbols"] if symbol["isExported"]]
+    guessed = [symbol["name"] for symbol in names if symbol["isTypeAmbiguous"] or not symbol["isTypeKnown"]]
+    assert len(names) > 3_000
+    assert len(guessed) <= len(names) * MAX_GUESSED, guessed
 
 
 def test_examples_are_typed():

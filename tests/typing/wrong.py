@@ -6,6 +6,7 @@ from flask import Flask
 
 from hull_sdk import Client, Connector, Context
 from hull_sdk.errors import TransientError
+from hull_sdk.handlers import smart_notifier_handler
 from hull_sdk.types import UserMessage
 
 
@@ -30,5 +31,8 @@ def misuse(client: Client) -> None:
 def misconfigure(app: Flask) -> None:
     """Misconfigure a connector."""
     Connector(host_secret="secret", ports=8082).setup_app(app)  # WRONG: no such option
+    smart_notifier_handler({"user:update": "on_user"})  # WRONG: a function
+    connector_of_jobs = {"sync": 42}
+    Connector(host_secret="secret").worker(connector_of_jobs)  # WRONG: functions
     Connector(host_secret="secret").setup_app("app")  # WRONG: a Flask app
     raise TransientError("later", retry_after="soon")  # WRONG: seconds
