@@ -204,6 +204,17 @@ def new_content_on_retry() -> Patch:
     return delivery.Dispatcher, "_prepare", change
 
 
+def losing_events_in_a_merge() -> Patch:
+    """What a connector was still to be told of a visitor is forgotten when the visitor turns out to be a user."""
+    leave = Mailbox._take_leave
+
+    def forget(self: Any, key: str) -> None:
+        leave(self, key)
+        self._orphans.clear()
+
+    return Mailbox, "_take_leave", forget
+
+
 BUGS: tuple[Callable[[], Patch], ...] = (
     no_lease,
     no_deduplication_of_notifications,
@@ -222,4 +233,5 @@ BUGS: tuple[Callable[[], Patch], ...] = (
     giving_up_at_once,
     larger_than_asked_for,
     new_content_on_retry,
+    losing_events_in_a_merge,
 )

@@ -49,6 +49,15 @@ def concerns(message: dict[str, Any]) -> bool:
     return ordered or any(name in changes for name in WATCHED[kind])
 
 
+def scope_of(client: Any, entity: dict[str, Any], kind: str) -> Any:
+    """Return for whom to write, by what outlives a merge: ids of those who are merged away lead nowhere."""
+    if kind == "account":
+        return client.as_account({"domain": entity["domain"]})
+    if entity["external_id"] is None:
+        return client.as_user({"anonymous_id": entity["anonymous_ids"][0]})
+    return client.as_user({"external_id": entity["external_id"]})
+
+
 class ProcessNetwork(Network):
     """The network of one process; when the process has ended, nothing gets through any more.
 
@@ -219,13 +228,12 @@ class Crm:
         if self._dice.random() < 0.1:
             raise TransientError("this record is locked")
         session = ServiceSession(f"https://{SERVICE_HOST}", runtime=ctx.runtime, retries=1)
-        name = entity["external_id"] if kind == "user" else entity["domain"]
         step = entity.get(WATCHED[kind][0])
         session.put(
-            f"/{ctx.client.configuration()['organization']}/{kind}/{name}",
+            f"/{ctx.client.configuration()['organization']}/{kind}/{entity['id']}",
             json={"message_id": message["message_id"], "step": step},
         )
-        scope = ctx.client.as_user(entity) if kind == "user" else ctx.client.as_account(entity)
+        scope = scope_of(ctx.client, entity, kind)
         scope.traits({"crm/handled": {"operation": "inc", "value": 1}})
         for event in message.get("events", ()):
             if event["event"] == "Ordered":
@@ -257,8 +265,7 @@ class Mail:
                 for message in filter(concerns, messages):
                     kind = kind_of(message)
                     step = message[kind].get(WATCHED[kind][0])
-                    scope = (ctx.client.as_user if kind == "user" else ctx.client.as_account)(message[kind])
-                    scope.traits({f"mail/step_{step}": True})
+                    scope_of(ctx.client, message[kind], kind).traits({f"mail/step_{step}": True})
                 ctx.smart_notifier_response.set_flow_control(
                     type="next", size=self._dice.randint(1, 5), in_ms=self._dice.choice((0, 50, 1000))
                 )

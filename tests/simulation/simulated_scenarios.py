@@ -43,17 +43,19 @@ _CHANCE: Final = 0.5
 class Operation:
     """One message of the workload.
 
-    ``step`` counts the traits of its user or account, and the events of its user, from 1.
+    ``step`` counts the traits of its user or account, and the events of its user or visitor, from 1 or from 101.
+    A visitor, who has an anonymous id only, places orders (``"visit"``) and turns out to be a user (``"join"``).
     """
 
     at: float
     organization: str
-    what: str  # "traits", "track", "account" or "link"
-    user: str | None
-    account: str | None
+    what: str  # "traits", "track", "account", "link", "visit", "join" or "alias"
     step: int
-    amount: int
-    active: bool
+    user: str | None = None
+    account: str | None = None
+    visitor: str | None = None
+    amount: int = 0
+    active: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def make_scenario(seed: int) -> Scenario:
     """
     dice = random.Random(f"scenario {seed}")
     operations = sorted(
-        (operation for host in ORGANIZATIONS for operation in _operations(dice, host)), key=lambda each: each.at
+        (each for host in ORGANIZATIONS for each in (*_operations(dice, host), *_visits(dice, host))),
+        key=lambda each: each.at,
     )
     chosen = [kind for kind in KINDS if dice.random() < _CHANCE]
     return Scenario(
@@ -128,7 +131,7 @@ def make_scenario(seed: int) -> Scenario:
 def _operations(dice: random.Random, host: str) -> list[Operation]:
     steps: dict[str, int] = {}
     found = []
-    for at in sorted(_moment(dice) for _ in range(dice.randint(5, 9))):
+    for at in sorted(_moment(dice) for _ in range(dice.randint(4, 8))):
         user, account = f"u{dice.randint(1, 2)}", f"a{dice.randint(1, 2)}.example"
         what = dice.choices(("traits", "track", "account", "link"), (6, 3, 2, 1))[0]
         counted = f"{what}-{user}" if what in {"traits", "track"} else account
@@ -146,6 +149,18 @@ def _operations(dice: random.Random, host: str) -> list[Operation]:
             )
         )
     return found
+
+
+def _visits(dice: random.Random, host: str) -> list[Operation]:
+    if dice.random() < 0.5:
+        return []
+    moments = [_moment(dice) for _ in range(dice.randint(1, 3))]
+    visits = [
+        Operation(at=at, organization=host, what="visit", visitor="v1", step=101 + number, active=dice.random() < 0.25)
+        for number, at in enumerate(sorted(moments))
+    ]
+    what = dice.choice(("join", "alias"))
+    return [*visits, Operation(at=_moment(dice), organization=host, what=what, user="u1", visitor="v1", step=0)]
 
 
 def _moment(dice: random.Random) -> float:

@@ -54,6 +54,38 @@ class JumpingClock(VirtualClock):
         return super().time() + self.offset_s
 
 
+def _values(operation: Operation) -> dict[str, Any]:
+    return {
+        "step": operation.step,
+        "visits": {"operation": "inc", "value": operation.amount},
+        "plan": f"{operation.organization} {operation.step}",
+    }
+
+
+def _user(client: Client, operation: Operation) -> Any:
+    return client.as_user({"external_id": operation.user}, active=operation.active)
+
+
+def _visitor(client: Client, operation: Operation) -> Any:
+    return client.as_user({"anonymous_id": operation.visitor}, active=operation.active)
+
+
+def _both(client: Client, operation: Operation) -> Any:
+    return client.as_user({"external_id": operation.user, "anonymous_id": operation.visitor})
+
+
+#: How each operation is sent.
+SENDS: dict[str, Callable[[Client, Operation], Any]] = {
+    "traits": lambda client, one: _user(client, one).traits(_values(one)),
+    "track": lambda client, one: _user(client, one).track("Ordered", {"step": one.step}),
+    "account": lambda client, one: client.as_account({"domain": one.account}).traits(_values(one)),
+    "link": lambda client, one: _user(client, one).account({"domain": one.account}).traits(_values(one)),
+    "visit": lambda client, one: _visitor(client, one).track("Ordered", {"step": one.step}),
+    "join": lambda client, one: _both(client, one).traits({"joined": True}),
+    "alias": lambda client, one: _user(client, one).alias({"anonymous_id": one.visitor}),
+}
+
+
 class World:
     """Everything of one run.
 
@@ -135,23 +167,7 @@ class World:
         self._tasks.call_at(seconds, action)
 
     def _send(self, number: int, operation: Operation) -> None:
-        client = self.clients[operation.organization]
-        user = (
-            None if operation.user is None else client.as_user({"external_id": operation.user}, active=operation.active)
-        )
-        if operation.what == "track":
-            self._futures.append((number, user.track("Ordered", {"step": operation.step})))
-            return
-        account = {"domain": operation.account}
-        scope = client.as_account(account) if operation.what == "account" else user
-        if operation.what == "link":
-            scope = user.account(account)
-        values = {
-            "step": operation.step,
-            "visits": {"operation": "inc", "value": operation.amount},
-            "plan": f"{operation.organization} {operation.step}",
-        }
-        self._futures.append((number, scope.traits(values)))
+        self._futures.append((number, SENDS[operation.what](self.clients[operation.organization], operation)))
 
     def _break(self, breakage: Breakage) -> None:
         self.platform.faults.add(breakage.kind, target=breakage.target, **dict(breakage.options))

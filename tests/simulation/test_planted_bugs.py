@@ -32,6 +32,7 @@ SIGNS = {
     "giving_up_at_once": "not accepted",
     "larger_than_asked_for": "were asked for",
     "new_content_on_retry": "came with other messages",
+    "losing_events_in_a_merge": "not of",
 }
 
 
