@@ -17,7 +17,7 @@ from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.patterns import MAX_TEXT, check_pattern
 from hull_sdk.wire.entities import EntityKind
 
-__all__ = ["FREE_EMAIL_DOMAINS", "OrganizationSettings", "load_settings"]
+__all__ = ["FREE_EMAIL_DOMAINS", "OrganizationSettings", "SettingsSchema", "load_settings"]
 
 #: Domains at which anybody can have an address; they say nothing about a company.
 FREE_EMAIL_DOMAINS: Final = frozenset(
@@ -112,7 +112,9 @@ class _Limits(Schema):
     value_bytes = fields.Integer(allow_none=True, strict=True, validate=validate.Range(min=1))
 
 
-class _Settings(Schema):
+class SettingsSchema(Schema):
+    """What somebody may write as the settings of an organization."""
+
     user_external_id_pattern = fields.String(allow_none=True, validate=_is_pattern)
     account_external_id_pattern = fields.String(allow_none=True, validate=_is_pattern)
     rejected_domains = fields.List(fields.String(validate=validate.Length(min=1)))
@@ -198,9 +200,9 @@ def load_settings(value: Mapping[str, Any] | OrganizationSettings | None) -> Org
     if not isinstance(value, Mapping):
         raise InvalidArgumentError(f"the organization's settings are {value!r}; they must be a JSON object")
     try:
-        loaded: Any = _Settings().load(value)
+        loaded: Any = SettingsSchema().load(value)
     except ValidationError as err:
-        known = ", ".join(_Settings().fields)
+        known = ", ".join(SettingsSchema().fields)
         raise InvalidArgumentError(
             f"the organization's settings are invalid: {err.messages}; known are {known}"
         ) from err

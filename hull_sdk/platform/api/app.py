@@ -20,13 +20,14 @@ from hull_sdk.platform.api.lists import list_routes
 from hull_sdk.platform.api.logs import log_routes
 from hull_sdk.platform.api.me import me_routes
 from hull_sdk.platform.api.objects import object_routes
+from hull_sdk.platform.api.openapi import description_routes
 from hull_sdk.platform.api.search import search_routes
 from hull_sdk.wire.firehose import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from hull_sdk.platform.platform import Platform
 
-__all__ = ["ROUTES", "build_app"]
+__all__ = ["ROUTES", "build_app", "build_flask"]
 
 #: The topics of the API, each a function that returns its routes.
 ROUTES = (
@@ -43,6 +44,7 @@ ROUTES = (
     me_routes,
     object_routes,
     control_routes,
+    description_routes,
 )
 
 
@@ -52,10 +54,19 @@ def build_app(platform: Platform) -> Callable[..., Iterable[bytes]]:
     Args:
         platform: What it shows.
     """
-    app = Flask("hull_sdk.platform")
+    return Gate(build_flask(platform).wsgi_app, platform.faults)
+
+
+def build_flask(platform: Platform) -> Flask:
+    """Build what stands behind the gate: the routes and their errors.
+
+    Args:
+        platform: What it shows.
+    """
+    app = Flask("hull_sdk.platform", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.strict_slashes = False
     install_errors(app)
     for routes in ROUTES:
         app.register_blueprint(routes(platform))
-    return Gate(app.wsgi_app, platform.faults)
+    return app
