@@ -73,7 +73,7 @@ def _admin() -> Table:
             status=201,
         )
 
-    settings = {"topic": "Operator", "answer": reference("Settings"), "access": "operator"}
+    settings: dict[str, Any] = {"topic": "Operator", "answer": reference("Settings"), "access": "operator"}
     return {
         ("POST", "/api/v1/connectors"): create("a connector", "NewConnector", "Connector"),
         ("POST", "/api/v1/platforms"): create("a website or an app with credentials", "NewPlatform", "Platform"),
