@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 import rq
+import rq.job
 from rq.serializers import JSONSerializer
 
 from hull_sdk.errors import InvalidArgumentError
@@ -61,12 +62,40 @@ def current_job() -> Any:
     return rq.get_current_job()
 
 
+class StoredJob(rq.job.Job):
+    """A job of this package: whatever its record names, it is :func:`perform` that runs, and nothing after it.
+
+    RQ imports and calls what the record names, so whoever writes to the store could run any function.
+    """
+
+    #: RQ would call these after the job, too.
+    success_callback = failure_callback = stopped_callback = None
+
+    @property
+    def func(self) -> Any:
+        """What runs the job.
+
+        Raises:
+            InvalidArgumentError: The record names something else.
+        """
+        if self.func_name != PERFORM or self.instance is not None:
+            raise InvalidArgumentError(
+                f"the job {self.id} was not stored by ctx.enqueue; it names {self.func_name!r:.200}"
+            )
+        return perform
+
+    def send_webhooks(self, *_args: Any, **_kwargs: Any) -> None:
+        """Tell nobody: the record may name any address."""
+
+
 class JobQueue(rq.Queue):
     """A queue whose jobs are never in nobody's hands.
 
     RQ itself moves a job to a second list only when a worker has one queue. Here each line is asked that way, the
     first ones first, so that a worker that is killed between taking a job and beginning it does not lose it.
     """
+
+    job_class = StoredJob
 
     @classmethod
     def dequeue_any(cls, queues: Any, timeout: int | None, *args: Any, **kwargs: Any) -> Any:
@@ -148,6 +177,7 @@ def run_worker(
         list(lines),
         connection=connection,
         queue_class=JobQueue,
+        job_class=StoredJob,
         serializer=JSON,
         job_monitoring_interval=look_s,
         maintenance_interval=look_s,

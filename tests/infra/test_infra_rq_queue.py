@@ -157,6 +157,29 @@ def test_jobs_are_stored_as_json(queue, valkey):
     assert (arguments, options) == ([stored], {})
 
 
+def test_a_worker_runs_nothing_but_our_jobs(queue, valkey, tmp_path, capsys, caplog):
+    """Who writes to the store cannot have a worker call another function, before, instead of or after a job."""
+    foreign = put(queue, "foreign")
+    data = json.dumps(["os.mkdir", None, [str(tmp_path / "made")], {}])
+    told = put(queue, "told")
+    hooks = [{"url": "http://127.0.0.1:1/", "job_status": "finished", "timeout": 1}]
+    with valkey.client() as client:
+        client.hset(
+            f"rq:job:{foreign}", mapping={"data": data, "retries_left": 0, "failure_callback_name": "builtins.print"}
+        )
+        client.hset(
+            f"rq:job:{told}", mapping={"success_callback_name": "builtins.print", "webhooks": json.dumps(hooks)}
+        )
+    kind = RQKind(valkey)
+    kind.run()
+    kind.close()
+    assert [job["name"] for job in kind.ran] == ["told"]
+    assert kind.failed() == [foreign]
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().out == ""
+    assert "webhook" not in caplog.text.lower()
+
+
 def test_a_job_goes_to_the_queue_it_names(queue, valkey):
     """Workers of other queues do not see a job."""
     put(queue, "a", queue_name="slow")
