@@ -41,6 +41,11 @@ DEFAULT_ORGANIZATIONS: Final = ("*.hullapp.io",)
 #: Notifications whose outcome is remembered: leases and finished answers.
 MAX_RUNS: Final = 50_000
 
+#: How long it is remembered that the platform refuses a connector, in seconds, so that a broken one does not hammer it.
+REFUSAL_TTL_S: Final = 10.0
+#: Refusals that are remembered.
+MAX_REFUSALS: Final = 1000
+
 #: Environment variable with the trust root, separated by commas.
 TRUST_VARIABLE: Final = "HULL_ALLOWED_ORGANIZATIONS"
 #: Environment variable with the host secret.
@@ -70,6 +75,7 @@ class RequestFacts:
         header: Returns a header by its name, whatever its case.
         query: The first value of each parameter.
         takes_state: ``True`` where an authorization comes back to: only there ``state`` may hold credentials.
+        for_people: ``True`` where tokens of webhook addresses do not count.
         is_notification: ``True`` when the request says that it is a smart notification.
         is_legacy: ``True`` when it says that it is a legacy notification.
         body: The raw bytes of a notification of either generation; ``None`` for other requests.
@@ -79,6 +85,7 @@ class RequestFacts:
     header: Callable[[str], str | None]
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     takes_state: bool = False
+    for_people: bool = False
     is_notification: bool = False
     is_legacy: bool = False
     body: bytes | None = field(default=None, repr=False)
@@ -114,9 +121,12 @@ class Extension(Services):
     uses: list[Callable[[Context], Any]] = field(default_factory=list)
     shutdown_timeout_s: float = DEFAULT_SHUTDOWN_S
     run_job: JobHandler | None = None
+    refusals: Cache = field(init=False)
     shutdown: Shutdown = field(init=False)
 
     def __post_init__(self) -> None:
+        # Apart from the other caches, since strangers could fill it.
+        self.refusals = Cache(REFUSAL_TTL_S, MAX_REFUSALS, self.runtime)
         self.shutdown = Shutdown(self)
 
     @classmethod

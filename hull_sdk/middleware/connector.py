@@ -8,6 +8,7 @@ from hull_sdk.context import CONNECTOR_KEY, Context
 from hull_sdk.core import json
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.errors import ApiError, ConnectorNotFoundError, CredentialsError, OrganizationDisabledError
+from hull_sdk.infra import Cache
 from hull_sdk.middleware.base import Arrival
 from hull_sdk.middleware.legacy import subject_of
 
@@ -17,9 +18,6 @@ __all__ = ["load_connector"]
 FETCH_TIMEOUT_S: Final = 5.0
 #: A request waits for its connector, so the tries end early.
 FETCH_RETRY: Final = RetryPolicy(base_s=0.5, cap_s=1.0, total_s=5.0)
-#: How long a refusal is remembered, in seconds, so that a broken connector does not hammer the platform.
-REFUSAL_TTL_S: Final = 10.0
-
 _NOT_FOUND: Final = 404
 
 #: Refusals that are remembered, by the status of the answer.
@@ -44,38 +42,39 @@ def load_connector(arrival: Arrival) -> None:
     context = arrival.context
     if context.config is None:
         return
+    refusals = arrival.extension.refusals.scoped(context.config.namespace)
     if subject_of(context) == "ship:update":
         context.internal_cache.delete(CONNECTOR_KEY)
+        refusals.delete(CONNECTOR_KEY)
     notification = context.notification
     if notification is not None:
         found: Any = notification.get("connector")
         if isinstance(found, dict):
             context.ship = found
             return
-    context.ship = _through_cache(context)
+    context.ship = _through_caches(context, refusals)
 
 
-def _through_cache(context: Context) -> dict[str, Any]:
-    cache = context.internal_cache
-    found = cache.get(CONNECTOR_KEY)
-    if found is None:
-        found = cache.wrap(CONNECTOR_KEY, lambda: _ask(context))
-        if "refused" in found:
-            cache.set(CONNECTOR_KEY, found, REFUSAL_TTL_S)
-    if "refused" in found:
-        raise _REFUSALS[found["refused"]](found["reason"])
-    ship: dict[str, Any] = json.loads(found["connector"])
-    return ship
+def _through_caches(context: Context, refusals: Cache) -> dict[str, Any]:
+    refused = refusals.get(CONNECTOR_KEY)
+    if refused is None:
+        try:
+            found = context.internal_cache.wrap(CONNECTOR_KEY, lambda: _ask(context))
+        except CredentialsError as err:
+            refused = {"status": err.status if err.status in _REFUSALS else 401, "reason": err.message}
+            refusals.set(CONNECTOR_KEY, refused)
+        else:
+            ship: dict[str, Any] = json.loads(found["connector"])
+            return ship
+    raise _REFUSALS[refused["status"]](refused["reason"])
 
 
 def _ask(context: Context) -> dict[str, Any]:
     connector_id = context.credentials().id
     try:
         ship = context.client.get(connector_id, timeout_s=FETCH_TIMEOUT_S, retry=FETCH_RETRY)
-    except CredentialsError as err:
-        return {"refused": err.status if err.status in _REFUSALS else 401, "reason": err.message}
     except ApiError as err:
         if err.status != _NOT_FOUND:
             raise
-        return {"refused": _NOT_FOUND, "reason": f"Connector not found: {connector_id!r}"}
+        raise ConnectorNotFoundError(f"Connector not found: {connector_id!r}") from err
     return {"connector": json.dumps(ship).decode()}

@@ -7,7 +7,8 @@ from connector_world import BUYERS, CONNECTOR_ID, CUSTOMERS, SECRET, query
 
 from hull_sdk import current_context
 from hull_sdk.handlers import smart_notifier_handler
-from hull_sdk.middleware.connector import REFUSAL_TTL_S
+from hull_sdk.infra import Cache
+from hull_sdk.middleware.base import REFUSAL_TTL_S
 
 GET_CONNECTOR = f"GET /api/v1/{CONNECTOR_ID}"
 GET_USERS_SEGMENTS = "GET /api/v1/users_segments"
@@ -73,6 +74,19 @@ def test_a_refusal_is_answered_and_remembered_shortly(world, app, status):
     world.platform.fail_with = None
     world.runtime.tasks.sleep(REFUSAL_TTL_S)
     assert client.get(f"/name?{query()}").text == "Shop"
+
+
+def test_strangers_push_nothing_out_of_the_cache(world):
+    """Credentials that the platform refuses, however many, cost connectors that it knows no entry of the cache."""
+    app = world.app(setup=False)
+    app.add_url_rule("/name", "name", lambda: current_context.ship["name"])
+    client = world.setup(app, cache=Cache(max_items=3)).test_client()
+    assert client.get(f"/name?{query()}").text == "Shop"
+    for number in range(5):
+        assert client.get(f"/name?{query(secret=f'wrong-{number}')}").status_code == 401
+    world.platform.requests.clear()
+    assert client.get(f"/name?{query()}").text == "Shop"
+    assert world.platform.requests == []
 
 
 def test_a_platform_that_is_down_is_a_transient_error(world, app):
