@@ -36,6 +36,7 @@ __all__ = [
     "answer_error",
     "app_extension",
     "find_context",
+    "for_people",
     "incoming",
     "install",
     "json_body",
@@ -65,6 +66,7 @@ _ENV_FLAG: Final = "HTTP_" + HEADER_FLAG.upper().replace("-", "_")
 _ENV_LEGACY: Final = "HTTP_" + HEADER_TYPE.upper().replace("-", "_")
 
 _STATE_MARK: Final = "hull_takes_state"
+_PEOPLE_MARK: Final = "hull_for_people"
 
 _SUCCESS: Final = range(200, 300)
 _SERVER_ERROR: Final = 500
@@ -224,6 +226,19 @@ def takes_state(view: View) -> View:
     return view
 
 
+def for_people(view: View) -> View:
+    """Keep the tokens of webhook addresses out of a view: other services have them.
+
+    Args:
+        view: What only somebody at the dashboard may do.
+
+    Returns:
+        The view.
+    """
+    setattr(view, _PEOPLE_MARK, True)
+    return view
+
+
 def find_context() -> Context | None:
     """Return the context of the present request, or ``None`` when it has none, as requests for files."""
     context = request.environ.get(_ENV_CONTEXT)
@@ -287,10 +302,12 @@ def _enter() -> None:
     environ[_ENV_CONTEXT] = context
     environ[_ENV_ACTIVE] = active = context.active()
     active.__enter__()
+    view = current_app.view_functions[present.endpoint]
     facts = RequestFacts(
         header=present.headers.get,
         query=present.args.to_dict(),
-        takes_state=hasattr(current_app.view_functions[present.endpoint], _STATE_MARK),
+        takes_state=hasattr(view, _STATE_MARK),
+        for_people=hasattr(view, _PEOPLE_MARK),
         is_notification=_ENV_FLAG in environ,
         is_legacy=_ENV_LEGACY in environ,
         body=environ.get(_ENV_BODY),

@@ -160,7 +160,7 @@ class Context:
 
         Args:
             purpose: ``"dashboard"`` for links (``hullToken`` or ``token`` in the query), ``"webhook"`` for addresses
-                given to others (``token``), ``"oauth"`` for the ``state`` of an authorization, which counts at the
+                given to others (``token``; never good for the pages of ``oauth_handler``), ``"oauth"`` for the ``state`` of an authorization, which counts at the
                 callback of ``oauth_handler`` only.
 
         Returns:

@@ -107,6 +107,8 @@ def _from_token(arrival: Arrival) -> Credentials | None:
 
 def _read(arrival: Arrival, token: str, purposes: tuple[TokenPurpose, ...]) -> Credentials | None:
     extension = arrival.extension
+    if arrival.facts.for_people:
+        purposes = tuple(purpose for purpose in purposes if purpose != "webhook")
     if extension.accept_signed_tokens and looks_like_token(token) and "dashboard" in purposes:
         return _read_signed(arrival, token)
     return extension.tokens.decrypt(token, purposes)

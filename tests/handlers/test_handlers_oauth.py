@@ -215,6 +215,19 @@ def test_a_state_opens_nothing_but_the_callback(world, provider):
     assert (response.status_code, response.text) == (403, MISSING_CREDENTIALS)
 
 
+def test_a_webhooks_address_connects_no_account(world, provider):
+    """A token that other services have leads to no page of the authorization, where it would become one of people."""
+    app = world.app(handler())
+    webhook, dashboard = (
+        app.extensions["hull"].tokens.encrypt(CREDENTIALS, purpose) for purpose in ("webhook", "dashboard")
+    )
+    client = browser(app)
+    for page in ("", "login", "callback", "success", "failure"):
+        answers = [client.get(f"/b0/{page}?token={token}", base_url=PUBLIC) for token in (webhook, dashboard)]
+        assert (answers[0].status_code, answers[0].text) == (401, "Invalid Token"), page
+        assert answers[1].status_code in {200, 302}, page
+
+
 def test_a_state_that_was_made_up_is_refused(world, provider):
     """Texts, tokens for other purposes, and states of other connectors lead nowhere."""
     app = world.app(handler())
