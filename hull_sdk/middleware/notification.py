@@ -9,6 +9,7 @@ is used until the signature over its raw bytes has been verified.
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from hull_sdk.core.net import HostPatterns
@@ -36,6 +37,8 @@ __all__ = ["read_notification"]
 
 #: Largest body that is decoded before its signature has been verified, in bytes.
 MAX_UNVERIFIED_BYTES: Final = 256 * 1024
+#: So many organizations are looked at in a larger one, which could name a million.
+MAX_NAMED: Final = 1000
 
 
 def read_notification(arrival: Arrival) -> None:
@@ -89,9 +92,9 @@ def _decoded(body: bytes, trust: HostPatterns) -> Notification:
 
 
 def _check_named(body: bytes, trust: HostPatterns) -> None:
-    """Refuse a body that names no allowed organization anywhere; which one counts is known after it was verified."""
+    """Refuse a body that names no allowed organization; which one counts is known after it was verified."""
     found = None
-    for found in organizations_named(body):
+    for found in islice(organizations_named(body), MAX_NAMED):
         if trust.allows(found):
             return
     if found is None:
