@@ -31,6 +31,9 @@ _TURN_MS: Final = 500
 #: RQ adds this to how long a worker counts as alive, in seconds.
 _RQ_MARGIN_S: Final = 15
 
+#: Fields of a record that name functions and addresses, which RQ calls after a job.
+_AFTERWARDS: Final = (b"success_callback_name", b"failure_callback_name", b"stopped_callback_name", b"webhooks")
+
 #: Runs the stored data of a job; set while a worker of a connector works, also in the processes that it forks.
 _runner: ContextVar[Callable[[dict[str, Any]], None] | None] = ContextVar("hull_rq_runner", default=None)
 
@@ -68,9 +71,6 @@ class StoredJob(rq.job.Job):
     RQ imports and calls what the record names, so whoever writes to the store could run any function.
     """
 
-    #: RQ would call these after the job, too.
-    success_callback = failure_callback = stopped_callback = None
-
     @property
     def func(self) -> Any:
         """What runs the job.
@@ -84,8 +84,13 @@ class StoredJob(rq.job.Job):
             )
         return perform
 
-    def send_webhooks(self, *_args: Any, **_kwargs: Any) -> None:
-        """Tell nobody: the record may name any address."""
+    def restore(self, raw_data: Any) -> Any:
+        """Read a record, without what RQ would call after the job.
+
+        Args:
+            raw_data: Its fields, as they came from the store.
+        """
+        return super().restore({name: value for name, value in raw_data.items() if name not in _AFTERWARDS})
 
 
 class JobQueue(rq.Queue):

@@ -11,7 +11,7 @@ from connector_world import CREDENTIALS, HOST, KEY_URL, user_message
 from flask import request
 
 from hull_sdk.handlers import smart_notifier_handler
-from hull_sdk.middleware.notification import MAX_UNVERIFIED_BYTES
+from hull_sdk.middleware.notification import MAX_NAMED, MAX_UNVERIFIED_BYTES
 from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES, parse_notification
 from hull_sdk.wire.signatures import HEADER_KEY_URL, HEADER_SIGNATURE, HEADER_VERSION, generate_key
 
@@ -176,6 +176,14 @@ def test_a_decoy_does_not_let_another_organization_in(world, app, seen):
     assert response.status_code == 401
     assert "allowed_organizations" in response.get_json()["errors"][0]["reason"]
     assert seen == []
+
+
+def test_a_million_organizations_are_not_all_looked_at(world, app, seen):
+    """A large body is refused, without a call, once it has named a thousand organizations that are not allowed."""
+    decoys = [{"configuration": {"organization": f"o{number}.example"}} for number in range(MAX_NAMED)]
+    assert world.notify(app, {"decoys": decoys[1:], **large(world)}).status_code == 200
+    assert world.notify(app, {"decoys": decoys, **large(world)}).status_code == 401
+    assert len(seen) == 1
 
 
 def test_a_large_signature_of_another_notification_is_refused(world, app, seen):
