@@ -6,6 +6,7 @@ Rules: section "Flow control" of ``docs/protocol.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from hull_sdk.errors import InvalidArgumentError
@@ -20,6 +21,7 @@ class SmartNotifierResponse:
     def __init__(self) -> None:
         #: ``None`` until the handler sets one.
         self.flow_control: FlowControl | None = None
+        self._least_ms = 0.0
 
     def __repr__(self) -> str:
         return f"SmartNotifierResponse({self.flow_control!r})"
@@ -52,3 +54,22 @@ class SmartNotifierResponse:
         elif (type, size, in_ms, at) != (None, None, None, None):
             raise InvalidArgumentError("set_flow_control takes the wire's dict or keyword arguments, not both")
         self.flow_control = wire if isinstance(wire, FlowControl) else FlowControl.parse(wire)
+
+    def wait_at_least(self, in_ms: float) -> None:
+        """Have the next notification come no sooner, whatever pause was set; of several calls the longest counts.
+
+        Args:
+            in_ms: Pause in milliseconds.
+        """
+        self._least_ms = max(self._least_ms, in_ms)
+
+    def control(self, default: FlowControl) -> FlowControl:
+        """Return what is answered.
+
+        Args:
+            default: What counts when the handler set nothing.
+        """
+        control = default if self.flow_control is None else self.flow_control
+        if control.in_ms is None or control.in_ms >= self._least_ms:
+            return control
+        return replace(control, in_ms=self._least_ms)

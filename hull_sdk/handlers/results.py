@@ -38,10 +38,11 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Handled:
-    """What a function said of a message, and the record of what it sent."""
+    """What a function said of a message, the record of what it sent, and when the message may come again."""
 
     result: MessageResult
     outbox: Outbox | None = None
+    retry_in_ms: float | None = None
 
 
 def for_each(
@@ -63,7 +64,9 @@ def for_each(
     ``{"status", "reason"}``. A :class:`~hull_sdk.errors.TransientError` asks for this message again, a
     :class:`~hull_sdk.errors.LogicError` makes it a dead letter, and any other exception is reported and asks for it
     again. A message whose write the platform refuses for good becomes an ``error``, one whose writes were not
-    accepted in time a ``retry``. Messages that are not begun shortly before the deadline are retried too.
+    accepted in time a ``retry``. Messages that are not begun shortly before the deadline are retried too. When messages
+    come again, the next notification comes a second later at the earliest, or after the longest ``retry_after`` of the
+    errors, even if ``set_flow_control`` names a shorter pause.
 
     A message that is handled again, after an error, a timeout or the death of its process, changes nothing twice: what
     its function sends through ``ctx.client`` has ids made from the message, and the platform applies each id once. So
@@ -94,6 +97,9 @@ def for_each(
     work()
     for other in others:
         other.result()
+    for one in handled.values():
+        if one.retry_in_ms is not None:
+            ctx.smart_notifier_response.wait_at_least(one.retry_in_ms)
     results = _settled(ctx, [handled[index] for index in range(len(messages))])
     return [result.to_wire() for result in results]
 
@@ -137,10 +143,10 @@ def _handle(ctx: Context, function: Callable[[Any], Any], message: Message) -> _
         return _Handled(MessageResult(message_id, "retry", "the deadline came before its turn"))
     with ctx.collect(message_id) as outbox:
         try:
-            result = _read(message_id, call(function, message))
+            handled = _Handled(_read(message_id, call(function, message)))
         except Exception as err:  # noqa: BLE001 - an error decides about its own message only
-            result = _failed(ctx, message_id, err)
-    return _Handled(result, outbox)
+            handled = _failed(ctx, message_id, err)
+    return replace(handled, outbox=outbox)
 
 
 def _read(message_id: str, returned: Any) -> MessageResult:
@@ -151,14 +157,15 @@ def _read(message_id: str, returned: Any) -> MessageResult:
     return MessageResult(message_id, "ok")
 
 
-def _failed(ctx: Context, message_id: str, err: Exception) -> MessageResult:
+def _failed(ctx: Context, message_id: str, err: Exception) -> _Handled:
     verdict = judge(err)
-    if verdict.outcome.message == "error":
+    result = MessageResult(message_id, verdict.outcome.message, verdict.reason)
+    if result.status == "error":
         fields = {"message_id": message_id, "reason": verdict.reason, "request_id": ctx.request_id}
         emit(_log, logging.WARNING, "connector.message.error", fields)
-    else:
-        report(err, verdict, ctx.instrumentation, ctx)
-    return MessageResult(message_id, verdict.outcome.message, verdict.reason)
+        return _Handled(result)
+    report(err, verdict, ctx.instrumentation, ctx)
+    return _Handled(result, retry_in_ms=verdict.flow_control.in_ms)
 
 
 def _settled(ctx: Context, handled: list[_Handled]) -> list[MessageResult]:

@@ -29,6 +29,7 @@ from hull_sdk.wire.flow_control import (
     DEFAULT_RETRY,
     DEFAULT_UNSUPPORTED,
     MAX_SIZE,
+    RETRY_MS,
     FlowControl,
     MessageResult,
 )
@@ -161,8 +162,11 @@ def _handle(registered: _Registered, options: _Options, context: Context) -> dic
     responses = _responses(call(registered.function, context, messages, *batch), messages)
     # What is late is still waited for, so that a finished answer can be stored for the next delivery.
     errors = settle(context, context.timeout_s)
-    control = context.smart_notifier_response.flow_control
-    return notification_body(options.flow_control if control is None else control, errors=errors, responses=responses)
+    if responses is not None and any(result.status == "retry" for result in responses):
+        # What failed a moment ago would fail again; the pause between good notifications may be a millisecond.
+        context.smart_notifier_response.wait_at_least(RETRY_MS)
+    control = context.smart_notifier_response.control(options.flow_control)
+    return notification_body(control, errors=errors, responses=responses)
 
 
 def _messages(options: _Options, context: Context) -> list[Any]:

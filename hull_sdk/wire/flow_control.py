@@ -20,6 +20,7 @@ __all__ = [
     "MAX_PAUSE_S",
     "MAX_SIZE",
     "RESULT_STATUSES",
+    "RETRY_MS",
     "Answer",
     "FlowControl",
     "MessageResult",
@@ -33,6 +34,9 @@ MAX_SIZE: Final = 1000
 
 #: Longest pause in seconds, whatever a connector asks for: a year.
 MAX_PAUSE_S: Final = 366 * 86_400.0
+
+#: Pause before what failed is tried again, in milliseconds, unless the failure names another.
+RETRY_MS: Final = 1000
 
 #: What a handler may say of one message.
 RESULT_STATUSES: Final = ("ok", "skip", "retry", "error")
@@ -114,7 +118,7 @@ class FlowControl:
 #: A handler returned.
 DEFAULT_NEXT: Final = FlowControl(type="next", size=1, in_ms=1000)
 #: A handler raised.
-DEFAULT_RETRY: Final = FlowControl(type="retry", in_ms=1000)
+DEFAULT_RETRY: Final = FlowControl(type="retry", in_ms=RETRY_MS)
 #: Nobody handles the channel.
 DEFAULT_UNSUPPORTED: Final = FlowControl(type="next", size=10, in_ms=1)
 

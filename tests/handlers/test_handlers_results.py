@@ -9,7 +9,7 @@ import pytest
 from connector_world import user_message
 from flask import jsonify
 
-from hull_sdk.errors import InvalidArgumentError, LogicError, NetworkError, TransientError
+from hull_sdk.errors import InvalidArgumentError, LogicError, NetworkError, RateLimitError, TransientError
 from hull_sdk.handlers import for_each, smart_notifier_handler
 
 
@@ -46,6 +46,32 @@ def test_errors_decide_about_their_own_message(world):
     }
     assert [str(record.error) for record in world.instrumentation.exceptions] == ["a bug"]
     assert world.metric_names().count("connector.transient_error") == 2
+
+
+@pytest.mark.parametrize(
+    ("results", "pause_ms"),
+    [
+        ({"u1": None, "u2": LogicError("no e-mail")}, 5),
+        ({"u1": None, "u2": TransientError("later")}, 1000),
+        ({"u1": None, "u2": TransientError("later", retry_after=0)}, 1000),
+        ({"u1": RateLimitError("slowly", retry_after=60), "u2": TransientError("soon", retry_after=2)}, 60_000),
+    ],
+)
+def test_messages_that_come_again_set_the_pause(world, results, pause_ms):
+    """The pause after a batch is long enough for whatever failed, and the handler's own when nothing comes again."""
+
+    def handle(ctx, messages):
+        ctx.smart_notifier_response.set_flow_control(type="next", size=9, in_ms=5)
+
+        def one(message):
+            if (error := results[message["user"]["id"]]) is not None:
+                raise error
+
+        return for_each(ctx, messages, one, limit=2)
+
+    app = world.app(smart_notifier_handler({"user:update": handle}))
+    body = world.notify(app, world.notification([user_message(name) for name in results])).get_json()
+    assert body["flow_control"] == {"type": "next", "size": 9, "in": pause_ms}
 
 
 @pytest.mark.parametrize(
