@@ -16,7 +16,9 @@ from hull_sdk.wire.rows import csv_columns, in_parts, plain_chunks, read_rows, r
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | TEXT, lambda v: st.lists(v) | st.dictionaries(TEXT, v)
+    st.none() | st.booleans() | st.integers() | TEXT,
+    lambda v: st.lists(v, max_size=3) | st.dictionaries(TEXT, v, max_size=3),
+    max_leaves=8,
 )
 ROWS = st.lists(st.dictionaries(TEXT, VALUES, max_size=4), max_size=6)
 NAMES = st.sampled_from(["email", "näme", "traits_a,b", 'traits_"q"', "traits_x\ny"])
