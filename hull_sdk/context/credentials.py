@@ -14,7 +14,7 @@ TokenPurpose = Literal["dashboard", "webhook", "oauth", "job"]
 
 #: What a request without credentials is answered, with status 403.
 MISSING_CREDENTIALS: Final = (
-    "Missing credentials; pass an encrypted token (hullToken, token or state) in the query, "
+    "Missing credentials; pass an encrypted token (hullToken or token) in the query, "
     "or the set id (or ship), organization, secret"
 )
 

@@ -227,8 +227,15 @@ class MemoryQueue:
         if len(self):
             self._wake()
 
-    def run_worker(self, queue_name: str = DEFAULT_QUEUE, *, after_job: Callable[[], None] | None = None) -> None:
+    def run_worker(
+        self,
+        queue_name: str = DEFAULT_QUEUE,
+        *,
+        after_job: Callable[[], None] | None = None,  # noqa: ARG002 - the shape of Queue; no process ends here
+    ) -> None:
         """Return at once: the jobs of every name run in this process already."""
+        reason = "jobs in memory run in the process that took them; for a worker set redis_url (or HULL_REDIS_URL)"
+        emit(_log, logging.WARNING, "queue.worker.unneeded", {"queue": queue_name, "reason": reason})
 
     def stop(self, timeout_s: float = 10.0) -> int:
         """Take no more jobs, finish those that fall due in time, and log the others by name and id.
