@@ -10,6 +10,8 @@ from doc_pages import ROOT, Page
 
 SHOWN = re.compile(r"`(?P<file>test_\w+)(?:::(?P<name>test_\w+))?`")
 
+PAGES = ("docs/promises.md", "docs/security.md")
+
 
 @pytest.fixture(scope="module")
 def tests() -> dict[str, set[str]]:
@@ -24,7 +26,7 @@ def names_in(path) -> set[str]:
 
 def rows() -> list[str]:
     """Return the promises with their tests, a line each."""
-    lines = Page("docs/promises.md").prose.splitlines()
+    lines = [line for page in PAGES for line in Page(page).prose.splitlines()]
     return [line for line in lines if line.startswith("| ") and not line.startswith("| Promise")]
 
 
