@@ -199,7 +199,7 @@ class Faults:
             raise InvalidArgumentError(
                 f"a fault is {value!r}; it must be an object with 'kind' and 'target' and no keys beside {known}"
             )
-        options = {key: value[key] for key in _OPTIONS if value.get(key) is not None}
+        options = {key: value[key] for key in _OPTIONS if key == "target" or value.get(key) is not None}
         return self.add(value["kind"], **options)
 
     def take(self, target: str) -> Fault | None:

@@ -14,7 +14,7 @@ from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.logs import LogEntry
 from hull_sdk.platform.store import HANDLES, Entity
 
-__all__ = ["LogQuery", "find_lines", "read_log_query"]
+__all__ = ["LOG_FILTERS", "MOST_LINES", "LogQuery", "find_lines", "read_log_query"]
 
 #: Filters that a line must equal; a connector's line may have them in its ``context``.
 _EQUAL: Final = (
@@ -25,9 +25,11 @@ _EQUAL: Final = (
     "message_id",
     "request_id",
 )
-_NAMES: Final = (*_EQUAL, "entity", "event", "level", "since", "until", "limit")
+#: All that a query may ask for.
+LOG_FILTERS: Final = (*_EQUAL, "entity", "event", "level", "since", "until", "limit")
 _DEFAULT_LIMIT: Final = 100
-_MOST: Final = 1_000
+#: Most lines of one answer.
+MOST_LINES: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +64,11 @@ def read_log_query(parameters: Mapping[str, str]) -> LogQuery:
     Raises:
         InvalidArgumentError: A name is unknown, or a value breaks a rule.
     """
-    unknown = sorted(set(parameters) - set(_NAMES))
+    unknown = sorted(set(parameters) - set(LOG_FILTERS))
     if unknown:
-        raise InvalidArgumentError(f"unknown in a query of logs: {', '.join(unknown)}; known are {', '.join(_NAMES)}")
+        raise InvalidArgumentError(
+            f"unknown in a query of logs: {', '.join(unknown)}; known are {', '.join(LOG_FILTERS)}"
+        )
     return LogQuery(
         equal={name: parameters[name] for name in _EQUAL if name in parameters},
         entity=parameters.get("entity"),
@@ -125,7 +129,8 @@ def _identifiers(entity_id: str, entity: Entity | None) -> dict[str, set[str]]:
 def _moment(name: str, text: str | None) -> str | None:
     if text is None:
         return None
-    moment = parse_time(float(text) if text.replace(".", "", 1).isdigit() else text)
+    is_number = text.isascii() and text.replace(".", "", 1).isdigit()
+    moment = parse_time(float(text) if is_number else text)
     if moment is None:
         raise InvalidArgumentError(
             f"{name} is {text!r:.100}; it must be ISO 8601 text or Unix time, for example '2024-01-05T10:00:00Z'"
@@ -136,6 +141,6 @@ def _moment(name: str, text: str | None) -> str | None:
 def _limit(text: str | None) -> int:
     if text is None:
         return _DEFAULT_LIMIT
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= _MOST:
-        raise InvalidArgumentError(f"limit is {text!r:.100}; it must be a whole number from 1 to {_MOST}")
+    if not (text.isascii() and text.isdigit() and len(text) < 10) or not 1 <= int(text) <= MOST_LINES:
+        raise InvalidArgumentError(f"limit is {text!r:.100}; it must be a whole number from 1 to {MOST_LINES}")
     return int(text)

@@ -37,6 +37,8 @@ __all__ = ["Platform"]
 
 #: How often a platform on real time looks whether it is idle, in seconds.
 _POLL_S: Final = 0.01
+#: Where domain time ends, in Unix seconds: the year 9000, since dates end with 9999.
+_LAST_MOMENT: Final = 221_845_392_000.0
 
 
 class Platform:
@@ -296,10 +298,15 @@ class Platform:
         """Move domain time forward at once and look at everything that waits for a time.
 
         Args:
-            seconds: At least 0.
+            seconds: At least 0; not beyond the year 9000.
+
+        Raises:
+            InvalidArgumentError: Time would run backwards, or out of the calendar.
         """
         if seconds < 0:
             raise InvalidArgumentError(f"time cannot be moved by {seconds:g} s; it only runs forward")
+        if not self.clock.time() + seconds < _LAST_MOMENT:
+            raise InvalidArgumentError(f"time cannot be moved by {seconds:g} s; it ends with the year 9000")
         self.clock.shift(seconds)
         for organization in self._all():
             organization.wake()

@@ -194,7 +194,7 @@ def _sort_items(part: Any) -> list[tuple[str, Any]]:
 def _direction(item: tuple[str, Any]) -> tuple[Field, bool]:
     name, way = item
     way = way.get("order", "asc") if isinstance(way, Mapping) else way
-    if way not in {"asc", "desc"}:
+    if way not in ("asc", "desc"):
         raise InvalidArgumentError(f"the order of {name!r} is {way!r:.100}; use 'asc' or 'desc'")
     return Field(name), way == "desc"
 

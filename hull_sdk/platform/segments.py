@@ -121,6 +121,11 @@ class SegmentBook:
             raise InvalidArgumentError(f"the kind of a segment is {kind!r}; use one of {', '.join(_KINDS)}")
         if not isinstance(name, str) or not name.strip():
             raise InvalidArgumentError(f"the name of a segment is {name!r}; it must be text that is not empty")
+        if not isinstance(segment_id, str) or not segment_id:
+            raise InvalidArgumentError(
+                f"the id of a segment is {segment_id!r:.100}; it must be text that is not empty, "
+                "or absent for a fresh one"
+            )
         if (predicate is None) == (query is None):
             raise InvalidArgumentError(f"the segment {name!r} needs either a predicate or a query, and not both")
         compiled = compile_query(query if predicate is None else compile_predicate(predicate, known))

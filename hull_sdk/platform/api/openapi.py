@@ -141,7 +141,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
 
 def _errors(operation: Operation) -> set[int]:
     found = {*operation.errors, *_REFUSALS[operation.access]}
-    if operation.query and 403 not in operation.errors:
+    if operation.query and operation.checks_query:
         found.add(400)
     return found if operation.body is None else found | {400, 413, 415}
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from hull_sdk.platform.api.openapi_shapes import COUNT, OBJECT, TEXT, Shape, list_of, record, reference
+from hull_sdk.platform.log_queries import LOG_FILTERS, MOST_LINES
 
 __all__ = ["OPERATIONS", "Access", "Operation"]
 
@@ -31,6 +32,7 @@ class Operation:
         body: The schema of its body; ``None`` when it takes none.
         needs_body: ``False`` when a missing body is as good as ``{}``.
         query: Parameters of the address, by name; all are optional.
+        checks_query: ``False`` when nothing that stands there is answered 400.
         status: That of an answer without error.
         errors: Statuses of errors, beside those that credentials, body and parameters bring with them.
         media: The types of its answer.
@@ -43,6 +45,7 @@ class Operation:
     body: Shape | None = None
     needs_body: bool = True
     query: Mapping[str, Shape] = field(default_factory=dict)
+    checks_query: bool = True
     status: int = 200
     errors: tuple[int, ...] = ()
     media: tuple[str, ...] = (_JSON,)
@@ -153,6 +156,7 @@ def _extracts() -> Table:
         access="nobody",
         query={"expires": TEXT, "signature": TEXT},
         errors=(403, 404),
+        checks_query=False,
         media=("application/x-ndjson", "text/csv; charset=utf-8"),
     )
     address = "/api/v1/extracts/{object_type}/{date}/{name}"
@@ -346,6 +350,18 @@ def _controls() -> Table:
     }
 
 
+def _logs() -> Table:
+    filters = dict.fromkeys(LOG_FILTERS, TEXT)
+    operation = Operation(
+        summary="Find lines of the log",
+        topic="Logs",
+        answer=reference("Log"),
+        query={**filters, "limit": _page(MOST_LINES)},
+        errors=(403,),
+    )
+    return {("GET", "/api/v1/logs"): operation, ("GET", "/api/v1/{object_id}/logs"): operation}
+
+
 def _page(most: int) -> Shape:
     return {"type": "integer", "minimum": 1, "maximum": most}
 
@@ -358,6 +374,7 @@ OPERATIONS: Final[Table] = {
     **_extracts(),
     **_imports(),
     **_lists(),
+    **_logs(),
     **_search(),
     **_me(),
     **_objects(),

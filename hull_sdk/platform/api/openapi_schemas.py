@@ -131,6 +131,12 @@ def _answers() -> dict[str, Shape]:
                 "at": MOMENT,
             }
         ),
+        "Log": record(
+            {
+                "logs": list_of(record({"event": TEXT, "level": TEXT, "timestamp": MOMENT, "fields": OBJECT})),
+                "total": COUNT,
+            }
+        ),
         "Settings": settings_shape(SettingsSchema()),
     }
 
@@ -228,14 +234,17 @@ def _controls() -> dict[str, Shape]:
                 "organization": TEXT,
                 "message_id": maybe(TEXT),
                 "type": maybe(TEXT),
-                "state": one_of(("applied", "merged", "ignored", "failed")),
+                "state": _STATES,
                 "reason": maybe(TEXT),
                 "entity": maybe(record({"type": one_of(KINDS), "id": maybe(TEXT)})),
                 "connector_id": maybe(TEXT),
+                "request_id": maybe(TEXT),
                 "at": MOMENT,
                 "idempotent": BOOLEAN,
                 "repeats": COUNT,
                 "notes": _TEXTS,
+                "changes": list_of(_TRACED_CHANGE),
+                "notifications": list_of(_TOLD),
             }
         ),
         "PreviewRequest": {
@@ -258,7 +267,7 @@ def _controls() -> dict[str, Shape]:
         "NewFault": record(
             {"target": one_of(TARGETS), "kind": one_of(FAULT_KINDS)},
             {
-                "status": maybe({"enum": [429, *range(500, 600)]}),
+                "status": {"anyOf": [{"enum": [429, None]}, {"type": "integer", "minimum": 500, "maximum": 599}]},
                 "times": maybe(_POSITIVE),
                 "for_ms": maybe({"type": "number", "exclusiveMinimum": 0}),
                 "delay_ms": maybe({"type": "number", "exclusiveMinimum": 0, "maximum": 600_000}),
@@ -298,6 +307,38 @@ def _import_job() -> Shape:
     )
 
 
+_STATES: Final = one_of(("applied", "merged", "ignored", "failed"))
+_TRACED_CHANGE: Final = record(
+    {
+        "entity": record({"type": one_of(KINDS), "id": TEXT}),
+        "is_new": BOOLEAN,
+        "is_gone": BOOLEAN,
+        "absorbed": _TEXTS,
+        "fields": map_of(list_of(ANYTHING)),
+        "segments": record({"entered": _TEXTS, "left": _TEXTS}),
+        "events": _TEXTS,
+    }
+)
+_TOLD: Final = record(
+    {
+        **dict.fromkeys(("connector_id", "channel", "notification_id", "message_id"), TEXT),
+        "dead_letter": maybe(record({"id": TEXT, "reason": TEXT})),
+        "tries": list_of(
+            record(
+                {
+                    "notification_id": TEXT,
+                    "attempt": _POSITIVE,
+                    "at": MOMENT,
+                    "status": maybe(COUNT),
+                    "error": maybe(TEXT),
+                    "outcome": TEXT,
+                    "response": maybe(OBJECT),
+                }
+            )
+        ),
+        "came_back": list_of(record({"message_id": maybe(TEXT), "type": maybe(TEXT), "state": _STATES})),
+    }
+)
 _CHILD: Final[Shape] = {
     "anyOf": [_FIELD, record({"text": TEXT, "children": list_of({"anyOf": [_FIELD, OBJECT]})})],
 }
