@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from flask import Flask, Request, Response, after_this_request, current_app, jsonify, make_response, request
@@ -22,7 +22,19 @@ from hull_sdk.context import Context
 from hull_sdk.core.net import split_host
 from hull_sdk.errors import CredentialsError, InvalidArgumentError, NotificationError, TransientError
 from hull_sdk.infra import Cache, Instrumentation
-from hull_sdk.middleware import DEFAULT_MIDDLEWARE, Arrival, Extension, Incoming, RequestFacts, settle, switches
+from hull_sdk.middleware import (
+    DEFAULT_MIDDLEWARE,
+    Arrival,
+    Extension,
+    Incoming,
+    RequestFacts,
+    checked_client_config,
+    checked_instance,
+    host_secrets,
+    settle,
+    switches,
+    trust_root,
+)
 from hull_sdk.outcomes import judge, notification_body, report
 from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES, too_large
 from hull_sdk.wire.signatures import HEADER_FLAG
@@ -109,13 +121,16 @@ class Middleware:
         accept_unbound_signatures: ``True`` accepts signatures that do not cover the body.
         accept_signed_tokens: ``True`` accepts the Node generation's tokens beside encrypted ones, as ``Connector``
             does.
+
+    Raises:
+        InvalidArgumentError: An option breaks a rule.
     """
 
     def __init__(
         self,
         host_secret: str | Iterable[str] | None = None,
         *,
-        client_config: dict[str, Any] | None = None,
+        client_config: Mapping[str, Any] | None = None,
         allowed_organizations: Iterable[str] | None = None,
         cache: Cache | None = None,
         instrumentation: Instrumentation | None = None,
@@ -124,11 +139,13 @@ class Middleware:
         accept_signed_tokens: bool = False,
     ) -> None:
         self._options: dict[str, Any] = {
-            "host_secret": host_secret,
-            "client_options": {} if client_config is None else dict(client_config),
-            "allowed_organizations": allowed_organizations,
-            "cache": cache,
-            "instrumentation": instrumentation,
+            "host_secret": None if host_secret is None else host_secrets(host_secret),
+            "client_options": checked_client_config(client_config),
+            "allowed_organizations": None if allowed_organizations is None else trust_root(allowed_organizations, {}),
+            "cache": checked_instance("cache", cache, Cache, "a Cache of hull_sdk.infra"),
+            "instrumentation": checked_instance(
+                "instrumentation", instrumentation, Instrumentation, "an Instrumentation of hull_sdk.infra"
+            ),
             **switches(
                 skip_signature_validation=skip_signature_validation,
                 accept_unbound_signatures=accept_unbound_signatures,

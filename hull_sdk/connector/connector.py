@@ -17,7 +17,6 @@ from flask.typing import ResponseReturnValue
 
 from hull_sdk.client.exits import exits
 from hull_sdk.connector.doubts import manifest_doubts
-from hull_sdk.connector.options import checked_client_config, checked_instance, checked_seconds, checked_text
 from hull_sdk.connector.server import port_of, serve
 from hull_sdk.connector.static import MANIFEST_NAME, read_manifest, static_responder
 from hull_sdk.connector.worker import JobRunner
@@ -32,6 +31,10 @@ from hull_sdk.infra.rq_queue import open_queue
 from hull_sdk.middleware import (
     DEFAULT_SHUTDOWN_S,
     Extension,
+    checked_client_config,
+    checked_instance,
+    checked_seconds,
+    checked_text,
     host_secrets,
     switches,
     trust_root,

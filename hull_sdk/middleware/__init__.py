@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from hull_sdk.middleware.base import Arrival, Extension, Incoming, RequestFacts, Step, switches, trust_root
+from hull_sdk.middleware.base import Arrival, Extension, Incoming, RequestFacts, Step, trust_root
 from hull_sdk.middleware.connector import load_connector
 from hull_sdk.middleware.credentials import resolve_credentials
 from hull_sdk.middleware.deadline import log_rejected, run_within_deadline, settle
 from hull_sdk.middleware.keys import KeyRing, check_sns_url
 from hull_sdk.middleware.legacy import read_legacy_notification
 from hull_sdk.middleware.notification import read_notification
+from hull_sdk.middleware.options import (
+    checked_client_config,
+    checked_instance,
+    checked_seconds,
+    checked_text,
+    switches,
+)
 from hull_sdk.middleware.segments import load_segments
 from hull_sdk.middleware.shutdown import DEFAULT_SHUTDOWN_S
 from hull_sdk.middleware.tokens import ContextTokens, host_secrets
@@ -24,6 +31,10 @@ __all__ = [
     "RequestFacts",
     "Step",
     "check_sns_url",
+    "checked_client_config",
+    "checked_instance",
+    "checked_seconds",
+    "checked_text",
     "host_secrets",
     "log_rejected",
     "run_within_deadline",

@@ -31,7 +31,6 @@ __all__ = [
     "Incoming",
     "RequestFacts",
     "Step",
-    "switches",
     "trust_root",
 ]
 
@@ -275,21 +274,6 @@ def _adopt(component: Any, runtime: Runtime) -> Any:
     if hasattr(component, "runtime"):
         component.runtime = runtime
     return component
-
-
-def switches(**values: Any) -> dict[str, bool]:
-    """Check options that are on or off.
-
-    Args:
-        **values: The options by name.
-
-    Raises:
-        InvalidArgumentError: One is neither ``True`` nor ``False``, for example the text ``"false"``.
-    """
-    for name, value in values.items():
-        if not isinstance(value, bool):
-            raise InvalidArgumentError(f"{name} is {value!r}; pass True or False")
-    return values
 
 
 def trust_root(allowed: Any, environ: Mapping[str, str]) -> HostPatterns:

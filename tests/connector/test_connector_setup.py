@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from inspect import signature
 
 import pytest
 from connector_world import HOST_SECRET, query
 from flask import Flask
 
-from hull_sdk import Connector
+from hull_sdk import Connector, Middleware
 from hull_sdk.connector.connector import worker_processes
 from hull_sdk.connector.server import port_of
 from hull_sdk.errors import InvalidArgumentError, MissingExtraError
@@ -46,10 +47,18 @@ from hull_sdk.infra.queues import MemoryQueue
     ],
 )
 def test_wrong_options_are_refused(options, named):
-    """An option that breaks a rule is an error when the connector is made, and names the value."""
-    with pytest.raises(InvalidArgumentError, match=named) as caught:
-        Connector(**options)
-    assert "good" not in str(caught.value)
+    """An option that breaks a rule is an error when connector or middleware is made, and names the value."""
+    shared = options.keys() <= signature(Middleware).parameters.keys()
+    for kind in (Connector, Middleware) if shared else (Connector,):
+        with pytest.raises(InvalidArgumentError, match=named) as caught:
+            kind(**options)
+        assert "good" not in str(caught.value)
+
+
+def test_the_options_of_the_middleware_are_those_of_the_connector():
+    """Whatever ``Middleware`` takes, ``Connector`` takes under the same name, with the same default and type."""
+    ours = signature(Connector).parameters
+    assert {name: ours[name] for name in signature(Middleware).parameters} == dict(signature(Middleware).parameters)
 
 
 def test_the_constructor_does_no_work(monkeypatch):

@@ -1,4 +1,4 @@
-"""The options of a connector, checked where they are written down: a mistake is an error before the first request."""
+"""The options of ``Connector`` and ``Middleware``, checked where they are written down, before any request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hull_sdk.client import Client, SenderPool
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import InvalidArgumentError
 
-__all__ = ["checked_client_config", "checked_instance", "checked_seconds", "checked_text"]
+__all__ = ["checked_client_config", "checked_instance", "checked_seconds", "checked_text", "switches"]
 
 #: Options of ``Client`` that come with each request.
 _EACH_REQUEST: Final = frozenset(
@@ -86,3 +86,18 @@ def checked_instance(name: str, value: Any, kind: Any, wanted: str) -> Any:
     if value is not None and not isinstance(value, kind):
         raise InvalidArgumentError(f"{name} is of type {type(value).__name__}; pass {wanted}, or leave it out")
     return value
+
+
+def switches(**values: Any) -> dict[str, bool]:
+    """Check options that are on or off.
+
+    Args:
+        **values: The options by name.
+
+    Raises:
+        InvalidArgumentError: One is neither ``True`` nor ``False``, for example the text ``"false"``.
+    """
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise InvalidArgumentError(f"{name} is {value!r}; pass True or False")
+    return values
