@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import resource
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -19,3 +22,45 @@ def test_the_client_loads_no_web_framework_and_no_cryptography():
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"
     assert found.stderr == ""
+
+
+def run(code: str) -> str:
+    """Return what a fresh interpreter prints."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+@pytest.mark.process
+def test_the_client_loads_urllib3_and_nothing_else_that_is_foreign():
+    """Beyond what urllib3 brings along, the client loads the standard library and its own 60 modules at most."""
+    loaded = json.loads(
+        run(
+            "import json, sys, urllib3; before = set(sys.modules); import hull_sdk; hull_sdk.Client; "
+            "print(json.dumps(sorted(set(sys.modules) - before)))"
+        )
+    )
+    own = [name for name in loaded if name.startswith("hull_sdk")]
+    foreign = {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names) - {"hull_sdk", "urllib3"}
+    assert foreign <= {"orjson"}
+    assert 10 < len(own) <= 60
+
+
+@pytest.mark.process
+def test_the_client_is_imported_quickly():
+    """It costs no more than three times the processor time of urllib3, on which it stands, on a busy machine too."""
+    client, urllib3 = processor_s("import hull_sdk; hull_sdk.Client"), processor_s("import urllib3")
+    assert client < 3 * urllib3
+
+
+def processor_s(code: str) -> float:
+    """Return the least processor time, in seconds, of some fresh interpreters that run some code."""
+    times = [children_s()]
+    for _ in range(5):
+        run(code)
+        times.append(children_s())
+    return min(later - earlier for earlier, later in pairwise(times))
+
+
+def children_s() -> float:
+    """Return the processor time of all processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

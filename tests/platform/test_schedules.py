@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 import pytest
 from delivery_kit import FakeConnector
 
+from hull_sdk.core.clock import VirtualClock
+from hull_sdk.core.ids import SeededIds
+from hull_sdk.core.net import WsgiNetwork
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.core.tasks import ThreadTasks
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.platform import Platform
 from hull_sdk.platform.schedules import next_time
 from hull_sdk.wire.manifest import Schedule
 
@@ -119,3 +126,58 @@ def test_malformed_schedules_are_refused_at_installation(organization, kind, val
     """The error names the schedule, its value and what to write instead."""
     with pytest.raises(InvalidArgumentError, match=problem):
         organization.install(scheduled(("/x", kind, value)))
+
+
+@pytest.fixture(params=["Europe/Paris", "America/New_York"])
+def local_time(request, monkeypatch):
+    """The time of a place where clocks are changed, as the process's own."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25", "2026-03-08", "2026-11-01"])
+def test_clock_changes_move_no_schedule(signing_key, local_time, day):
+    """On days on which clocks change there, each hour of UTC comes once, as do an early time and every interval."""
+    start = datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp()
+    platform = Platform(clock=VirtualClock(datetime.fromtimestamp(start - 1, UTC)), signing_key=signing_key)
+    fake = scheduled(("/hourly", "cron", "0 * * * *"), ("/early", "cron", "30 1,2 * * *"), ("/often", "interval", "90"))
+    platform.create_organization("acme.hullapp.test").install(fake)
+    platform.advance(hours=24)
+    due = {
+        url: [run.due_at - start for run in platform.schedule_runs if run.url == url] for url in ("/hourly", "/early")
+    }
+    assert due["/hourly"] == [3600 * hour for hour in range(24)]
+    assert due["/early"] == [5_400, 9_000]
+    assert len(fake.paths("/often")) == 16
+    assert len({datetime.fromtimestamp(start + 1800 * n).astimezone().utcoffset() for n in range(48)}) in {1, 2}
+    platform.close()
+
+
+def test_a_due_time_is_called_once_whoever_looks_at_it(signing_key):
+    """Several threads that move time and look at the schedules at once cause one call for each due time."""
+    tasks = ThreadTasks()
+    runtime = Runtime(tasks=tasks, ids=SeededIds(0), net=WsgiNetwork(tasks.clock.time))
+    platform = Platform(runtime=runtime, signing_key=signing_key)
+    organization = platform.create_organization("acme.hullapp.test")
+    fake = scheduled(("/often", "interval", "1"))
+    organization.install(fake)
+    for minute in range(1, 11):
+        platform.shift(60)
+        for each in [tasks.spawn(organization.wake) for _ in range(4)]:
+            each.result(10)
+        assert eventually(lambda count=minute: len(platform.schedule_runs) >= count)
+    runs = platform.schedule_runs
+    platform.close()
+    assert len(fake.paths("/often")) == len(runs) == len({round(run.due_at) for run in runs}) == 10
+
+
+def eventually(condition) -> bool:
+    """Wait for what another thread does."""
+    until = time.monotonic() + 10
+    while not condition():
+        if time.monotonic() > until:
+            return False
+    return True

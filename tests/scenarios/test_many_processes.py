@@ -224,6 +224,17 @@ def test_what_a_killed_run_counted_under_for_each_counts_once(open_site, valkey)
     assert site.gunicorn.stop() == 0
 
 
+def test_a_process_that_is_stopped_after_its_answer_has_nothing_left_to_send(open_site, valkey):
+    """At the moment of each answer the platform has what the handler sent, so the process may be frozen right then."""
+    site = open_site(valkey)
+    for number in range(10):
+        assert site.deliver(site.notification(number)) == (200, "next")
+        with site.halted(site.pid_of("end", f"n-{number}")):
+            assert f"m-{number}" in site.events()
+    assert site.events() == sorted(f"m-{number}" for number in range(10))
+    assert site.gunicorn.stop() == 0
+
+
 @pytest.mark.parametrize("how", ["killed", "hanging"])
 def test_a_store_that_is_away_loses_nothing(open_site, own_valkey, how):
     """While Valkey is down or hangs, notifications are answered with a retry; afterwards each is handled once."""
