@@ -49,7 +49,8 @@ def _send(ctx: Context, known: set[str], message: UserMessage) -> str:
     if user["email"].endswith("@invalid.example"):
         raise LogicError("the CRM refuses this domain for good")
     contact = {name: value for name, value in user.items() if name in known}
-    saved = ctx.service.crm.call("PUT", "/contacts", json={**contact, "segments": message["segment_ids"]})
+    segments = [segment["id"] for segment in message["segments"]]  # both generations of notifications have these
+    saved = ctx.service.crm.call("PUT", "/contacts", json={**contact, "segments": segments})
     first: AttributeOperation = {"operation": "setIfNull", "value": ctx.runtime.clock.time()}
     hull_user.traits({"kitchen_sink/id": saved["id"], "kitchen_sink/first_sent_at": first})
     return "ok"

@@ -39,6 +39,8 @@ __all__ = ["notif_handler"]
 Handler = Callable[..., Any]
 
 _BATCHED: Final = "user:update"
+#: What messages about somebody are handled as; each has an id, for ``for_each`` and for results.
+_ABOUT_SOMEBODY: Final = frozenset({"user:update", "account:update"})
 _EXTRACTED: Final = ("user:update", "account:update")
 _BATCH_PARAMETERS: Final = 3
 _CONFIRM_TIMEOUT_S: Final = 10.0
@@ -162,6 +164,8 @@ class _Legacy:
         context.notification = cast("Any", notification)
         name, payload = handler_name(notification["subject"]), notification["message"]
         functions = self._functions.get(name, [])
+        if isinstance(payload, dict) and name in _ABOUT_SOMEBODY:
+            payload = {"message_id": message.get("MessageId") or context.runtime.ids.uuid(), **payload}
         if name == _BATCHED and functions:
             if not isinstance(payload, dict):
                 raise invalid_message()

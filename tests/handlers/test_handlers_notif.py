@@ -9,7 +9,7 @@ from flask import redirect
 from sns_sender import CERTIFICATE_URL, SNS_HOST, SUBSCRIBE_URL, SnsSender, envelope
 
 from hull_sdk.errors import InvalidArgumentError, LogicError, TransientError
-from hull_sdk.handlers import notif_handler
+from hull_sdk.handlers import for_each, notif_handler
 from hull_sdk.infra import Cache
 from hull_sdk.wire.sns import sign_message
 
@@ -44,6 +44,22 @@ def test_users_are_collected_and_answered_at_once(world, sns):
     assert messages[0]["user"]["traits"] == {"plan": "pro"}
     assert (ctx.config.id, ctx.ship["name"], ctx.notification) == (CONNECTOR_ID, "Shop", None)
     assert ctx.request_id.startswith("sns-notifier:5a7962e2:")
+
+
+def test_messages_about_somebody_can_be_handled_one_by_one(world, sns):
+    """A payload without an id gets the envelope's, so that for_each knows its messages, and what was sent for them."""
+    seen = []
+
+    def handle(ctx, messages):
+        for_each(ctx, messages, lambda message: seen.append((message["message_id"], message["user"]["id"])))
+
+    app = world.app(notif_handler({"user:update": handle}))
+    payload = user_message("u1")
+    del payload["message_id"]
+    message = sns.signed(payload)
+    assert sns.post(app, message, URL).status_code == 200
+    world.runtime.tasks.sleep(10)
+    assert seen == [(message["MessageId"], "u1")]
 
 
 @pytest.mark.shows("notifHandler option: maxSize")

@@ -11,10 +11,13 @@ from urllib.parse import urlsplit
 from kitchen_sink.app import connect, create_app
 from kitchen_sink.server import log
 
+from hull_sdk.testing import Harness
+
 ANN = {"email": "ann@acme.example"}
 BOB = {"email": "bob@acme.example"}
 ACME = {"domain": "acme.example"}
 PUBLIC = "https://connector.test"
+CONNECTED = {"client_id": "hull", "client_secret": "hush", "oauth_tokens": {"access_token": "at-1"}}
 
 
 def answer(response):
@@ -168,6 +171,31 @@ def test_legacy_notifications_have_to_be_signed(sink):
     headers = {"X-Amz-Sns-Message-Type": "Notification"}
     refused = sink.app.test_client().post("/notify", query_string=query, json=envelope, headers=headers)
     assert refused.status_code == 401
+
+
+def test_legacy_notifications_reach_the_same_code(crm):
+    """A notification of the older generation is collected with others, and its user is sent like any other."""
+    app = create_app({"host_secret": "a secret of the host for tests", "skip_signature_validation": True})
+    with Harness(app, private_settings=CONNECTED) as harness:
+        harness.service("api.crm.example", crm.api)
+        query = {
+            "ship": harness.connector.id,
+            "organization": harness.organization.host,
+            "secret": harness.connector.secret,
+        }
+        payload = {"user": {"id": "5a7962e2793d3e942a03b29d", **ANN, "name": "Ann"}, "segments": [], "events": []}
+        envelope = {
+            "Type": "Notification",
+            "MessageId": "m-1",
+            "Subject": "user_report:update",
+            "Timestamp": "2024-01-01T00:00:00.000Z",
+            "Message": json.dumps(payload),
+        }
+        headers = {"X-Amz-Sns-Message-Type": "Notification"}
+        answered = app.test_client().post("/notify", query_string=query, json=envelope, headers=headers)
+        assert answered.status_code == 200, answered.text
+        harness.advance(seconds=15)
+    assert crm.contacts["ann@acme.example"]["name"] == "Ann"
 
 
 def test_a_request_keeps_the_id_of_the_proxy(sink):
