@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import signal
 import sys
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,7 +19,9 @@ from hull_sdk.core.process import end_process
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform import Platform
 from hull_sdk.platform.config import configure, read_config, ready_line
+from hull_sdk.platform.fixtures import load_fixtures
 from hull_sdk.platform.server import serve
+from hull_sdk.platform.snapshots import Keeper, load_snapshot
 
 __all__ = ["platform"]
 
@@ -27,40 +31,67 @@ __all__ = ["platform"]
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(0, 65_535), help="Port, 0 for a free one.")
 @click.option("--config", "config_path", required=True, type=click.Path(path_type=Path), help="Organizations, as JSON.")
 @click.option("--address", default=None, help="host:port that connectors dial, when it is not where it listens.")
+@click.option("--data", type=click.Path(path_type=Path, dir_okay=False), help="Go on from this file, and save to it.")
+@click.option("--seed-data", type=click.Path(path_type=Path), help="Users, accounts and events to begin with.")
 @click.option("--test-controls", is_flag=True, help="Answer below /_platform: clock, faults, deliveries, reset.")
 @click.option("--log-level", default="INFO", show_default=True, help="Level of the log on stderr.")
 def platform(
-    host: str, port: int, config_path: Path, address: str | None, *, test_controls: bool, log_level: str
+    host: str,
+    port: int,
+    config_path: Path,
+    address: str | None,
+    *,
+    data: Path | None,
+    seed_data: Path | None,
+    test_controls: bool,
+    log_level: str,
 ) -> None:
     """Serve the reference platform.
 
     Prints one line of JSON to stdout as soon as it accepts connections; logs go to stderr, one JSON object a line.
-    SIGTERM and SIGINT stop it.
+    SIGTERM and SIGINT stop it. With --data it saves its state then, and goes on from there when it is started again.
+    --seed-data is left aside when there is saved state.
     """
     try:
         config = read_config(config_path)
         _log_to_stderr(log_level)
-        _run(config, host, port, address, test_controls=test_controls)
+        served = Platform()
+        served.test_controls = test_controls
+        if data is not None:
+            served.keeper = Keeper(served, data)
+        _run(served, host, port, address, functools.partial(_fill, served, config, data, seed_data))
     except InvalidArgumentError as err:
         raise click.ClickException(err.message) from err
 
 
-def _run(config: dict[str, Any], host: str, port: int, address: str | None, *, test_controls: bool) -> None:
-    served = Platform()
-    served.test_controls = test_controls
+def _run(served: Platform, host: str, port: int, address: str | None, fill: Callable[[], None]) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, _stop)
     try:
         # Closed before the interpreter ends, so that no thread of its writes to a stream that is going away.
         with closing(serve(served, host, port, address=address)) as server:
-            configure(served, config)
+            fill()
             print(json.dumps(ready_line(served, server.url)).decode(), flush=True)
-            served.runtime.tasks.wait(served.runtime.tasks.future())
-    except KeyboardInterrupt:
-        pass
+            _wait(served)
+        if served.keeper is not None:
+            served.keeper()
     finally:
         served.close()
     end_process(0)
+
+
+def _wait(served: Platform) -> None:
+    with suppress(KeyboardInterrupt):
+        served.runtime.tasks.wait(served.runtime.tasks.future())
+    for name in (signal.SIGTERM, signal.SIGINT):  # from now on it is ending
+        signal.signal(name, signal.SIG_IGN)
+
+
+def _fill(served: Platform, config: dict[str, Any], data: Path | None, seed_data: Path | None) -> None:
+    known = data is not None and load_snapshot(served, data)
+    configure(served, config)
+    if seed_data is not None and not known:
+        load_fixtures(served, seed_data)
 
 
 def _stop(_number: int, _frame: Any) -> NoReturn:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, get_args
+from typing import Any, ClassVar, Final, get_args
 
 from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError
@@ -27,6 +27,8 @@ class AttributeSchema:
     Args:
         kind: ``"user"`` or ``"account"``.
     """
+
+    STATE: ClassVar[dict[str, Any]] = {"_types": dict[str, Any], "_hidden": set[str]}
 
     def __init__(self, kind: EntityKind) -> None:
         self.kind = kind

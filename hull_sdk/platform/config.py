@@ -153,16 +153,23 @@ def configure(platform: Platform, config: Mapping[str, Any]) -> None:
         config: What :func:`read_config` returned. Manifests of connectors that are not up yet are read when they
             answer.
 
+    An organization that the platform went on with from a snapshot is as it was: only connectors and segments with ids
+    that it does not know are added.
+
     Raises:
         InvalidArgumentError: Two hosts or ids are equal, or a segment cannot be read; the message names the JSON
             path.
     """
+    going_on = dict(platform.organizations)
     for index, entry in enumerate(config["organizations"]):
         path = f"$.organizations[{index}]"
-        organization = _at(
-            path, platform.create_organization, entry["host"], entry.get("settings"), entry.get("admin_secret")
-        )
-        _fill(organization, entry, path)
+        known = going_on.get(entry["host"].strip().lower())
+        organization = known
+        if organization is None:
+            organization = _at(
+                path, platform.create_organization, entry["host"], entry.get("settings"), entry.get("admin_secret")
+            )
+        _fill(organization, entry if known is None else _unknown_in(known, entry), path)
 
 
 def ready_line(platform: Platform, url: str) -> dict[str, Any]:
@@ -201,6 +208,18 @@ def _fill(organization: Organization, entry: Mapping[str, Any], path: str) -> No
         options = dict(connector)
         where = options.pop("url", None)
         _at(f"{path}.connectors[{index}]", organization.install, where, wait=False, **options)
+
+
+def _unknown_in(organization: Organization, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a configuration adds to an organization; what has no id of its own was there from the start."""
+    connectors = [
+        each for each in entry.get("connectors", ()) if each.get("id") not in {None, *organization.connectors}
+    ]
+    segments = {
+        key: [each for each in entry.get(key, ()) if "id" in each and organization.segment(each["id"]) is None]
+        for key in ("users_segments", "accounts_segments")
+    }
+    return {"connectors": connectors, **segments}
 
 
 def _at(path: str, create: Any, *args: Any, **options: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hull_sdk.core.clock import iso_millis
 from hull_sdk.errors import InvalidArgumentError
@@ -59,6 +59,8 @@ class DeadLetter:
 
 class DeadLetters:
     """The dead letters of one organization, in the order in which they died."""
+
+    STATE: ClassVar[dict[str, Any]] = {"_letters": dict[str, DeadLetter]}
 
     def __init__(self) -> None:
         self._letters: dict[str, DeadLetter] = {}

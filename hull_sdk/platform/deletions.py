@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hull_sdk.platform.identity import EntityClaims
+from hull_sdk.platform.packing import pack, unpack
 from hull_sdk.platform.store import Entity
 from hull_sdk.wire.entities import EntityKind
 
@@ -52,6 +53,16 @@ class Deletions:
         deletion, keys = _Deletion(math.floor(at * 1000) / 1000, sequence), tuple(_keys_of(entity))
         self._by_identifier.update(dict.fromkeys(keys, deletion))
         self._order.append((deletion, keys))
+
+    def packed(self) -> list[Any]:
+        """Return what is remembered as plain data."""
+        return pack(list(self._order))  # type: ignore[no-any-return]  # a list of a list
+
+    def restore(self, plain: list[Any]) -> None:
+        """Take in what was saved."""
+        for deletion, keys in unpack(list[tuple[_Deletion, tuple[bytes, ...]]], plain):
+            self._by_identifier.update(dict.fromkeys(keys, deletion))
+            self._order.append((deletion, keys))
 
     def outdates(self, claims: EntityClaims, written_at: float | None, found: Entity | None) -> bool:
         """Tell whether a message comes too late.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from hull_sdk.platform.history import History
 from hull_sdk.platform.landlord import Host
 from hull_sdk.platform.lanes import FAST, NORMAL, Lane, Mailbox, Outgoing
 from hull_sdk.platform.notifications import notification_body, with_message_id
+from hull_sdk.platform.packing import pack, restore_state
 from hull_sdk.platform.reports import EntityChange
 from hull_sdk.platform.verdicts import BACKOFF, Verdict, decide
 from hull_sdk.wire.entities import EntityKind
@@ -176,6 +177,28 @@ class Dispatcher:
         """Return how many entities have news that their connector was not told, or are under way."""
         with self._organization.lock:
             return sum(len(box) for box in self._boxes.values())
+
+    def packed(self) -> dict[str, Any]:
+        """Return what is still to be told, and dead letters, as plain data."""
+        boxes = [[connector_id, box.channel, pack(box)] for (connector_id, _), box in self._boxes.items()]
+        return {"boxes": boxes, "dead_letters": pack(self.dead_letters)}
+
+    def restore(self, plain: Mapping[str, Any], shift_s: float) -> None:
+        """Take in what was saved, and go on with it.
+
+        Args:
+            plain: What :meth:`packed` returned.
+            shift_s: What to add to times of the monotonic clock.
+        """
+        restore_state(self.dead_letters, plain["dead_letters"])
+        with self._organization.lock:
+            for connector_id, channel, state in plain["boxes"]:
+                connector = self._organization.connectors[connector_id]
+                box = self._box(connector, channel)
+                restore_state(box, state)
+                box.shift(shift_s)
+                for lane in box.lanes.values():
+                    self._wake(connector, box, lane)
 
     def close(self) -> None:
         """Deliver nothing any more."""

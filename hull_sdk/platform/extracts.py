@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -28,6 +28,7 @@ from hull_sdk.platform.carrier import ANSWER_BYTES, TIMEOUT_S, Carrier, Reply
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.extract_options import checked_fields, checked_format, checked_query, checked_url
 from hull_sdk.platform.fields import Document
+from hull_sdk.platform.packing import pack, unpack
 from hull_sdk.platform.query import Query
 from hull_sdk.platform.reports import View, full_report, with_fields
 from hull_sdk.platform.verdicts import BACKOFF
@@ -164,6 +165,22 @@ class _Job:
         return f"{self.kind}:extract:{self.id}"
 
 
+#: What is saved of a job, beside its connector.
+_SAVED: Final[dict[str, Any]] = {
+    "id": str,
+    "kind": str,
+    "query": Query,
+    "format": str,
+    "url": str,
+    "fields": tuple[str, ...],
+    "gzip": bool,
+    "since": float,
+    "file": ExtractFile | None,
+    "attempt": int,
+    "due_at": float,
+}
+
+
 class Extracts:
     """Writes the files of one organization and brings them to its connectors.
 
@@ -236,12 +253,15 @@ class Extracts:
             gzip=compress is True,
             since=self._source.clock.monotonic(),
         )
+        self._begin(job)
+        return {"id": job.id, "notification_id": job.notification_id, "object_type": job.object_type}
+
+    def _begin(self, job: _Job) -> None:
         worker = self._runtime.tasks.worker(functools.partial(self._step, job), name=f"hull-extract-{job.id}")
         with self._source.lock:
             job.worker = worker
             self._jobs[job.id] = job
         worker.wake()
-        return {"id": job.id, "notification_id": job.notification_id, "object_type": job.object_type}
 
     def file(self, path: str, expires: str, signature: str) -> ExtractFile | None:
         """Return the file at a signed address.
@@ -261,6 +281,28 @@ class Extracts:
         with self._source.lock:
             found = self._files.get(path)
         return None if found is None else found[0]
+
+    def packed(self) -> dict[str, Any]:
+        """Return files, and who is still to be told of one, as plain data."""
+        jobs = [
+            {**{name: pack(getattr(job, name)) for name in _SAVED}, "connector": job.connector.id}
+            for job in self._jobs.values()
+        ]
+        return {"jobs": jobs, "files": pack(self._files)}
+
+    def restore(self, plain: Mapping[str, Any], shift_s: float) -> None:
+        """Take in what was saved, and go on with it.
+
+        Args:
+            plain: What :meth:`packed` returned.
+            shift_s: What to add to times of the monotonic clock.
+        """
+        self._files = unpack(dict[str, tuple[ExtractFile, float]], plain["files"])
+        for saved in plain["jobs"]:
+            values = {name: unpack(hint, saved[name]) for name, hint in _SAVED.items()}
+            job = _Job(connector=self._source.connectors[saved["connector"]], **values)
+            job.since, job.due_at = job.since + shift_s, job.due_at + shift_s
+            self._begin(job)
 
     def pending(self) -> int:
         """Return how many extracts a connector was not told of yet."""

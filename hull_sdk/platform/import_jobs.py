@@ -117,6 +117,11 @@ class ImportJob:
         """``True`` when nothing more happens."""
         return self.state in {"completed", "failed"}
 
+    def begin_anew(self) -> None:
+        """Forget how far it was: its lines are read again, and those that were applied are known by their ids."""
+        self.state, self.attempts, self.lines = "queued", 0, 0
+        self.counts, self.errors = dict.fromkeys(self.counts, 0), []
+
     def count(self, outcome: str, error: LineError | None = None) -> None:
         """Count a line.
 

@@ -23,6 +23,7 @@ from hull_sdk.platform.import_files import ImportFile, checked_address, fetch
 from hull_sdk.platform.import_jobs import ImportJob, LineError, read_options
 from hull_sdk.platform.import_records import DATA_SETS, DataSet, read_record
 from hull_sdk.platform.messages import MessageError
+from hull_sdk.platform.packing import pack, unpack
 from hull_sdk.platform.settings import OrganizationSettings
 from hull_sdk.platform.trace import Record
 from hull_sdk.platform.verdicts import BACKOFF
@@ -127,6 +128,24 @@ class Imports:
             created_at=self._source.clock.time(),
             asked_at=self._runtime.clock.time(),
         )
+        self._begin(job)
+        return job
+
+    def packed(self) -> list[Any]:
+        """Return all jobs as plain data."""
+        return [pack(job) for job in self.jobs]
+
+    def restore(self, plain: list[Any]) -> None:
+        """Take in jobs that were saved; those that were not over begin anew, and lines that were applied stay so."""
+        for saved in plain:
+            job: ImportJob = unpack(ImportJob, saved)
+            if job.over:
+                self._runs[job.id] = _Run(job)
+            else:
+                job.begin_anew()
+                self._begin(job)
+
+    def _begin(self, job: ImportJob) -> None:
         run = _Run(job)
         tasks, name = self._runtime.tasks, f"hull-import-{job.id}"
         run.worker = tasks.worker(functools.partial(self._step, run), name=name)
@@ -135,7 +154,6 @@ class Imports:
             self._forget_old()
             self._runs[job.id] = run
         run.alarm.wake()
-        return job
 
     def get(self, job_id: str) -> ImportJob | None:
         """Return an import, or ``None`` when there is none or it finished long ago."""

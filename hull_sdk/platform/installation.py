@@ -209,6 +209,18 @@ class Installation(Population):
         if changed:
             self._tell_connector(connector)
 
+    def restore_connectors(self, plain: Iterable[Mapping[str, Any]]) -> None:
+        """Take in connectors that were saved, without calling them; those without a manifest are asked for it.
+
+        Args:
+            plain: Their fields.
+
+        Raises:
+            InvalidArgumentError: An id is taken on this server.
+        """
+        for saved in plain:
+            self._register(Connector(**{**saved, "domains": tuple(saved["domains"])}), keep_name=True)
+
     def set_status(self, connector: Connector, value: Any) -> dict[str, Any]:
         """Store what a connector says of itself.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final
 
 from hull_sdk.platform.notifications import Catalog, entity_message, object_message
 from hull_sdk.platform.reports import EntityChange, View
@@ -24,14 +24,6 @@ LANES: Final = (FAST, NORMAL)
 
 #: A message that is still not done this long after its first delivery becomes a dead letter, in seconds.
 LIFETIME_S: Final = 86_400.0
-
-
-class News(Protocol):
-    """What is to be told about one entity or object."""
-
-    def message(self, catalog: Catalog) -> dict[str, Any] | None:
-        """Return the message without its id, or ``None`` when there is nothing to tell any more."""
-        raise NotImplementedError
 
 
 @dataclass(slots=True)
@@ -103,7 +95,7 @@ class Entry:
     """
 
     lane: str
-    news: News | None = None
+    news: EntityNews | ObjectNews | None = None
     held: int = 0
 
 
@@ -170,6 +162,13 @@ class Mailbox:
         channel: For example ``"user:update"``.
     """
 
+    STATE: ClassVar[dict[str, Any]] = {
+        "entries": dict[str, Entry],
+        "lanes": dict[str, Lane],
+        "_orphans": dict[str, list[dict[str, Any]]],
+        "_leaving": bool,
+    }
+
     def __init__(self, channel: str) -> None:
         self.channel = channel
         self.entries: dict[str, Entry] = {}
@@ -180,6 +179,13 @@ class Mailbox:
     def __len__(self) -> int:
         """Return how many entities have news or are under way."""
         return len(self.entries)
+
+    def shift(self, seconds: float) -> None:
+        """Move every time, after the clock that they were read from was replaced."""
+        for lane in self.lanes.values():
+            lane.due_at += seconds
+            for outgoing in (*lane.parts, *((lane.current,) if lane.current is not None else ())):
+                outgoing.first_at = None if outgoing.first_at is None else outgoing.first_at + seconds
 
     def add_change(self, change: EntityChange, wanted_lane: str) -> Lane | None:
         """Take in the change of a user or account.

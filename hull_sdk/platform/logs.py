@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -51,6 +51,10 @@ class LogBook:
 
     def __init__(self) -> None:
         self._entries: deque[LogEntry] = deque(maxlen=_KEPT)
+
+    def fill(self, entries: Iterable[LogEntry]) -> None:
+        """Take in entries that were saved."""
+        self._entries.extend(entries)
 
     @property
     def entries(self) -> list[LogEntry]:

@@ -8,6 +8,7 @@ class adds the side that faces connectors.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any, Final
 
 from hull_sdk.core.clock import Clock
@@ -25,6 +26,7 @@ from hull_sdk.platform.imports import Imports
 from hull_sdk.platform.installation import Installation
 from hull_sdk.platform.landlord import Landlord
 from hull_sdk.platform.notifications import Catalog
+from hull_sdk.platform.packing import pack
 from hull_sdk.platform.schedules import Schedules
 from hull_sdk.platform.segments import Segment
 from hull_sdk.platform.store import KINDS
@@ -271,6 +273,41 @@ class Organization(Installation):
                 "schedule_runs": [run.to_dict() for run in self.schedules.runs],
             }
 
+    def packed(self) -> dict[str, Any]:
+        """Return everything that decides what connectors observe from now on as plain data, secrets included."""
+        with self.lock:
+            return {
+                "host": self.host,
+                "admin_secret": self.admin_secret,
+                "population": super().packed(),
+                "connectors": [_saved(each) for each in self.connectors.values()],
+                "dispatcher": pack(self.dispatcher),
+                "schedules": pack(self.schedules),
+                "extracts": pack(self.extracts),
+                "imports": pack(self.imports),
+                "next_evaluation": self._next_evaluation,
+                "clock": [self.clock.time(), self.clock.monotonic()],
+            }
+
+    def restore(self, plain: Mapping[str, Any]) -> None:
+        """Take in what was saved, and go on with it; the organization is new and empty.
+
+        Args:
+            plain: What :meth:`packed` returned.
+        """
+        time, monotonic = plain["clock"]
+        shift_s = (self.clock.monotonic() - self.clock.time()) - (monotonic - time)
+        with self.lock:
+            super().restore(plain["population"])
+            self._next_evaluation = plain["next_evaluation"]
+        self.restore_connectors(plain["connectors"])
+        self.dispatcher.restore(plain["dispatcher"], shift_s)
+        for connector in list(self.connectors.values()):
+            self.schedules.start(connector, plain["schedules"].get(connector.id, ()))
+        self.extracts.restore(plain["extracts"], shift_s)
+        self.imports.restore(plain["imports"])
+        self._evaluator.wake()
+
     def _url_of(self, path: str) -> str:
         scheme = "https" if self._landlord.address is None else "http"
         return f"{scheme}://{self.dialled_host()}{path}"
@@ -310,6 +347,10 @@ def _kind(value: str) -> EntityKind:
         if value == kind:
             return kind
     raise InvalidArgumentError(f"the kind is {value!r}; use one of {', '.join(KINDS)}")
+
+
+def _saved(connector: Connector) -> dict[str, Any]:
+    return {each.name: pack(getattr(connector, each.name)) for each in fields(connector) if each.name != "app"}
 
 
 def _told(segment: Segment) -> dict[str, Any]:

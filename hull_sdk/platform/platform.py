@@ -78,6 +78,8 @@ class Platform:
         self.address: str | None = None
         #: Whether ``/_platform`` answers.
         self.test_controls = False
+        #: Saves a snapshot and returns its path, when there is a file for it.
+        self.keeper: Callable[[], str] | None = None
         #: Held while a connector is installed, so that ids stay unique on the platform.
         self.installing: Lock = Lock()
         #: Deliveries and calls of schedules that each organization keeps; all of them when ``None``.
@@ -323,6 +325,29 @@ class Platform:
     def state(self) -> dict[str, Any]:
         """Return a dump of all organizations, in an order that repeats; without signatures and secrets."""
         return {"organizations": {host: each.state() for host, each in sorted(self.organizations.items())}}
+
+    def packed(self) -> dict[str, Any]:
+        """Return all that :meth:`restore` needs as plain data, secrets of organizations and connectors included."""
+        return {
+            "organizations": [organization.packed() for organization in self._all()],
+            "offset_s": self.clock.offset_s,
+            "file_key": self.file_key.decode(),
+            "sequence": self.next_sequence(),
+        }
+
+    def restore(self, plain: Mapping[str, Any]) -> None:
+        """Take in what was saved and go on with it; this platform is new and empty.
+
+        Its ids must be others than those of the platform that was saved: without a seed they are.
+
+        Args:
+            plain: What :meth:`packed` returned.
+        """
+        self.clock.offset_s = plain["offset_s"]
+        self._file_key = plain["file_key"].encode()
+        self._sequence = itertools.count(plain["sequence"])
+        for saved in plain["organizations"]:
+            self.create_organization(saved["host"], admin_secret=saved["admin_secret"]).restore(saved)
 
     def close(self) -> None:
         """Stop delivering and calling; the data stay readable."""

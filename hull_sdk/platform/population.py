@@ -14,6 +14,7 @@ from hull_sdk.platform.identities import changed_identities
 from hull_sdk.platform.identity import read_claims, resolve
 from hull_sdk.platform.log_queries import find_lines, read_log_query
 from hull_sdk.platform.logs import LogEntry
+from hull_sdk.platform.packing import pack, restore_state, unpack
 from hull_sdk.platform.reports import View
 from hull_sdk.platform.search import search_events, search_reports
 from hull_sdk.platform.segmentation import Segmentation
@@ -90,6 +91,35 @@ class Population(Segmentation):
         """Return all events as they are stored, in order of arrival."""
         with self.lock:
             return list(self._store.events)
+
+    def packed(self) -> dict[str, Any]:
+        """Return everything that came in as plain data."""
+        return {
+            "settings": self.settings.to_wire(),
+            "store": pack(self._store),
+            "schemas": pack(self._schemas),
+            "segments": pack(self._book),
+            "deletions": pack(self._deletions),
+            "journal": pack(self._journal),
+            "log": pack(self._log_book.entries),
+            "views": pack(self._views),
+        }
+
+    def restore(self, plain: Mapping[str, Any]) -> None:
+        """Take in what was saved; the organization is new and empty.
+
+        Args:
+            plain: What :meth:`packed` returned.
+        """
+        self.settings = load_settings(plain["settings"])
+        self._store.restore(plain["store"])
+        for kind in KINDS:
+            restore_state(self._schemas[kind], plain["schemas"][kind])
+        restore_state(self._book, plain["segments"])
+        self._deletions.restore(plain["deletions"])
+        restore_state(self._journal, plain["journal"])
+        self._log_book.fill(unpack(list[LogEntry], plain["log"]))
+        self._views = unpack(dict[tuple[str, str], View], plain["views"])
 
     def query_log(self, parameters: Mapping[str, str], connector_id: str | None = None) -> tuple[list[LogEntry], int]:
         """Find lines of the log.

@@ -42,6 +42,15 @@ class Query:
     relative: bool
     uses_events: bool
 
+    def packed(self) -> Mapping[str, Any]:
+        """Return what it is compiled from."""
+        return self.source
+
+    @classmethod
+    def unpacked(cls, plain: Mapping[str, Any]) -> Query:
+        """Compile it anew."""
+        return compile_query(plain)
+
 
 def compile_query(source: Any, *, on_events: bool = False) -> Query:
     """Check and compile a query.

@@ -8,8 +8,9 @@ are made up for by one call.
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from hull_sdk.core.tasks import RLock, Worker
 from hull_sdk.platform.carrier import ANSWER_BYTES, Carrier
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.history import History
+from hull_sdk.platform.packing import pack
 from hull_sdk.wire.manifest import Schedule
 
 __all__ = ["ScheduleRun", "Schedules", "next_time"]
@@ -105,6 +107,14 @@ class _Timer:
         self._host: str | None = None
         self.due_at = self._after(start)
 
+    def packed(self) -> dict[str, Any]:
+        """Return schedule and times as plain data."""
+        return {"schedule": pack(self.schedule), "start": self._start, "due_at": self.due_at}
+
+    def go_on(self, plain: Mapping[str, Any]) -> None:
+        """Take over the times that were saved."""
+        self._start, self.due_at, self._times = plain["start"], plain["due_at"], iter(())
+
     def request(self, host: str) -> Request:
         """Return the call, which names the organization's host; it changes only with that."""
         if self._request is None or self._host != host:
@@ -158,14 +168,27 @@ class Schedules:
         self._dialled_host = dialled_host
         self._next_sequence = next_sequence
         self._workers: dict[str, list[Worker]] = {}
+        self._timers: dict[str, list[_Timer]] = {}
         #: The latest calls, in order.
         self.runs: History[ScheduleRun] = History(history)
 
-    def start(self, connector: Connector) -> None:
-        """Follow a connector's manifest, in place of what it said before."""
+    def packed(self) -> dict[str, Any]:
+        """Return when everything is due as plain data."""
+        return {connector_id: pack(timers) for connector_id, timers in self._timers.items()}
+
+    def start(self, connector: Connector, known: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Follow a connector's manifest, in place of what it said before.
+
+        Args:
+            connector: Whose.
+            known: What :meth:`packed` returned for it: these schedules go on where they were.
+        """
         self.stop(connector.id)
         now = self._clock.time()
         timers = [_Timer(connector, each, now) for each in connector.schedules()]
+        for timer, saved in itertools.product(timers, known):
+            if saved["schedule"] == pack(timer.schedule):
+                timer.go_on(saved)
         workers = [
             self._runtime.tasks.worker(
                 functools.partial(self._step, timer),
@@ -175,7 +198,7 @@ class Schedules:
             for timer in timers
         ]
         with self._lock:
-            self._workers[connector.id] = workers
+            self._workers[connector.id], self._timers[connector.id] = workers, timers
         for worker in workers:
             worker.wake()
 
@@ -183,6 +206,7 @@ class Schedules:
         """Call a connector's schedules no more."""
         with self._lock:
             workers = self._workers.pop(connector_id, [])
+            self._timers.pop(connector_id, None)
         for worker in workers:
             worker.stop()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from hull_sdk.core.clock import iso_seconds
 from hull_sdk.errors import InvalidArgumentError
@@ -75,6 +75,12 @@ class Transition:
 
 class SegmentBook:
     """The segments of one organization."""
+
+    STATE: ClassVar[dict[str, Any]] = {
+        "_segments": dict[str, Segment],
+        "_names": dict[str, str],
+        "transitions": dict[str, dict[str, int]],
+    }
 
     def __init__(self) -> None:
         self._segments: dict[str, Segment] = {}

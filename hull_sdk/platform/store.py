@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from hull_sdk.platform.packing import pack, unpack
 from hull_sdk.wire.entities import EntityKind
 
 __all__ = ["HANDLES", "KINDS", "Entity", "Store", "StoredEvent", "Table"]
@@ -185,6 +186,15 @@ class Table(Generic[_R]):
         for row_id, row in originals.items():
             self._replace(row_id, None, row)
 
+    def packed(self) -> list[Any]:
+        """Return the rows as plain data, oldest first."""
+        return [pack(row) for row in self]
+
+    def fill(self, rows: Iterable[_R]) -> None:
+        """Take in rows that were saved."""
+        for row in rows:
+            self._replace(row.id, self._rows.get(row.id), row)
+
     def _replace(self, row_id: str, old: _R | None, new: _R | None) -> None:
         before = set(self._keys(old)) if old is not None else set()
         after = dict.fromkeys(self._keys(new)) if new is not None else {}
@@ -201,6 +211,9 @@ class Table(Generic[_R]):
             self._rows.pop(row_id, None)
         else:
             self._rows[row_id] = new
+
+
+_TABLES: Final[dict[str, type]] = {"users": Entity, "accounts": Entity, "events": StoredEvent}
 
 
 class Store:
@@ -221,6 +234,16 @@ class Store:
         """Return the next place in the order of creation."""
         self._sequence += 1
         return self._sequence
+
+    def packed(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        return {"sequence": self._sequence, **{name: pack(getattr(self, name)) for name in _TABLES}}
+
+    def restore(self, plain: Mapping[str, Any]) -> None:
+        """Take in what was saved."""
+        self._sequence = plain["sequence"]
+        for name, kind in _TABLES.items():
+            getattr(self, name).fill(unpack(kind, row) for row in plain[name])
 
     def commit(self) -> None:
         """End a unit of work and keep what it did."""

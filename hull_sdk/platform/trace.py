@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from hull_sdk.core.clock import iso_millis
 from hull_sdk.wire.entities import EntityKind
@@ -75,6 +75,15 @@ class Record:
 
 class Journal:
     """The records of one organization, and its memory of message ids."""
+
+    STATE: ClassVar[dict[str, Any]] = {
+        "counts": Counter[str],
+        "_records": dict[int, Record],
+        "_number": int,
+        "_latest": dict[str, int],
+        "_remembered": dict[str, float],
+        "_order": deque[tuple[float, str]],
+    }
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner
@@ -65,6 +66,42 @@ def test_it_prints_one_ready_line_serves_and_stops_cleanly(config, number):
     for line in err.splitlines():
         assert json.loads(line)["logger"].startswith("hull_sdk")
     assert "hush" not in err
+
+
+@contextmanager
+def running(*arguments):
+    """Run the command on a free port, give its ready line, and stop it."""
+    command = [sys.executable, "-m", "hull_sdk.cli", "platform", "--port", "0", "--test-controls", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.send_signal(signal.SIGTERM)
+            errors = process.communicate(timeout=20)[1]
+    assert process.returncode == 0, errors
+
+
+@pytest.mark.process
+def test_it_goes_on_where_it_was_stopped(config, tmp_path):
+    """Seed data, secrets and ids are those of the first run; a damaged file is one clear error."""
+    data, seed = tmp_path / "state", tmp_path / "seed.jsonl"
+    seed.write_text('{"user": {"email": "ann@acme.test"}, "traits": {"plan": "pro"}}\n')
+    arguments = ("--config", str(config), "--data", str(data), "--seed-data", str(seed))
+    ready = []
+    for _ in range(2):
+        with running(*arguments) as line:
+            ready.append(line["organizations"])
+            request = urllib.request.Request(f"{line['url']}/_platform/snapshot", data=b"{}", method="POST")
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                found = json.load(answer)
+        assert found["saved"] == str(data)
+        (user,) = found["organizations"]["acme.test"]["users"]
+        assert (user["email"], user["attributes"]["plan"]) == ("ann@acme.test", "pro")
+    assert ready[0] == ready[1]
+    data.write_bytes(data.read_bytes()[:-30])
+    command = [sys.executable, "-m", "hull_sdk.cli", "platform", *arguments, "--port", "0"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    assert (result.returncode, "damaged" in result.stderr, "Traceback" in result.stderr) == (1, True, False)
 
 
 def test_a_broken_configuration_is_one_clear_error(tmp_path):

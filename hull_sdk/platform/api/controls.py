@@ -94,7 +94,8 @@ def _reset(platform: Platform) -> dict[str, Any]:
 
 
 def _snapshot(platform: Platform) -> dict[str, Any]:
-    return platform.state()
+    saved = None if platform.keeper is None else platform.keeper()
+    return {**platform.state(), "saved": saved}
 
 
 def _timeout(text: str | None) -> float:
