@@ -54,9 +54,11 @@ def _apply(platform: Platform, line: bytes) -> None:
         value = json.loads(line)
     except (ValueError, RecursionError) as err:
         raise InvalidArgumentError(f"no JSON: {err}") from err
-    if not isinstance(value, dict) or (unknown := sorted(set(value) - set(_KEYS))):
-        found = f"unknown: {', '.join(unknown)}" if isinstance(value, dict) else f"it is {type(value).__name__}"
-        raise InvalidArgumentError(f"{found}; write an object with {', '.join(_KEYS)}")
+    if not isinstance(value, dict):
+        raise InvalidArgumentError(f"it is {type(value).__name__}; write an object with {', '.join(_KEYS)}")
+    unknown = sorted(set(value) - set(_KEYS))
+    if unknown:
+        raise InvalidArgumentError(f"unknown: {', '.join(unknown)}; known are {', '.join(_KEYS)}")
     organization = _organization(platform, value.get("organization"))
     message, claims = _message(value)
     record = organization.ingest(message, claims, None, notify=False)
