@@ -278,7 +278,7 @@ def _controls() -> dict[str, Shape]:
             {"target": one_of(TARGETS), "kind": one_of(FAULT_KINDS), "times": maybe(COUNT)},
             {"status": {"type": "integer"}, "retry_after_s": maybe(COUNT), "delay_ms": {"type": "number"}},
         ),
-        "Snapshot": record({"organizations": map_of(OBJECT)}),
+        "Snapshot": record({"organizations": map_of(OBJECT), "saved": maybe(TEXT)}),
     }
 
 
