@@ -59,7 +59,7 @@ class Outbox:
             sender: Where it waits.
         """
         self._waiting[future] = sender
-        future.add_done_callback(lambda _: self._record(future))
+        future.when_done(lambda _: self._record(future))
 
     def settle(self, timeout_s: float = FLUSH_TIMEOUT_S) -> Settlement:
         """Have everything sent at once and wait for the outcomes.

@@ -23,6 +23,7 @@ from threading import Condition, Lock, RLock
 from typing import Any, TypeVar
 
 from hull_sdk.core.clock import Clock, SystemClock, VirtualClock
+from hull_sdk.core.futures import Future, resolve, running_loop
 from hull_sdk.core.logs import emit
 
 __all__ = [
@@ -65,68 +66,6 @@ def current_thread_name() -> str:
 def current_thread_id() -> int:
     """Return a number that tells the calling thread from all others that are alive."""
     return threading.get_ident()
-
-
-class Future(concurrent.futures.Future[T]):
-    """The result of something sent or started; on a virtual clock, waiting for it makes it happen.
-
-    Args:
-        tasks: Whose clock and work the waiting drives.
-    """
-
-    def __init__(self, tasks: Tasks) -> None:
-        super().__init__()
-        self._tasks = tasks
-
-    def result(self, timeout: float | None = None) -> T:
-        """Wait for the result.
-
-        Args:
-            timeout: Seconds to wait; ``None`` waits as long as it takes.
-
-        Returns:
-            What was produced.
-
-        Raises:
-            TimeoutError: Nothing was produced in time.
-            Exception: Whatever the work raised.
-        """
-        if not self.done():
-            self._tasks.wait(self, timeout)
-        return super().result(timeout=0)
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait, and return the error instead of raising it.
-
-        Args:
-            timeout: Seconds to wait; ``None`` waits as long as it takes.
-
-        Returns:
-            The error, or ``None`` when the work succeeded.
-
-        Raises:
-            TimeoutError: The work did not end in time.
-        """
-        if not self.done():
-            self._tasks.wait(self, timeout)
-        return super().exception(timeout=0)
-
-
-def resolve(future: concurrent.futures.Future[T], result: T, error: BaseException | None = None) -> None:
-    """Give a Future its outcome, unless it has one or was cancelled.
-
-    Args:
-        future: Who waits.
-        result: Its result when there is no error.
-        error: Its error.
-    """
-    try:
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-    except concurrent.futures.InvalidStateError:
-        return
 
 
 class Worker(ABC):
@@ -196,6 +135,28 @@ class Tasks(ABC):
     def sleep(self, seconds: float) -> None:
         """Let time pass; on a virtual clock, work that falls due meanwhile is done."""
 
+    @abstractmethod
+    def apart(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a function in a thread of its own, with the caller's context variables, and wait for its end.
+
+        For what cannot run in this thread, such as a second event loop.
+
+        Args:
+            function: What to run; on a virtual clock it may wait.
+            *args: Its arguments.
+
+        Returns:
+            What it returns.
+        """
+
+    @abstractmethod
+    def expect(self, future: Future[Any]) -> None:
+        """Take note that something waits for a Future without blocking this thread.
+
+        Args:
+            future: What is waited for.
+        """
+
     def future(self) -> Future[Any]:
         """Return a fresh Future whose waiting runs through this object."""
         return Future(self)
@@ -243,6 +204,13 @@ class ThreadTasks(Tasks):
     def sleep(self, seconds: float) -> None:
         """Block for some seconds."""
         time.sleep(max(0.0, seconds))
+
+    def apart(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a function in a thread of its own and wait for its end."""
+        return self.spawn(function, *args, name="hull-apart").result()
+
+    def expect(self, future: Future[Any]) -> None:
+        """Do nothing: the threads that produce it go on."""
 
 
 class _ThreadWorker(Worker):
@@ -377,6 +345,32 @@ class VirtualTasks(Tasks):
         while self._run_next(limit):
             pass
         self.clock.move_to(limit)
+
+    def apart(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a function in a thread that has the clock to itself, since the caller waits for its end."""
+        owner, future = self._thread, Future[T](self)
+
+        def borrow() -> None:
+            self._thread = threading.get_ident()
+            _settle(future, function, args)
+
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(borrow,), name="hull-apart", daemon=True)
+        thread.start()
+        thread.join()
+        self._thread = owner
+        return future.result()
+
+    def expect(self, future: Future[Any]) -> None:
+        """Have the event loop that runs in this thread produce the Future: nobody else would move the clock."""
+        loop = running_loop()
+        if loop is not None and not future.done():
+            loop.call_soon(self._produce, future)
+
+    def _produce(self, future: Future[Any]) -> None:
+        try:
+            self.wait(future)
+        except Exception as err:  # noqa: BLE001 - whoever waits for the Future gets it, instead of waiting for ever
+            resolve(future, None, err)
 
     def run_until_idle(self, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Do work, moving the clock, until only work that recurs for ever is left.

@@ -12,7 +12,10 @@ from flask import Blueprint
 from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 
+from hull_sdk.context.current import current
+from hull_sdk.core.futures import running_loop
 from hull_sdk.core.ids import SystemIds
+from hull_sdk.core.tasks import ThreadTasks
 from hull_sdk.errors import InvalidArgumentError
 
 __all__ = ["AnyFunction", "Defined", "call", "check_callable", "endpoint", "positional_parameters"]
@@ -55,12 +58,20 @@ def _add_rules(state: BlueprintSetupState, view: Callable[[], ResponseReturnValu
 def call(function: Callable[..., Any], *args: Any) -> Any:
     """Call a function of the connector; what an ``async def`` function returns is waited for.
 
+    Within an ``async`` function, whose event loop cannot run a second one, that takes place in a thread of its own.
+
     Args:
         function: What to call.
         *args: Its arguments.
     """
     result = function(*args)
-    return asyncio.run(result) if inspect.iscoroutine(result) else result
+    if not inspect.iscoroutine(result):
+        return result
+    if running_loop() is None:
+        return asyncio.run(result)
+    context = current.get()
+    tasks = ThreadTasks() if context is None else context.runtime.tasks
+    return tasks.apart(asyncio.run, result)
 
 
 def check_callable(function: Any, where: str) -> None:

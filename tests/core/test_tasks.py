@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextvars
 import itertools
@@ -302,3 +303,52 @@ def test_a_worker_works_in_the_child_after_a_fork():
         os._exit(0 if ran.wait(WAIT_S) else 1)
     worker.stop()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+# -- event loops
+
+
+def test_a_coroutine_awaits_work_and_its_loop_goes_on():
+    """While a coroutine awaits work of another thread, the others of its event loop run."""
+    tasks, released = ThreadTasks(), threading.Event()
+
+    async def release():
+        released.set()
+
+    async def both():
+        future = tasks.spawn(released.wait, WAIT_S)
+        return (await asyncio.gather(_awaited(future), release()))[0]
+
+    assert asyncio.run(both()) is True
+
+
+async def _awaited(future):
+    return await future
+
+
+def test_a_coroutine_that_gives_up_leaves_the_work_alone():
+    """The Future that a cancelled coroutine awaited still gets its result, also after the event loop has ended."""
+    future = ThreadTasks().future()
+
+    async def impatient():
+        await asyncio.wait_for(_awaited(future), 0.001)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(impatient())
+    future.set_result("sent")
+    assert future.result(0) == "sent"
+
+
+def test_a_second_event_loop_runs_apart(tasks):
+    """Within an event loop another one runs in a thread of its own, with the context of the caller."""
+
+    async def inner():
+        return await tasks.spawn(label.get), threading.get_ident()
+
+    async def outer():
+        label.set("outer")
+        return tasks.apart(asyncio.run, inner())
+
+    seen, thread = asyncio.run(outer())
+    assert seen == "outer"
+    assert thread != threading.get_ident()

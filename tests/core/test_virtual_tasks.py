@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import logging
 import threading
 
@@ -229,3 +231,81 @@ def test_failed_steps_on_the_virtual_clock_pause(virtual, caplog):
     virtual.sleep(3)
     worker.stop()
     assert runs == [0.0, 1.0, 2.0, 3.0]
+
+
+# -- event loops
+
+
+def later(tasks, result="done"):
+    """Return a Future that gets its result after five seconds."""
+    future = tasks.future()
+    tasks.call_at(tasks.clock.monotonic() + 5.0, lambda: future.set_result(result))
+    return future
+
+
+@pytest.mark.parametrize("wrapped", [lambda future: future, asyncio.wrap_future], ids=["await", "wrap_future"])
+def test_coroutines_await_what_the_clock_produces(virtual, wrapped):
+    """In an event loop awaiting moves the clock, for several coroutines at once too."""
+
+    async def wait(result):
+        return await wrapped(later(virtual, result))
+
+    async def both():
+        return await asyncio.gather(wait(1), wait(2))
+
+    assert asyncio.run(both()) == [1, 2]
+    assert virtual.clock.monotonic() == 5.0
+
+
+@pytest.mark.parametrize("wrapped", [lambda future: future, asyncio.wrap_future], ids=["await", "wrap_future"])
+def test_awaiting_what_nothing_produces_is_an_error(virtual, wrapped):
+    """A coroutine that would wait for ever is told so."""
+
+    async def wait():
+        return await wrapped(virtual.future())
+
+    with pytest.raises(RuntimeError, match="nothing on the virtual clock produces"):
+        asyncio.run(wait())
+
+
+def test_an_awaited_error_is_raised(virtual):
+    """The error of the work is raised where it is awaited, and a result that is there is returned at once."""
+
+    async def wait(future):
+        return await future
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        asyncio.run(wait(virtual.spawn(int, "x")))
+    done = virtual.future()
+    done.set_result(7)
+    assert asyncio.run(wait(done)) == 7
+
+
+def test_who_only_wants_to_know_moves_no_clock(virtual):
+    """A function that is called when the work is done does not make the work happen, also in an event loop."""
+    seen = []
+
+    async def listen():
+        later(virtual).when_done(lambda future: seen.append(future.result()))
+        await asyncio.sleep(0)
+
+    asyncio.run(listen())
+    assert (seen, virtual.clock.monotonic()) == ([], 0.0)
+    virtual.sleep(5)
+    assert seen == ["done"]
+
+
+def test_a_thread_borrows_the_clock_while_its_owner_waits(virtual):
+    """What runs apart, in a thread of its own, waits on the clock, sees the context, and gives the clock back."""
+    variable = contextvars.ContextVar("variable", default="")
+    variable.set("seen")
+
+    def wait():
+        return later(virtual).result(), variable.get(), threading.get_ident()
+
+    result, value, thread = virtual.apart(wait)
+    assert (result, value) == ("done", "seen")
+    assert thread != threading.get_ident()
+    with pytest.raises(ValueError, match="invalid literal"):
+        virtual.apart(int, "x")
+    assert later(virtual).result() == "done"

@@ -9,8 +9,10 @@ import pytest
 from connector_world import user_message
 from flask import jsonify
 
+from hull_sdk import current_context
 from hull_sdk.errors import InvalidArgumentError, LogicError, NetworkError, RateLimitError, TransientError
 from hull_sdk.handlers import for_each, smart_notifier_handler
+from hull_sdk.handlers.endpoint import call
 
 
 def respond(world, function, messages=("u1", "u2", "u3"), **options):
@@ -175,6 +177,37 @@ def test_async_functions_are_run(world):
         return "skip"
 
     assert respond(world, handle, ["u1"]) == {"m-u1": ("skip", None)}
+
+
+def test_a_coroutine_is_run_within_an_event_loop_without_a_context():
+    """A call of an async function ends before it returns, also where an event loop runs and no context is active."""
+
+    async def double(number):
+        await asyncio.sleep(0)
+        return 2 * number
+
+    async def outer():
+        return call(double, 21)
+
+    assert asyncio.run(outer()) == 42
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_async_functions_are_run_within_an_async_handler(world, limit):
+    """An async handler calls for_each with an async function, which awaits what it sends in its message's name."""
+
+    async def handle(message):
+        await current_context.client.as_user(message["user"]).traits({"a": 1})
+        return "skip" if message["user"]["id"] == "u2" else None
+
+    async def handler(ctx, messages):
+        await asyncio.sleep(0)
+        return for_each(ctx, messages, handle, limit=limit)
+
+    app = world.app(smart_notifier_handler({"user:update": handler}))
+    body = world.notify(app, world.notification([user_message("u1"), user_message("u2")])).get_json()
+    assert [(entry["message_id"], entry["status"]) for entry in body["responses"]] == [("m-u1", "ok"), ("m-u2", "skip")]
+    assert len(world.platform.messages) == 2
 
 
 def test_messages_near_the_deadline_are_retried(world):

@@ -126,6 +126,19 @@ def test_an_async_handler_is_run(world):
     assert seen == [(True, 1)]
 
 
+@pytest.mark.parametrize("wrapped", [lambda future: future, asyncio.wrap_future], ids=["await", "wrap_future"])
+def test_an_async_handler_awaits_what_it_sends(world, wrapped):
+    """What ctx.client returns can be awaited in a handler that is async def."""
+    seen = []
+
+    async def handler(ctx, messages):
+        future = ctx.client.as_user(messages[0]["user"]).traits({"a": 1})
+        seen.append((await wrapped(future) == future.result(), len(world.platform.messages)))
+
+    assert answer(world, handler)["flow_control"] == NEXT
+    assert seen == [(True, 1)]
+
+
 def test_a_third_parameter_is_none_for_notifications(world):
     """A function with a third parameter is called with None there; one without is not."""
     calls = []
