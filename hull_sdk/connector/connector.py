@@ -17,6 +17,7 @@ from flask.typing import ResponseReturnValue
 
 from hull_sdk.client.exits import exits
 from hull_sdk.connector.doubts import manifest_doubts
+from hull_sdk.connector.processes import worker_processes
 from hull_sdk.connector.server import port_of, serve
 from hull_sdk.connector.static import MANIFEST_NAME, read_manifest, static_responder
 from hull_sdk.connector.worker import JobRunner
@@ -45,8 +46,6 @@ __all__ = ["Connector"]
 
 #: Environment variable with the address of the store that many processes share.
 REDIS_VARIABLE: Final = "HULL_REDIS_URL"
-
-_WORKERS = re.compile(r"(?:^|\s)(?:-w\s*|--workers[=\s]\s*)(\d+)")
 
 _log = logging.getLogger(__name__)
 
@@ -327,22 +326,6 @@ def _doubt(app: Flask, manifest: dict[str, Any] | None) -> None:
         return
     for event, reason in manifest_doubts(manifest, app.extensions.get(CHANNELS_KEY)).items():
         emit(_log, logging.WARNING, event, {"reason": reason})
-
-
-def worker_processes(environ: Mapping[str, str], argv: list[str]) -> int:
-    """Return how many processes the server was told to start, as far as can be seen.
-
-    Args:
-        environ: ``WEB_CONCURRENCY`` and ``GUNICORN_CMD_ARGS`` are read.
-        argv: The command line; used when it is gunicorn's.
-    """
-    command = argv if argv and "gunicorn" in Path(argv[0]).name else []
-    for text in (" ".join(command), environ.get("GUNICORN_CMD_ARGS", "")):
-        found = _WORKERS.search(text)
-        if found is not None:
-            return int(found[1])
-    count = environ.get("WEB_CONCURRENCY", "")
-    return int(count) if count.isascii() and count.isdigit() else 1
 
 
 def _checked_job(name: str, function: Any) -> Callable[..., Any]:

@@ -11,7 +11,6 @@ from connector_world import HOST_SECRET, query
 from flask import Flask
 
 from hull_sdk import Connector, Middleware
-from hull_sdk.connector.connector import worker_processes
 from hull_sdk.connector.server import port_of
 from hull_sdk.errors import InvalidArgumentError, MissingExtraError
 from hull_sdk.handlers import action_handler, batcher_handler
@@ -330,26 +329,6 @@ def test_a_test_has_a_queue_of_its_own(world):
 
 
 # -- processes
-
-
-@pytest.mark.parametrize(
-    ("environ", "argv", "expected"),
-    [
-        ({}, ["pytest"], 1),
-        ({"WEB_CONCURRENCY": "4"}, ["gunicorn", "app:app"], 4),
-        ({"WEB_CONCURRENCY": "x"}, [], 1),
-        ({}, ["/usr/bin/gunicorn", "-w", "3", "app:app"], 3),
-        ({}, ["gunicorn", "-w3", "app:app"], 3),
-        ({}, ["gunicorn", "--workers=8", "app:app"], 8),
-        ({}, ["gunicorn", "--workers", "2", "app:app"], 2),
-        ({"GUNICORN_CMD_ARGS": "--bind :80 --workers=5"}, ["gunicorn", "app:app"], 5),
-        ({}, ["other", "-w", "3"], 1),
-        ({}, ["gunicorn", "--worker-class", "gthread", "--threads", "8", "app:app"], 1),
-    ],
-)
-def test_the_number_of_processes_is_found(environ, argv, expected):
-    """Gunicorn's options and WEB_CONCURRENCY say how many processes there are."""
-    assert worker_processes(environ, argv) == expected
 
 
 def test_more_than_one_process_is_warned_about(monkeypatch, caplog):
