@@ -84,11 +84,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The tests: all of them on the first interpreter, on the others those that start no process, and exits."""
+    """The tests: all of them on the first interpreter; on the others no simulation, and no process but for exits."""
     _install(session, "test")
     elsewhere = [f"--ignore={folder}" for folder in OTHER_SESSIONS]
-    selection = [] if session.python == PYTHONS[0] else ["-m", "not process or every_python"]
-    session.run("pytest", *elsewhere, *selection, *session.posargs)
+    selection = ["-m", "not process or every_python", "--ignore=tests/simulation"]
+    session.run("pytest", *elsewhere, *([] if session.python == PYTHONS[0] else selection), *session.posargs)
 
 
 @nox.session
