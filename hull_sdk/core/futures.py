@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
+import sys
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
+    import asyncio
+
     from hull_sdk.core.tasks import Tasks
 
 __all__ = ["Future", "resolve", "running_loop"]
@@ -104,8 +106,11 @@ def resolve(future: concurrent.futures.Future[T], result: T, error: BaseExceptio
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
     """Return the event loop that runs in the calling thread, ``None`` when there is none."""
+    # Whoever runs a loop has loaded the library, which takes as long to load as much of the client.
+    library = sys.modules.get("asyncio")
+    find = getattr(library, "get_running_loop", None)
     try:
-        return asyncio.get_running_loop()
+        return None if find is None else cast("asyncio.AbstractEventLoop", find())
     except RuntimeError:
         return None
 
@@ -116,6 +121,8 @@ async def _settled(future: concurrent.futures.Future[Any]) -> None:
     Args:
         future: What to wait for.
     """
+    import asyncio  # noqa: PLC0415 - loaded already, or nobody could await
+
     loop, done = asyncio.get_running_loop(), asyncio.Event()
 
     def tell(_: object) -> None:
