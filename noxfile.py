@@ -25,6 +25,8 @@ KNOWN_PYTHONS = ("3.11", "3.12", "3.13")
 CI_PYTHONS = ("3.11", "3.13")
 #: Folders of tests that have a session of their own.
 OTHER_SESSIONS = ("tests/docs", "tests/interop", "tests/typing")
+#: What shows the product and takes long: one interpreter is enough for it.
+ONCE = ("tests/simulation", "tests/platform/test_openapi_conformance.py")
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -84,10 +86,10 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The tests: all of them on the first interpreter; on the others no simulation, and no process but for exits."""
+    """The tests: all of them on the first interpreter; on the others less, and no process but for exits."""
     _install(session, "test")
     elsewhere = [f"--ignore={folder}" for folder in OTHER_SESSIONS]
-    selection = ["-m", "not process or every_python", "--ignore=tests/simulation"]
+    selection = ["-m", "not process or every_python", *(f"--ignore={path}" for path in ONCE)]
     session.run("pytest", *elsewhere, *([] if session.python == PYTHONS[0] else selection), *session.posargs)
 
 
