@@ -15,7 +15,7 @@ from threading import Thread
 from typing import IO
 
 #: Seconds that a process may take to say what is expected of it, or to end.
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 #: Variables of the run itself, which must not reach the process under test.
 _OWN_VARIABLES = ("HULL_", "PYTEST_")

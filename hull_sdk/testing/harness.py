@@ -29,7 +29,8 @@ from hull_sdk.testing.keys import signing_key
 if TYPE_CHECKING:
     from flask import Flask
 
-    from hull_sdk.platform import Connector, Delivery, Organization
+    from hull_sdk.platform import Connector as InstalledConnector
+    from hull_sdk.platform import Delivery, Organization
 
 __all__ = ["CONNECTOR_HOST", "ORGANIZATION_HOST", "Harness", "virtual_platform"]
 
@@ -96,7 +97,7 @@ class Harness:
         self._capture = LogCapture("hull_sdk")
         self._capture.start()
         #: The connector as the platform knows it, with ``id`` and ``secret``.
-        self.connector: Connector = self.organization.install(
+        self.connector: InstalledConnector = self.organization.install(
             f"https://{CONNECTOR_HOST}",
             manifest=manifest,
             private_settings=private_settings,

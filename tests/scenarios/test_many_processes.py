@@ -21,7 +21,7 @@ pytestmark = pytest.mark.process
 
 APPS = Path(__file__).parent / "apps"
 LISTENING = r"Listening at: (http://127\.0\.0\.1:\d+)"
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 
 
 class Site:
