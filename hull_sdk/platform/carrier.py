@@ -39,11 +39,11 @@ class Signer(Protocol):
     @property
     def signing_key(self) -> RSAPrivateKey:
         """The key."""
-        raise NotImplementedError
+        ...
 
     def key_url(self, organization_host: str) -> str:
         """Return where an organization's connectors find the public half."""
-        raise NotImplementedError
+        ...
 
 
 @dataclass(frozen=True, slots=True)

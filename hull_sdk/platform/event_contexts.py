@@ -58,7 +58,7 @@ class Locator(Protocol):
             Any of ``country`` (such as ``"FR"``), ``city``, ``timezone``, ``longitude``, ``latitude``, ``region``,
             ``countryname``, ``regionname`` and ``zipcode``; ``None`` when it is not known.
         """
-        raise NotImplementedError
+        ...
 
 
 def event_context(sent: Mapping[str, Any], locator: Locator | None = None) -> dict[str, Any]:

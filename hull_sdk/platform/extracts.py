@@ -121,23 +121,23 @@ class Source(Protocol):
     @property
     def clock(self) -> Clock:
         """Domain time."""
-        raise NotImplementedError
+        ...
 
     def views(self, kind: EntityKind) -> list[View]:
         """Return everybody of a kind, oldest first."""
-        raise NotImplementedError
+        ...
 
     def events(self, user_id: str | None = None) -> list[dict[str, Any]]:
         """Return the events of a user."""
-        raise NotImplementedError
+        ...
 
     def users_segments(self) -> list[dict[str, Any]]:
         """Return the segments of users."""
-        raise NotImplementedError
+        ...
 
     def accounts_segments(self) -> list[dict[str, Any]]:
         """Return the segments of accounts."""
-        raise NotImplementedError
+        ...
 
 
 @dataclass(eq=False, slots=True, kw_only=True)

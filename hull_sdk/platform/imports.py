@@ -55,12 +55,12 @@ class Source(Protocol):
     @property
     def clock(self) -> Clock:
         """Domain time."""
-        raise NotImplementedError
+        ...
 
     @property
     def busy(self) -> bool:
         """``True`` while live messages are being taken in."""
-        raise NotImplementedError
+        ...
 
     def ingest(
         self,
@@ -72,7 +72,7 @@ class Source(Protocol):
         emit_events: bool = True,
     ) -> Record:
         """Apply one message."""
-        raise NotImplementedError
+        ...
 
 
 @dataclass(eq=False, slots=True)

@@ -30,15 +30,15 @@ class Landlord(Protocol):
     @property
     def file_key(self) -> bytes:
         """The key that signs the addresses of files."""
-        raise NotImplementedError
+        ...
 
     def next_sequence(self) -> int:
         """Return the next number of the platform's records."""
-        raise NotImplementedError
+        ...
 
     def find_connector(self, connector_id: str) -> tuple[Organization, Connector] | None:
         """Return a connector of any organization."""
-        raise NotImplementedError
+        ...
 
 
 class Host(Protocol):
@@ -51,16 +51,16 @@ class Host(Protocol):
     @property
     def clock(self) -> Clock:
         """Domain time."""
-        raise NotImplementedError
+        ...
 
     def catalog(self) -> Catalog:
         """Return the segments as they are now."""
-        raise NotImplementedError
+        ...
 
     def is_active(self, kind: EntityKind, entity_id: str) -> bool:
         """Tell whether an entity is to be served first."""
-        raise NotImplementedError
+        ...
 
     def dialled_host(self) -> str:
         """Return the host under which connectors reach the organization."""
-        raise NotImplementedError
+        ...

@@ -39,23 +39,23 @@ class Source(Protocol):
     @property
     def clock(self) -> Clock:
         """Domain time."""
-        raise NotImplementedError
+        ...
 
     def view(self, kind: EntityKind, entity_id: str) -> View | None:
         """Return an entity, or ``None``."""
-        raise NotImplementedError
+        ...
 
     def views(self, kind: EntityKind) -> list[View]:
         """Return everybody of a kind, oldest first."""
-        raise NotImplementedError
+        ...
 
     def events(self, user_id: str | None = None) -> list[dict[str, Any]]:
         """Return the events of a user, in the shape of the wire."""
-        raise NotImplementedError
+        ...
 
     def stored_events(self) -> list[StoredEvent]:
         """Return all events, in order of arrival."""
-        raise NotImplementedError
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
