@@ -75,7 +75,7 @@ class JsonRows:
     def _line(self) -> SizedRow | None:
         """Return the object of a line of its own, as most files have them: many times as fast as looking for its end.
 
-        The first line that is no object ends this for the whole file.
+        The first line that is no object, or too long for one, ends this for the whole file.
         """
         start = self._start
         if not self._lines or start is None or self._at != start:
@@ -83,7 +83,9 @@ class JsonRows:
         end = self._buffer.find(b"\n", start)
         if end < 0:
             return None
-        check_size(end - start, self._max, self._number + 1)
+        if end - start > self._max:  # one object that is too large, or several that are not
+            self._lines = False
+            return None
         try:
             row: dict[str, Any] = json.loads(bytes(self._buffer[start:end]))
         except ValueError:

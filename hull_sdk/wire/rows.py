@@ -248,9 +248,8 @@ def _nested(header: list[str], cells: list[str | None], number: int) -> dict[str
         inner = name.removeprefix(_ACCOUNT)
         value = _listed(name, cell, number) if inner in LIST_FIELDS else cell
         (row if inner == name else account)[inner] = value
-    known = {name: value for name, value in account.items() if value is not None}
     if account:
-        row["account"] = account if known else {}
+        row["account"] = account if any(value is not None for value in account.values()) else {}
     return row
 
 

@@ -159,6 +159,13 @@ def test_a_damaged_file_is_refused_with_the_row(file_format, data, error, words)
             list(read_rows(chunks, file_format, max_row_bytes=100))
 
 
+@pytest.mark.parametrize("data", [b"[" + b",".join([b'{"a":1}'] * 50) + b"]\n", b'{"a":1}' * 50 + b"\n"])
+def test_the_limit_of_a_row_is_not_one_of_a_line(data):
+    """Rows below the limit are read although the line that they share is longer, the same at every cut."""
+    for chunks in ([data], one_by_one(data)):
+        assert list(read_rows(chunks, "json", max_row_bytes=100)) == [{"a": 1}] * 50
+
+
 def test_gzip_is_known_by_its_header_or_its_first_bytes():
     """A file in gzip is read with and without Content-Encoding, in several members and cut at every byte."""
     data = gzip.compress(b"first ") + gzip.compress(b"second" * 50_000)
