@@ -231,7 +231,8 @@ class RQQueue:
 
     def _now(self) -> float:
         """Return the server's time, which all hosts share, in Unix seconds."""
-        seconds, microseconds = self._store.client.time()
+        with self._store.reaching():
+            seconds, microseconds = self._store.client.time()
         return int(seconds) + int(microseconds) / 1_000_000
 
     def _line(self, name: str) -> Any:

@@ -6,14 +6,16 @@ import json
 import os
 import signal
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from queue_kinds import RQKind
+from redis.exceptions import NoPermissionError
 from running_process import RunningProcess
 
-from hull_sdk.errors import InvalidArgumentError, MissingExtraError, NetworkError
-from hull_sdk.infra import MemoryQueue, RQQueue
+from hull_sdk.errors import InvalidArgumentError, MissingExtraError, NetworkError, TransientError
+from hull_sdk.infra import Job, MemoryQueue, RQQueue
 from hull_sdk.infra.rq_queue import open_queue
 
 JOBS = Path(__file__).parent / "rq_jobs.py"
@@ -144,6 +146,25 @@ def test_no_secret_of_an_error_is_stored(queue, valkey):
     told = zlib.decompress(record.get(b"exc_info", zlib.compress(b""))) + repr(results).encode()
     assert record[b"description"] == b"broken"
     assert b"hunter2" not in b"".join(record.values()) + told
+
+
+def test_rq_is_told_no_secret_when_the_next_try_cannot_be_planned(queue, valkey, caplog):
+    """When the store refuses its time after a job's error, RQ hears of the store alone."""
+    with valkey.client() as client:
+
+        def refuse(_job: Job) -> None:
+            client.acl_setuser("default", enabled=True, commands=["-time"])
+            raise TransientError("secret=hunter2 is wrong")
+
+        put(queue, "broken")
+        queue.work(refuse)
+        try:
+            with suppress(NoPermissionError):  # from RQ's own next look at the time
+                queue.run_worker(burst=True, fork=False)
+        finally:
+            client.acl_setuser("default", enabled=True, commands=["+time"])
+    assert "hunter2" not in caplog.text
+    assert "cannot be used now" in caplog.text
 
 
 def test_jobs_are_stored_as_json(queue, valkey):
