@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from hull_sdk.core import json
 from hull_sdk.core.forks import watch_forks
+from hull_sdk.core.ids import Ids
 from hull_sdk.core.logs import emit
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.core.runtime import Runtime
@@ -32,8 +33,11 @@ __all__ = [
     "JobHandler",
     "MemoryQueue",
     "Queue",
+    "cause_of",
     "check_job",
     "encode_job",
+    "log_failure",
+    "pause_after",
 ]
 
 #: Name of the queue that jobs go to unless they are told otherwise.
@@ -330,15 +334,10 @@ class MemoryQueue:
         return None
 
     def _fail(self, job: Job, err: Exception) -> float | None:
-        fields = {"job": job.name, "id": job.id, "attempt": job.attempt}
-        if job.attempt >= MAX_ATTEMPTS or isinstance(err, ExpiredJobError | GivenUpError):
-            cause = err.__cause__ if isinstance(err, GivenUpError) else err
-            self.failed.append(FailedJob(job, cause if isinstance(cause, Exception) else err))
-            emit(_log, logging.ERROR, "queue.job.failed", fields, exc_info=err)
-            return None
-        wanted = err.retry_after if isinstance(err, TransientError) else None
-        delay = self._retry.delay(job.attempt, self.runtime.ids, wanted)
-        emit(_log, logging.WARNING, "queue.job.retry", {**fields, "retry_in_s": round(delay, 3)}, exc_info=err)
+        delay = pause_after(job, err, self._retry, self.runtime.ids)
+        if delay is None:
+            self.failed.append(FailedJob(job, cause_of(err)))
+        log_failure(_log, job, err, delay)
         return delay
 
     def _log_unfinished(self) -> int:
@@ -366,3 +365,25 @@ def encode_job(job_name: str, payload: Any, context: Mapping[str, Any]) -> bytes
         return json.dumps({"payload": payload, "context": dict(context)})
     except (TypeError, ValueError) as err:
         raise InvalidArgumentError(f"the job {job_name!r} cannot be stored as JSON: {err}") from err
+
+
+def pause_after(job: Job, err: Exception, retry: RetryPolicy, ids: Ids) -> float | None:
+    """Return the seconds until a job that raised is tried again; ``None`` when it is given up."""
+    if job.attempt >= MAX_ATTEMPTS or isinstance(err, ExpiredJobError | GivenUpError):
+        return None
+    return retry.delay(job.attempt, ids, err.retry_after if isinstance(err, TransientError) else None)
+
+
+def cause_of(err: Exception) -> Exception:
+    """Return what went wrong in a job: what a :class:`GivenUpError` was raised from, else the error itself."""
+    cause = err.__cause__ if isinstance(err, GivenUpError) else None
+    return cause if isinstance(cause, Exception) else err
+
+
+def log_failure(logger: logging.Logger, job: Job, err: Exception, retry_in_s: float | None) -> None:
+    """Log that a job raised, and in how many seconds it is tried again, or with ``None`` that it is given up."""
+    fields = {"job": job.name, "id": job.id, "attempt": job.attempt}
+    if retry_in_s is None:
+        emit(logger, logging.ERROR, "queue.job.failed", fields, exc_info=err)
+    else:
+        emit(logger, logging.WARNING, "queue.job.retry", {**fields, "retry_in_s": round(retry_in_s, 3)}, exc_info=err)

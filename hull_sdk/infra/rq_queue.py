@@ -15,23 +15,24 @@ from importlib import import_module
 from typing import Any, Final
 
 from hull_sdk.core import json
-from hull_sdk.core.logs import emit
 from hull_sdk.core.masking import mask_text
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.errors import HullError, InvalidArgumentError, TransientError
+from hull_sdk.errors import HullError, InvalidArgumentError
 from hull_sdk.infra.extras import require
 from hull_sdk.infra.queues import (
     DEFAULT_QUEUE,
     MAX_ATTEMPTS,
     ExpiredJobError,
-    GivenUpError,
     Job,
     JobHandler,
     MemoryQueue,
     Queue,
+    cause_of,
     check_job,
     encode_job,
+    log_failure,
+    pause_after,
 )
 from hull_sdk.infra.redis_store import TIMEOUT_S, RedisStore
 
@@ -202,7 +203,7 @@ class RQQueue:
             if handler is not None:
                 handler(job)
         except Exception as err:  # noqa: BLE001 - RQ is told of every failure, in words without secrets
-            cause = err.__cause__ if isinstance(err, GivenUpError) and err.__cause__ is not None else err
+            cause = cause_of(err)
             self._plan_retry(record, job, err)
             raise JobFailedError(mask_text(f"{type(cause).__name__}: {cause}")) from None
 
@@ -213,17 +214,15 @@ class RQQueue:
 
     def _plan_retry(self, record: Any, job: Job, err: Exception) -> None:
         """Tell RQ whether and when the job comes again; it reads this from its record after the error."""
-        fields = {"job": job.name, "id": job.id, "attempt": job.attempt}
-        if job.attempt >= MAX_ATTEMPTS or isinstance(err, GivenUpError | ExpiredJobError):
+        pause = pause_after(job, err, self._retry, self.runtime.ids)
+        delay = None if pause is None else math.ceil(pause)
+        log_failure(_log, job, err, delay)
+        if delay is None:
             record.retries_left = 0
-            emit(_log, logging.ERROR, "queue.job.failed", fields, exc_info=err)
             return
-        wanted = err.retry_after if isinstance(err, TransientError) else None
-        delay = math.ceil(self._retry.delay(job.attempt, self.runtime.ids, wanted))
         # RQ adds this to the host's clock, and it is the server's clock that says when the time has come.
         ahead = round(self.runtime.clock.time() - self._now())
         record.retry_intervals = [delay - ahead] * (MAX_ATTEMPTS - 1)
-        emit(_log, logging.WARNING, "queue.job.retry", {**fields, "retry_in_s": delay}, exc_info=err)
 
     def _intervals(self) -> list[int]:
         """Return the pauses that RQ keeps to when a try ended without a word."""
