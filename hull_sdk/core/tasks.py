@@ -37,7 +37,6 @@ __all__ = [
     "VirtualTasks",
     "Worker",
     "current_thread_id",
-    "current_thread_name",
     "resolve",
 ]
 
@@ -56,11 +55,6 @@ IDLE_THREAD_S = 10.0
 
 #: A wait without a timeout on a virtual clock gives up after this much virtual time.
 VIRTUAL_PATIENCE_S = 7 * 86_400.0
-
-
-def current_thread_name() -> str:
-    """Return the name of the calling thread, for logs."""
-    return threading.current_thread().name
 
 
 def current_thread_id() -> int:

@@ -16,7 +16,6 @@ from hull_sdk.core.tasks import (
     ThreadTasks,
     VirtualTasks,
     current_thread_id,
-    current_thread_name,
     resolve,
 )
 
@@ -196,7 +195,7 @@ def test_real_work_runs_beside_the_caller():
     def work():
         started.set()
         go.wait(WAIT_S)
-        return current_thread_name(), current_thread_id()
+        return threading.current_thread().name, current_thread_id()
 
     future = tasks.spawn(work, name="hull-test")
     assert started.wait(WAIT_S)
