@@ -84,8 +84,12 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
+def _of_type(name: str, hint: str = "") -> Checked:
+    return Checked(*SETTING_TYPES[name], hint)
+
+
 def _text() -> Checked:
-    return Checked(_is_text, "text")
+    return _of_type("string")
 
 
 def _path(*, required: bool = True) -> Checked:
@@ -93,15 +97,15 @@ def _path(*, required: bool = True) -> Checked:
 
 
 def _flag() -> Checked:
-    return Checked(lambda value: isinstance(value, bool), "true or false", "without quotes")
+    return _of_type("boolean", "without quotes")
 
 
 def _object() -> Checked:
-    return Checked(lambda value: isinstance(value, Mapping), "an object")
+    return _of_type("object")
 
 
 def _number() -> Checked:
-    return Checked(is_number, "a number", "without quotes")
+    return _of_type("number", "without quotes")
 
 
 def _count() -> Checked:
@@ -323,7 +327,7 @@ class ManifestSchema(_Open):
     html: fields.List[Any] = _list_of(_Tab)
     json: fields.List[Any] = _list_of(_Json)
     incoming: fields.List[Any] = _list_of(_Incoming, 'such as [{"url": "/webhook"}]')
-    resources: Checked = Checked(lambda value: isinstance(value, list), "a list")
+    resources: Checked = _of_type("array")
     ui: Checked = _flag()
     mappings: _ByName = _ByName(_Mapping)
 

@@ -1,7 +1,7 @@
 """The shapes that connectors write and read besides notifications, for annotations only.
 
-Rules: sections "Claims", "Attributes", "Flow control" and "Manifest" of ``docs/protocol.md``. Nothing here is checked
-at run time; what checks these shapes stands beside their rules.
+Rules: sections "Claims", "Attributes", "Flow control", "Legacy notifications" and "Manifest" of ``docs/protocol.md``.
+Nothing here is checked at run time; what checks these shapes stands beside their rules.
 """
 
 from __future__ import annotations
