@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial, update_wrapper
 from typing import Any, Final, TypeVar, cast
 
 from flask import Flask, Request, Response, after_this_request, current_app, jsonify, make_response, request
@@ -237,10 +238,14 @@ def takes_state(view: View) -> View:
         view: Where other services lead back to.
 
     Returns:
-        The view.
+        The view, or a function that calls it where a mark cannot be set, as on a method of an object.
+
+    Raises:
+        InvalidArgumentError: ``view`` is no function.
     """
-    setattr(view, _STATE_MARK, True)
-    return view
+    if not callable(view):
+        raise InvalidArgumentError(f"takes_state got {view!r}; pass a view")
+    return _marked(view, _STATE_MARK)
 
 
 def for_people(view: View) -> View:
@@ -250,9 +255,18 @@ def for_people(view: View) -> View:
         view: What only somebody at the dashboard may do.
 
     Returns:
-        The view.
+        As :func:`takes_state`.
     """
-    setattr(view, _PEOPLE_MARK, True)
+    return _marked(view, _PEOPLE_MARK)
+
+
+def _marked(view: View, mark: str) -> View:
+    try:
+        setattr(view, mark, True)
+    except AttributeError:  # methods of objects, for example
+        marked = update_wrapper(partial(view), view)
+        setattr(marked, mark, True)
+        return cast("View", marked)
     return view
 
 

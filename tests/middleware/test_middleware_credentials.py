@@ -10,7 +10,7 @@ from flask import Flask
 
 from hull_sdk import Middleware, current_context, incoming
 from hull_sdk.context.credentials import MISSING_CREDENTIALS
-from hull_sdk.errors import CredentialsError
+from hull_sdk.errors import CredentialsError, InvalidArgumentError
 from hull_sdk.handlers import takes_state
 from hull_sdk.middleware import Incoming, RequestFacts
 from hull_sdk.outcomes import judge
@@ -121,6 +121,31 @@ def test_a_callback_of_ones_own_takes_the_state_of_its_context(world, app):
     assert client.get("/back", query_string={"state": state}).get_json()["config"] == CREDENTIALS
     world.runtime.tasks.sleep(601)
     assert client.get("/back", query_string={"state": state}).status_code == 401
+
+
+class Callback:
+    """A view that is a method of an object."""
+
+    def back(self):
+        return show()
+
+
+def test_a_method_of_an_object_may_take_the_state(world, app):
+    """A method of an object, on which no mark can be set, takes the state too and keeps its name; unmarked it does not."""
+    view = Callback().back
+    app.add_url_rule("/back", view_func=takes_state(view))
+    app.add_url_rule("/unmarked", "unmarked", view)
+    client = world.setup(app).test_client()
+    state = tokens(app).encrypt(CREDENTIALS, "oauth")
+    assert "back" in app.view_functions
+    assert client.get("/back", query_string={"state": state}).get_json()["config"] == CREDENTIALS
+    assert client.get("/unmarked", query_string={"state": state}).get_json()["config"] is None
+
+
+def test_what_takes_the_state_is_a_view():
+    """Something else than a view is refused with its value."""
+    with pytest.raises(InvalidArgumentError, match="takes_state got 'back'"):
+        takes_state("back")
 
 
 def test_a_damaged_token_is_refused(client, app):
