@@ -74,7 +74,8 @@ def for_each(
 
     Args:
         ctx: The context.
-        messages: The messages of a handler.
+        messages: The messages of a handler, each with its ``message_id``: those of ``user:update`` and
+            ``account:update`` have one, those about connectors and segments may come without.
         function: ``f(message)``, plain or ``async``; inside, ``ctx.client`` records what this message sends.
         key: Messages with equal keys are handled one after the other, in their order; by default those about the
             same user or account.
@@ -120,7 +121,10 @@ def _lanes(messages: Sequence[Message], key: Callable[[Any], Hashable]) -> list[
     lanes: dict[Hashable, list[tuple[int, Message]]] = {}
     for index, message in enumerate(messages):
         if not isinstance(message.get("message_id"), str):
-            raise InvalidArgumentError(f"message {index} has no message_id; pass the messages of a handler as they are")
+            raise InvalidArgumentError(
+                f"message {index} has no message_id; pass messages of user:update or account:update as a handler gets "
+                "them, and go through others, such as those about segments, without for_each"
+            )
         lanes.setdefault(key(message), []).append((index, message))
     return list(lanes.values())
 

@@ -229,9 +229,10 @@ def test_limit_is_at_least_one(world, limit):
 
 
 def test_messages_need_an_id(world):
-    """A message without message_id names what to pass."""
-    with pytest.raises(InvalidArgumentError, match="message 1 has no message_id"):
-        for_each(None, [user_message("u1"), {"user": {}}], print)
+    """A message without message_id, as one about a segment may be, names what to pass instead."""
+    for message in ({"user": {}}, {"id": "s1", "name": "Everybody", "type": "users_segment"}):
+        with pytest.raises(InvalidArgumentError, match="message 1 has no message_id; pass messages of user:update or"):
+            for_each(None, [user_message("u1"), message], print)
 
 
 class RealTime:
