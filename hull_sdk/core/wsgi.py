@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -13,9 +14,24 @@ from hull_sdk.core.hosts import host_of
 from hull_sdk.core.masking import mask_url
 from hull_sdk.errors import NetworkError
 
-__all__ = ["WsgiApp", "WsgiNetwork", "call_wsgi"]
+__all__ = ["WsgiAnswer", "WsgiApp", "WsgiNetwork", "call_wsgi", "run_wsgi"]
 
 WsgiApp = Callable[..., Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class WsgiAnswer:
+    """What an application answered.
+
+    Args:
+        status: For example ``"200 OK"``.
+        headers: In the order of their coming.
+        chunks: The body in pieces.
+    """
+
+    status: str
+    headers: list[tuple[str, str]]
+    chunks: list[bytes]
 
 
 class WsgiNetwork(Network):
@@ -73,28 +89,42 @@ def call_wsgi(app: WsgiApp, request: Request) -> Response:
     Raises:
         NetworkError: The application dropped the connection instead of answering.
     """
-    state: dict[str, Any] = {}
+    answer = run_wsgi(app, _environ(request))
+    if answer is None:
+        raise NetworkError(f"{request.method} {mask_url(request.url)}: the connection was closed without an answer")
+    body = b"" if request.method == "HEAD" else b"".join(answer.chunks)
+    headers = joined(answer.headers)
+    announced = headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > len(body) and request.method != "HEAD":
+        raise NetworkError(f"{request.method} {mask_url(request.url)}: the connection was closed within the answer")
+    return Response(int(answer.status.split(" ", 1)[0]), headers, body)
+
+
+def run_wsgi(app: WsgiApp, environ: dict[str, Any]) -> WsgiAnswer | None:
+    """Run an application to the end of its answer.
+
+    Args:
+        app: The application.
+        environ: The request, as its server would describe it.
+
+    Returns:
+        The answer; ``None`` when it never began one.
+    """
+    begun: list[tuple[str, list[tuple[str, str]]]] = []
     chunks: list[bytes] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], None]:
-        state["status"] = int(status.split(" ", 1)[0])
-        state["headers"] = joined(headers)
+        begun.append((status, headers))
         return chunks.append
 
-    result = app(_environ(request), start_response)
+    result = app(environ, start_response)
     try:
         chunks.extend(result)
     finally:
         close = getattr(result, "close", None)
         if close is not None:
             close()
-    if "status" not in state:
-        raise NetworkError(f"{request.method} {mask_url(request.url)}: the connection was closed without an answer")
-    body = b"" if request.method == "HEAD" else b"".join(chunks)
-    announced = state["headers"].get("content-length", "")
-    if announced.isdigit() and int(announced) > len(body) and request.method != "HEAD":
-        raise NetworkError(f"{request.method} {mask_url(request.url)}: the connection was closed within the answer")
-    return Response(state["status"], state["headers"], body)
+    return WsgiAnswer(*begun[-1], chunks) if begun else None
 
 
 def _environ(request: Request) -> dict[str, Any]:

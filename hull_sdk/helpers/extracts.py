@@ -14,8 +14,9 @@ from urllib.parse import urlencode
 
 from hull_sdk.context import Context
 from hull_sdk.core.clock import Clock
+from hull_sdk.core.files import file_request
 from hull_sdk.core.masking import mask_url
-from hull_sdk.core.net import Request, host_of, is_loopback, is_public_address
+from hull_sdk.core.net import Request, host_of
 from hull_sdk.errors import InvalidArgumentError, NetworkError
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.extracts import extract_path
@@ -195,32 +196,14 @@ def download_request(ctx: Context, url: str) -> Request:
     Raises:
         InvalidArgumentError: It lies neither on an allowed host nor on a public https address.
     """
-    host = host_of(url)
-    allowed = ctx.trust.allows(host)
-    secure = url.lower().startswith("https://")
-    if not host or not (secure or (allowed and is_loopback(host))):
-        raise InvalidArgumentError(f"the extract's address {mask_url(url)!r:.300} must be an https URL")
-    if not allowed and _is_private(host):
-        raise InvalidArgumentError(
-            f"the extract's address {mask_url(url)!r:.300} is not public; if its host is yours, add it to "
-            "allowed_organizations (or HULL_ALLOWED_ORGANIZATIONS)"
-        )
-    return Request(
-        method="GET",
-        url=url,
-        headers={"Accept-Encoding": "gzip"},
+    return file_request(
+        url,
+        ctx.trust,
+        what="the extract's address",
+        way_out="if its host is yours, add it to allowed_organizations (or HULL_ALLOWED_ORGANIZATIONS)",
         timeout_s=EXTRACT_TIMEOUT_S,
         max_bytes=MAX_EXTRACT_BYTES,
-        public_only=not allowed,
     )
-
-
-def _is_private(host: str) -> bool:
-    # Names are looked up when the connection is made, by the network's own guard; this one only saves the attempt.
-    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    bare = name.strip("[]")
-    looks_like_number = ":" in bare or bare.replace(".", "").isdigit()
-    return is_loopback(host) or (looks_like_number and not is_public_address(bare))
 
 
 def _segment_with_query(ctx: Context, segment: Mapping[str, Any] | str | None) -> Mapping[str, Any]:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Final
 
-from hull_sdk.core.hosts import HostPatterns, host_of, is_loopback
-from hull_sdk.core.masking import mask_url
+from hull_sdk.core.files import file_request
+from hull_sdk.core.hosts import HostPatterns
 from hull_sdk.core.net import Network, Request
 from hull_sdk.core.retry import is_retryable
 from hull_sdk.errors import InvalidArgumentError, NetworkError
@@ -77,25 +77,13 @@ def checked_address(url: object, hosts: Iterable[str]) -> Request:
     Raises:
         InvalidArgumentError: The address breaks the rule.
     """
-    host = host_of(url) if isinstance(url, str) else ""
-    if not isinstance(url, str) or not host:
-        raise InvalidArgumentError("the import's url must be an absolute https URL without a user name")
-    trusted = HostPatterns(hosts).allows(host)
-    secure = url.lower().startswith("https://")
-    if not secure and not (trusted and is_loopback(host)):
-        raise InvalidArgumentError(f"the import's url {mask_url(url)!r:.300} must be an https URL")
-    if is_loopback(host) and not trusted:
-        raise InvalidArgumentError(
-            f"the import's url {mask_url(url)!r:.300} is not public; if its host is yours, have the operator add it to "
-            "import_hosts in the organization's settings"
-        )
-    return Request(
-        method="GET",
-        url=url,
-        headers={"Accept-Encoding": "gzip"},
+    return file_request(
+        url,
+        HostPatterns(hosts),
+        what="the import's url",
+        way_out="if its host is yours, have the operator add it to import_hosts in the organization's settings",
         timeout_s=_TIMEOUT_S,
         max_bytes=MAX_FILE_BYTES,
-        public_only=not trusted,
     )
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from connector_world import CONNECTOR_ID, HOST, SECRET, World, query
+from sentry_server import sentry_server
 
 from hull_sdk.errors import TransientError
 from hull_sdk.handlers import action_handler
@@ -37,27 +35,9 @@ def world(signing_key):
 
 @pytest.fixture
 def sentry():
-    """A server that keeps what Sentry's library posts, as path and events."""
-    posts = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            posts.append((self.path, body))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_args):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    server.posts = posts
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """A server that keeps what Sentry's library posts, as path and text."""
+    with sentry_server() as server:
+        yield server
 
 
 @pytest.fixture
@@ -104,9 +84,8 @@ def test_an_error_reaches_sentry_as_an_envelope(world, sentry):
     """The unexpected error of a handler arrives at Sentry's address with the connector's tags and no secret."""
     error = ValueError(f"refused: secret={SECRET} {TOKEN}")
     assert fail(world, error, sentry=sentry).status_code == 500
-    ((path, body),) = sentry.posts
+    ((path, text),) = sentry.posts
     assert path == "/api/42/envelope/"
-    text = (gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body).decode()
     _, kind, payload = text.split("\n")[:3]
     event = json.loads(payload)
     assert json.loads(kind)["type"] == "event"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from hull_sdk.core import json
 from hull_sdk.core.logs import emit
+from hull_sdk.core.wsgi import WsgiAnswer, WsgiApp, run_wsgi
 from hull_sdk.platform.faults import Fault, Faults
 from hull_sdk.wire.firehose import MAX_BODY_BYTES
 
@@ -24,17 +24,6 @@ _log = logging.getLogger(__name__)
 
 _FIREHOSE_PATHS: Final = frozenset({"/", "/api/v1/firehose"})
 _JSON: Final = ("Content-Type", "application/json")
-
-WsgiApp = Callable[..., Iterable[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A whole answer, held back until it is clear what becomes of it."""
-
-    status: str
-    headers: list[tuple[str, str]]
-    chunks: list[bytes]
 
 
 class Gate:
@@ -80,33 +69,19 @@ def _body(environ: dict[str, Any]) -> bytes:
     return body
 
 
-def _run(app: WsgiApp, environ: dict[str, Any], body: bytes) -> _Answer:
+def _run(app: WsgiApp, environ: dict[str, Any], body: bytes) -> WsgiAnswer:
     """Let a request through, as often as wanted, and read the whole answer."""
-    found: list[tuple[str, list[tuple[str, str]]]] = []
-    chunks: list[bytes] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], None]:
-        found.append((status, headers))
-        return chunks.append
-
-    result = app({**environ, "wsgi.input": io.BytesIO(body)}, start_response)
-    try:
-        chunks.extend(result)
-    finally:
-        close = getattr(result, "close", None)
-        if close is not None:
-            close()
-    return _Answer(*found[-1], chunks)
+    return run_wsgi(app, {**environ, "wsgi.input": io.BytesIO(body)}) or _cut()
 
 
-def _refused(fault: Fault) -> _Answer:
+def _refused(fault: Fault) -> WsgiAnswer:
     body = json.dumps({"status": fault.status, "message": "a fault on purpose"})
     headers = [_JSON, ("Content-Length", str(len(body))), *fault.headers.items()]
-    return _Answer(f"{fault.status} Fault", headers, [body])
+    return WsgiAnswer(f"{fault.status} Fault", headers, [body])
 
 
-def _cut() -> _Answer:
-    return _Answer("200 OK", [_JSON, ("Content-Length", "1000")], [b"{"])
+def _cut() -> WsgiAnswer:
+    return WsgiAnswer("200 OK", [_JSON, ("Content-Length", "1000")], [b"{"])
 
 
 def _log_request(environ: dict[str, Any], fault: Fault | None) -> None:
