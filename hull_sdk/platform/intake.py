@@ -1,13 +1,14 @@
 """Taking in messages: the one place where units of work are put in sequence.
 
-A message is read, planned, applied, settled and committed under the organization's lock; listeners are told under the
-same lock, so they only take note. Rules: section "Ingestion" of ``docs/protocol.md``.
+A message is read, then planned, applied, settled and committed under the organization's lock; listeners are told under
+the same lock, so they only take note. Rules: section "Ingestion" of ``docs/protocol.md``.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -214,10 +215,10 @@ class Intake:
             unit = self._unit(now, connector_id, emits=emit_events)
             unit.cause = message.message_id
             try:
-                outcome = apply_message(unit, message)
-                settlement = self._settle(unit)
+                with self._all_or_nothing():
+                    outcome = apply_message(unit, message)
+                    settlement = self._settle(unit)
             except Exception as err:  # noqa: BLE001 - whatever it was, it ends in a recorded state
-                self._rollback()
                 logs.emit(_log, logging.ERROR, "incoming.failed", {"message_id": message.message_id}, exc_info=err)
                 outcome, settlement = Outcome("failed", f"internal error: {type(err).__name__}: {err}"), Settlement()
                 unit = self._unit(now, connector_id)
@@ -247,10 +248,16 @@ class Intake:
     def _settle(self, unit: Unit, also: Iterable[ViewKey] = ()) -> Settlement:
         return settle(unit, self._views, self._book, also)
 
-    def _rollback(self) -> None:
-        self._store.rollback()
-        for schema in self._schemas.values():
-            schema.rollback()
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Take a unit of work back when it fails before it is committed."""
+        try:
+            yield
+        except BaseException:
+            self._store.rollback()
+            for schema in self._schemas.values():
+                schema.rollback()
+            raise
 
     def _commit(self, settlement: Settlement, *, notify: bool = True) -> None:
         self._store.commit()
@@ -266,11 +273,8 @@ class Intake:
 
     def _settle_all(self, kind: EntityKind, now: float) -> int:
         unit = self._unit(now)
-        try:
+        with self._all_or_nothing():
             settlement = self._settle(unit, [(kind, entity.id) for entity in self._store.table(kind)])
-        except Exception:
-            self._rollback()
-            raise
         self._commit(settlement)
         return len(settlement.changes)
 

@@ -217,8 +217,9 @@ class Organization(Installation):
     def delete_entity(self, kind: EntityKind, entity_id: str) -> bool:
         """Delete a user or an account, and what could not be delivered about it."""
         with self.lock:
+            deleted = super().delete_entity(kind, entity_id)
             self.dispatcher.dead_letters.drop_entity(entity_id)
-            return super().delete_entity(kind, entity_id)
+            return deleted
 
     def full_trace(self, message_id: str) -> dict[str, Any] | None:
         """Return what became of a message and what it led to.

@@ -182,10 +182,10 @@ class Population(Segmentation):
         """
         return self._report("account", claims)
 
-    def is_active(self, kind: str, entity_id: str) -> bool:
+    def is_active(self, kind: EntityKind, entity_id: str) -> bool:
         """Tell whether an entity was marked active within the last ten minutes."""
         with self.lock:
-            entity = self._store.table("user" if kind == "user" else "account").get(entity_id)
+            entity = self._store.table(kind).get(entity_id)
             return entity is not None and entity.active_until > self.clock.time()
 
     def write_traits(
@@ -225,8 +225,10 @@ class Population(Segmentation):
             if user is None:
                 return False
             unit = self._unit(self.clock.time())
-            self._store.users.put(replace(user, identities=changed_identities(user.identities, body)))
-            self._commit(self._settle(unit))
+            with self._all_or_nothing():
+                self._store.users.put(replace(user, identities=changed_identities(user.identities, body)))
+                settlement = self._settle(unit)
+            self._commit(settlement)
             return True
 
     def delete_entity(self, kind: EntityKind, entity_id: str) -> bool:
@@ -247,16 +249,21 @@ class Population(Segmentation):
             if entity is None:
                 return False
             unit = self._unit(self.clock.time())
-            if kind == "user":
-                for event in self._store.events.find("user_id", entity_id):
-                    self._store.events.remove(event.id)
-            else:
-                for user in self._store.users.find("account_id", entity_id):
-                    self._store.users.put(replace(user, account_id=None))
-            self._store.table(kind).remove(entity_id)
+            with self._all_or_nothing():
+                self._remove(entity)
+                settlement = self._settle(unit)
             self._deletions.add(entity, at=self.runtime.clock.time(), sequence=self._store.next_sequence())
-            self._commit(self._settle(unit))
+            self._commit(settlement)
             return True
+
+    def _remove(self, entity: Entity) -> None:
+        if entity.kind == "user":
+            for event in self._store.events.find("user_id", entity.id):
+                self._store.events.remove(event.id)
+        else:
+            for user in self._store.users.find("account_id", entity.id):
+                self._store.users.put(replace(user, account_id=None))
+        self._store.table(entity.kind).remove(entity.id)
 
     def preview(self, kind: EntityKind, claims: Mapping[str, Any] | str, *, create: bool = True) -> dict[str, Any]:
         """Return what claims would do, without doing it: whom they find or create, what merges, what attaches.

@@ -144,3 +144,31 @@ def test_deletions_are_forgotten_after_a_month(organization, send):
     other = organization.find_user(ANN).__class__(kind="user", id="x", sequence=9)
     deletions.add(other, at=1000.0 + REMEMBERED_S, sequence=2)
     assert len(deletions) == 1
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda organization, user_id: organization.delete_entity("user", user_id),
+        lambda organization, user_id: organization.set_identities(user_id, {"main_identity": "github"}),
+    ],
+    ids=["delete", "identities"],
+)
+def test_work_that_fails_leaves_everything_as_it_was(organization, send, monkeypatch, work):
+    """Nothing of a deletion or a change of identities stays when it fails halfway, also for those who come after."""
+    send.traits(ANN, {"plan": "pro"})
+    send.track(ANN, "Ordered")
+    user_id = organization.find_user(ANN).id
+    before = organization.state()
+
+    def fail(*_):
+        raise RuntimeError("settling failed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hull_sdk.platform.intake.settle", fail)
+        with pytest.raises(RuntimeError, match="settling failed"):
+            work(organization, user_id)
+    assert organization.state() == before
+    send.traits({"external_id": "2"}, {"plan": "free"})
+    assert organization.user_report(ANN)["traits_plan"] == "pro"
+    assert "main_identity" not in organization.user_report(ANN)
