@@ -7,7 +7,7 @@ configured and nowhere else: paths in a manifest cannot lead to another host.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -42,6 +42,10 @@ __all__ = [
 ]
 
 
+def _unheard() -> dict[str, Any]:
+    return {"status": "ok", "messages": []}
+
+
 @dataclass(eq=False, kw_only=True)
 class Connector:
     """One installed connector.
@@ -70,7 +74,7 @@ class Connector:
     manifest: dict[str, Any] | None = field(default=None, repr=False)
     settings: dict[str, Any] = field(default_factory=dict, repr=False)
     private_settings: dict[str, Any] = field(default_factory=dict, repr=False)
-    status: dict[str, Any] = field(default_factory=lambda: {"status": "ok", "messages": []}, repr=False)
+    status: dict[str, Any] = field(default_factory=_unheard, repr=False)
     type: str = "ship"
     domains: tuple[str, ...] = ()
     created_at: float = 0.0
@@ -80,6 +84,14 @@ class Connector:
     def ready(self) -> bool:
         """``True`` once the manifest is known."""
         return self.manifest is not None
+
+    def renewed(self, at: float) -> Connector:
+        """Return it as if installed now: who it is and how it is set stays, what it said of itself does not.
+
+        Args:
+            at: Unix seconds.
+        """
+        return replace(self, status=_unheard(), created_at=at, updated_at=at)
 
     def settings_in_force(self) -> dict[str, Any]:
         """Return the settings with the manifest's defaults filled in."""

@@ -209,17 +209,17 @@ class Installation(Population):
         if changed:
             self._tell_connector(connector)
 
-    def restore_connectors(self, plain: Iterable[Mapping[str, Any]]) -> None:
-        """Take in connectors that were saved, without calling them; those without a manifest are asked for it.
+    def take_over(self, connectors: Iterable[Connector]) -> None:
+        """Take in connectors of before, without calling them; those without a manifest are asked for it.
 
         Args:
-            plain: Their fields.
+            connectors: As they are; their settings were checked at their time.
 
         Raises:
             InvalidArgumentError: An id is taken on this server.
         """
-        for saved in plain:
-            self._register(Connector(**{**saved, "domains": tuple(saved["domains"])}), keep_name=True)
+        for connector in connectors:
+            self._register(connector, keep_name=True)
 
     def set_status(self, connector: Connector, value: Any) -> dict[str, Any]:
         """Store what a connector says of itself.

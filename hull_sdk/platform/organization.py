@@ -26,7 +26,7 @@ from hull_sdk.platform.imports import Imports
 from hull_sdk.platform.installation import Installation
 from hull_sdk.platform.landlord import Landlord
 from hull_sdk.platform.notifications import Catalog
-from hull_sdk.platform.packing import pack
+from hull_sdk.platform.packing import pack, unpack
 from hull_sdk.platform.schedules import Schedules
 from hull_sdk.platform.segments import Segment
 from hull_sdk.platform.store import KINDS
@@ -301,7 +301,7 @@ class Organization(Installation):
         with self.lock:
             super().restore(plain["population"])
             self._next_evaluation = plain["next_evaluation"]
-        self.restore_connectors(plain["connectors"])
+        self.take_over(unpack(Connector, each) for each in plain["connectors"])
         self.dispatcher.restore(plain["dispatcher"], shift_s)
         for connector in list(self.connectors.values()):
             self.schedules.start(connector, plain["schedules"].get(connector.id, ()))

@@ -378,20 +378,7 @@ def _runtime(clock: Clock | None, seed: int | None) -> Runtime:
 
 
 def _copy_setup(old: Organization, new: Organization) -> None:
-    for connector in old.connectors.values():
-        if connector.type == "platform":
-            new.create_platform(connector.name, domains=connector.domains, id=connector.id, secret=connector.secret)
-            continue
-        new.install(
-            connector.url if connector.app is None else connector.app,
-            name=connector.name,
-            private_settings=connector.private_settings,
-            settings=connector.settings,
-            manifest=connector.manifest,
-            id=connector.id,
-            secret=connector.secret,
-            wait=False,
-        )
+    new.take_over([each.renewed(new.clock.time()) for each in old.connectors.values()])
     for segment in [*old.users_segments(), *old.accounts_segments()]:
         source = "predicate" if segment.get("predicate") is not None else "query"
         new.create_segment(segment["type"], segment["name"], id=segment["id"], **{source: segment[source]})

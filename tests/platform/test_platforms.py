@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from delivery_kit import FakeConnector
 
 from hull_sdk.core import json
 from hull_sdk.wire import tokens
@@ -71,6 +72,22 @@ def test_platforms_survive_a_reset_and_end_with_their_deletion(platform, call, a
     assert call("GET", "/api/v1/users_segments", **headers)[0] == 200
     assert call("DELETE", f"/api/v1/{shop['id']}", **admin)[0] == 200
     assert call("GET", "/api/v1/users_segments", **headers)[0] == 404
+
+
+def test_a_reset_keeps_connectors_whatever_their_manifest_says_of_their_settings(platform, organization, fake):
+    """Settings that a late manifest forbids stay, as before the reset, and the connectors after them too."""
+    early = organization.install(fake, private_settings={"limit": "many"}, wait=False)
+    fake.manifest = {**fake.manifest, "private_settings": [{"name": "limit", "type": "number"}]}
+    platform.advance(minutes=1)
+    later = organization.install(FakeConnector(), name="Later")
+    organization.set_status(later, {"status": "warning"})
+    platform.reset()
+    kept = platform.organizations[organization.host].connectors
+    assert [each.id for each in kept.values()] == [early.id, later.id]
+    assert kept[early.id].private_settings == {"limit": "many"}
+    assert kept[early.id].ready
+    assert kept[later.id].status == {"status": "ok", "messages": []}
+    assert kept[later.id].name == "Later"
 
 
 def test_a_dump_leaves_private_settings_unsaid(platform, organization, fake):
