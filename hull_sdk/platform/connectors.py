@@ -39,6 +39,7 @@ __all__ = [
     "checked_secret",
     "checked_settings",
     "path_on",
+    "renewed",
 ]
 
 
@@ -84,14 +85,6 @@ class Connector:
     def ready(self) -> bool:
         """``True`` once the manifest is known."""
         return self.manifest is not None
-
-    def renewed(self, at: float) -> Connector:
-        """Return it as if installed now: who it is and how it is set stays, what it said of itself does not.
-
-        Args:
-            at: Unix seconds.
-        """
-        return replace(self, status=_unheard(), created_at=at, updated_at=at)
 
     def settings_in_force(self) -> dict[str, Any]:
         """Return the settings with the manifest's defaults filled in."""
@@ -188,6 +181,16 @@ class Connector:
             "created_at": iso_seconds(self.created_at),
             "updated_at": iso_seconds(self.updated_at),
         }
+
+
+def renewed(connector: Connector, at: float) -> Connector:
+    """Return a connector as if installed now: who it is and how it is set stays, what it said of itself does not.
+
+    Args:
+        connector: Stays as it is.
+        at: Unix seconds.
+    """
+    return replace(connector, status=_unheard(), created_at=at, updated_at=at)
 
 
 def address(url: str) -> str:

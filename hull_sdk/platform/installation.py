@@ -11,8 +11,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from hull_sdk.core.clock import Clock
-from hull_sdk.core.ids import Ids
 from hull_sdk.core.logs import emit
 from hull_sdk.core.net import WsgiNetwork
 from hull_sdk.errors import InvalidArgumentError
@@ -42,9 +40,7 @@ class Installation(Population):
 
     Args:
         host: For example ``"acme.hullapp.test"``.
-        landlord: The platform.
-        clock: Domain time.
-        ids: Source of ids.
+        landlord: The platform, whose time and ids it shares.
         admin_secret: Secret of the operator; a fresh one when ``None``.
         settings: See :func:`hull_sdk.platform.settings.load_settings`.
     """
@@ -54,14 +50,13 @@ class Installation(Population):
         host: str,
         *,
         landlord: Landlord,
-        clock: Clock,
-        ids: Ids,
         admin_secret: str | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
-            host, runtime=landlord.runtime, clock=clock, ids=ids, admin_secret=admin_secret, settings=settings
+            host, runtime=landlord.runtime, clock=landlord.clock, admin_secret=admin_secret, settings=settings
         )
+        self.locator = landlord.locator
         self._landlord = landlord
         self._manifests = Manifests(
             landlord.runtime, landlord.carrier, self.lock, is_installed=self._has, follow=self._take_up
@@ -103,7 +98,7 @@ class Installation(Population):
         Raises:
             InvalidArgumentError: The address, the id, the manifest or a setting breaks a rule.
         """
-        ids = self._landlord.runtime.ids
+        ids = self.runtime.ids
         connector_id = ids.object_id() if id is None else checked_id(id)
         url, app = self._place(where, connector_id)
         now = self.clock.time()
@@ -150,7 +145,7 @@ class Installation(Population):
         Raises:
             InvalidArgumentError: An argument breaks a rule.
         """
-        ids, now = self._landlord.runtime.ids, self.clock.time()
+        ids, now = self.runtime.ids, self.clock.time()
         platform = Connector(
             id=ids.object_id() if id is None else checked_id(id),
             secret=ids.secret() if secret is None else checked_secret(secret),
@@ -270,7 +265,7 @@ class Installation(Population):
         if not callable(where):
             raise InvalidArgumentError(f"{where!r} is no connector; pass its URL or a WSGI application")
         host = f"{connector_id.lower()}.connector.test"
-        net = self._landlord.runtime.net
+        net = self.runtime.net
         if isinstance(net, WsgiNetwork):
             net.mount(host, where)
         return f"https://{host}", where

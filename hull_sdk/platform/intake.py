@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from hull_sdk.core import logs
 from hull_sdk.core.clock import Clock
-from hull_sdk.core.ids import Ids
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Lock, RLock
 from hull_sdk.platform.attributes import AttributeSchema
@@ -60,7 +59,6 @@ class Intake:
         host: Its name, for example ``"acme.hullapp.test"``.
         runtime: The doors; tokens are checked against its clock.
         clock: Domain time: what events, memberships and reports are dated by.
-        ids: Where new ids come from; the runtime's ids by default, asked anew each time.
         admin_secret: Opens the admin endpoints; made up by default.
         settings: See :func:`hull_sdk.platform.settings.load_settings`.
 
@@ -80,15 +78,13 @@ class Intake:
         *,
         runtime: Runtime,
         clock: Clock,
-        ids: Ids | None = None,
         admin_secret: str | None = None,
         settings: Mapping[str, Any] | OrganizationSettings | None = None,
     ) -> None:
         self.host = host
         self.runtime = runtime
         self.clock = clock
-        self._ids = ids
-        self.admin_secret: str = self.ids.secret() if admin_secret is None else admin_secret
+        self.admin_secret: str = runtime.ids.secret() if admin_secret is None else admin_secret
         self.settings: OrganizationSettings = load_settings(settings)
         #: Finds the location of events by their ``ip``; none by default.
         self.locator: Locator | None = None
@@ -106,11 +102,6 @@ class Intake:
         self._views: dict[ViewKey, View] = {}
         self._listeners: list[ChangeListener] = []
         self._segment_listeners: list[SegmentListener] = []
-
-    @property
-    def ids(self) -> Ids:
-        """Where new ids come from."""
-        return self.runtime.ids if self._ids is None else self._ids
 
     # Messages
 
@@ -238,7 +229,7 @@ class Intake:
             store=self._store,
             schemas=self._schemas,
             settings=self.settings,
-            ids=self.ids,
+            ids=self.runtime.ids,
             now=now,
             source=Source(connector_id, name),
             deletions=self._deletions,

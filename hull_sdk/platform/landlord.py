@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hull_sdk.core.clock import Clock
+from hull_sdk.core.clock import Clock, OffsetClock
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Lock, RLock
 from hull_sdk.platform.carrier import Carrier
 from hull_sdk.platform.connectors import Connector
+from hull_sdk.platform.event_contexts import Locator
 from hull_sdk.platform.notifications import Catalog
 from hull_sdk.wire.entities import EntityKind
 
@@ -22,6 +23,8 @@ class Landlord(Protocol):
     """What an organization needs of the platform that it lives on."""
 
     runtime: Runtime
+    clock: OffsetClock
+    locator: Locator | None
     carrier: Carrier
     address: str | None
     installing: Lock

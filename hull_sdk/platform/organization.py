@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from hull_sdk.core.clock import Clock
-from hull_sdk.core.ids import Ids
 from hull_sdk.core.masking import MASK, mask
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.connectors import Connector
@@ -42,13 +40,7 @@ EVALUATION_S: Final = 6 * 3600.0
 class Organization(Installation):
     """An organization on a platform; made by ``Platform.create_organization``.
 
-    Args:
-        host: For example ``"acme.hullapp.test"``.
-        landlord: The platform.
-        clock: Domain time.
-        ids: Source of ids.
-        admin_secret: Secret of the operator; a fresh one when ``None``.
-        settings: See :func:`hull_sdk.platform.settings.load_settings`.
+    Its arguments are those of an :class:`~hull_sdk.platform.installation.Installation`.
     """
 
     def __init__(
@@ -56,12 +48,10 @@ class Organization(Installation):
         host: str,
         *,
         landlord: Landlord,
-        clock: Clock,
-        ids: Ids,
         admin_secret: str | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(host, landlord=landlord, clock=clock, ids=ids, admin_secret=admin_secret, settings=settings)
+        super().__init__(host, landlord=landlord, admin_secret=admin_secret, settings=settings)
         self.dispatcher: Dispatcher = Dispatcher(
             self,
             runtime=landlord.runtime,
@@ -72,7 +62,7 @@ class Organization(Installation):
         self.schedules: Schedules = Schedules(
             host,
             runtime=landlord.runtime,
-            clock=clock,
+            clock=self.clock,
             lock=self.lock,
             carrier=landlord.carrier,
             dialled_host=self.dialled_host,
@@ -93,7 +83,7 @@ class Organization(Installation):
         self._evaluator = landlord.runtime.tasks.worker(
             self._evaluate_segments, name=f"hull-segments-{host}", background=True
         )
-        self._next_evaluation = clock.time() + EVALUATION_S
+        self._next_evaluation = self.clock.time() + EVALUATION_S
 
     def request_extract(
         self,

@@ -20,7 +20,7 @@ from hull_sdk.core.tasks import Lock, ThreadTasks, VirtualTasks
 from hull_sdk.errors import HullError, InvalidArgumentError
 from hull_sdk.platform.attempts import Delivery
 from hull_sdk.platform.carrier import Carrier
-from hull_sdk.platform.connectors import Connector
+from hull_sdk.platform.connectors import Connector, renewed
 from hull_sdk.platform.event_contexts import Locator
 from hull_sdk.platform.extracts import ExtractFile, ExtractRun
 from hull_sdk.platform.faults import Faults
@@ -69,7 +69,7 @@ class Platform:
         #: Domain time: the runtime's clock, plus what the test control ``clock`` added.
         self.clock: OffsetClock = OffsetClock(self.runtime.clock)
         #: Finds the location of events.
-        self.locator = locator
+        self.locator: Locator | None = locator
         #: What to break on purpose.
         self.faults: Faults = Faults(self.runtime)
         self.carrier: Carrier = Carrier(self.runtime, self, self.faults)
@@ -110,15 +110,7 @@ class Platform:
         if not isinstance(host, str) or split_host(host) is None:
             raise InvalidArgumentError(f"{host!r} is no host; write one such as 'acme.hullapp.test' without a scheme")
         host = host.strip().lower()
-        organization = Organization(
-            host,
-            landlord=self,
-            clock=self.clock,
-            ids=self.runtime.ids,
-            admin_secret=admin_secret,
-            settings=settings,
-        )
-        organization.locator = self.locator
+        organization = Organization(host, landlord=self, admin_secret=admin_secret, settings=settings)
         with self._lock:
             if host in self.organizations:
                 raise InvalidArgumentError(f"the organization {host!r} exists already; choose another host")
@@ -378,7 +370,7 @@ def _runtime(clock: Clock | None, seed: int | None) -> Runtime:
 
 
 def _copy_setup(old: Organization, new: Organization) -> None:
-    new.take_over([each.renewed(new.clock.time()) for each in old.connectors.values()])
+    new.take_over([renewed(each, new.clock.time()) for each in old.connectors.values()])
     for segment in [*old.users_segments(), *old.accounts_segments()]:
         source = "predicate" if segment.get("predicate") is not None else "query"
         new.create_segment(segment["type"], segment["name"], id=segment["id"], **{source: segment[source]})

@@ -58,7 +58,7 @@ class Segmentation(Intake):
         """
         with self.lock:
             now = self.clock.time()
-            segment_id = self.ids.object_id() if id is None else id
+            segment_id = self.runtime.ids.object_id() if id is None else id
             segment = self._book.build(kind, name, segment_id=segment_id, now=now, predicate=predicate, query=query)
             self._book.put(segment)
             self._settle_all(segment.kind, now)
