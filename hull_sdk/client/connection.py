@@ -73,18 +73,23 @@ class Connection:
             InvalidArgumentError: The body is no JSON or too large, or the client was closed.
             QueueFullError: The queue stayed full.
         """
-        return self._queue(scope, kind, encode(body, kind), self._message_id(scope, kind, body))
+        content = encode(body, kind)
+        return self._queue(scope, kind, content, self._message_id(scope, kind, content))
 
     def track(self, scope: Scope, event: str, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Future[str]:
         """Send an event; its id is the message's id unless the context names one."""
-        message_id = self._message_id(scope, "track", [event, properties, context])
+        draft = b""
+        if self._message_ids is not None:
+            draft = encode(track_body(event, properties, context, event_id=""), "track")
+        message_id = self._message_id(scope, "track", draft)
         body = track_body(event, properties, context, event_id=message_id)
         return self._queue(scope, "track", encode(body, "track"), message_id)
 
-    def _message_id(self, scope: Scope, kind: MessageType, content: Any) -> str:
+    def _message_id(self, scope: Scope, kind: MessageType, content: bytes) -> str:
         if self._message_ids is None:
             return self.runtime.ids.uuid()
-        return self._message_ids.uuid(encode([scope.subject_type, scope.user, scope.account, kind, content], kind))
+        whom = json.dumps([scope.subject_type, scope.user, scope.account, kind])
+        return self._message_ids.uuid(whom + content)
 
     def _queue(self, scope: Scope, kind: MessageType, body: bytes, message_id: str) -> Future[str]:
         clock = self.runtime.clock

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import re
 import secrets
-import threading
 import uuid
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections.abc import Iterator
 
 __all__ = ["DerivedIds", "Ids", "SeededIds", "SystemIds", "is_object_id"]
 
@@ -97,8 +97,7 @@ class DerivedIds:
 
     def __init__(self, source: str) -> None:
         self._source = source.encode()
-        self._lock = threading.Lock()
-        self._seen: Counter[bytes] = Counter()
+        self._numbers: dict[bytes, Iterator[int]] = {}
 
     def uuid(self, content: bytes) -> str:
         """Return a version 5 UUID for some content; equal contents get different ones, by their order.
@@ -107,8 +106,7 @@ class DerivedIds:
             content: What the id is for, for example an encoded message.
         """
         named = hashlib.sha1(self._source + b"\0" + content, usedforsecurity=False)
-        with self._lock:
-            number = self._seen[named.digest()]
-            self._seen[named.digest()] += 1
+        # Both steps happen at one moment, whichever threads ask; a lock would have to survive forks.
+        number = next(self._numbers.setdefault(named.digest(), itertools.count()))
         named.update(number.to_bytes(8, "big"))
         return str(uuid.UUID(bytes=named.digest()[:16], version=5))

@@ -36,6 +36,7 @@ class Shutdown:
     def __init__(self, extension: Extension) -> None:
         self._extension = extension
         self._until: float | None = None
+        self._share = 1.0
         self._done = False
         #: ``True`` while the process ends: nobody may wait for senders, whose turn comes afterwards.
         self.ending: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import uuid
 
 import pytest
@@ -51,3 +52,14 @@ def test_derived_ids_are_the_same_for_the_same_work():
     assert [again.uuid(b"a"), again.uuid(b"b"), again.uuid(b"a")] == ids
     assert len({*ids, other.uuid(b"a"), other.uuid(b"b")}) == 5
     assert {uuid.UUID(each).version for each in ids} == {5}
+
+
+def test_derived_ids_are_all_different_in_many_threads():
+    """Equal contents that several threads ask for at a time get as many ids as there were questions."""
+    ids, found = DerivedIds("m-1"), []
+    threads = [threading.Thread(target=lambda: found.extend(ids.uuid(b"a") for _ in range(500))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 4000
