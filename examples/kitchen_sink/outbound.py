@@ -85,9 +85,9 @@ def forget_segment(ctx: Context, segments: list[Segment]) -> None:
         ctx.cache.delete(f"segment-{segment['id']}")
 
 
-def legacy_users(ctx: Context, messages: list[UserMessage]) -> None:
-    """Take users of the older generation of notifications, which knows no results per message."""
-    send_users(ctx, messages, None)
+def legacy_users(ctx: Context, messages: list[UserMessage]) -> list[dict[str, Any]]:
+    """Take users of the older generation of notifications: where one is to be tried again, all of them come again."""
+    return send_users(ctx, messages, None)
 
 
 def legacy_segment(ctx: Context, segment: Segment) -> None:

@@ -22,6 +22,7 @@ from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoi
 from hull_sdk.handlers.extract import BatchExtracts
 from hull_sdk.handlers.messages import prepare_message
 from hull_sdk.middleware import check_sns_url, run_within_deadline, settle
+from hull_sdk.outcomes import DEADLINE_STATUS
 from hull_sdk.wire.sns import (
     CONFIRMATION,
     HANDLER_NAMES,
@@ -40,8 +41,7 @@ Handler = Callable[..., Any]
 
 _BATCHED: Final = "user:update"
 #: What messages about somebody are handled as; each has an id, for ``for_each`` and for results.
-_ABOUT_SOMEBODY: Final = frozenset({"user:update", "account:update"})
-_EXTRACTED: Final = ("user:update", "account:update")
+_ABOUT_SOMEBODY: Final = ("user:update", "account:update")
 _BATCH_PARAMETERS: Final = 3
 _CONFIRM_TIMEOUT_S: Final = 10.0
 _CONFIRM_MAX_BYTES: Final = 65_536
@@ -70,7 +70,8 @@ def notif_handler(
     Messages of ``user:update`` are collected for each connector and answered ``ok`` at once; the function gets a list
     of them, each with ``matches_filter``, and a context without ``message`` and ``notification``. A batch that fails is
     tried again with backoff, up to 5 times; then, or after a :class:`~hull_sdk.errors.LogicError`, it is dropped with
-    an error in the log. What is collected is kept in memory: it is handed over before a graceful stop and at the
+    an error in the log. A result ``retry``, as of ``for_each``, has the whole batch tried again too; other results are
+    passed over. What is collected is kept in memory: it is handed over before a graceful stop and at the
     normal end of the process, and is lost in a crash.
 
     Every other function gets the payload as it is, runs within the deadline, and decides about the answer; meanwhile
@@ -102,7 +103,7 @@ def notif_handler(
     prepare = partial(prepare_message, group_traits=group_traits, segment_filter_setting=segment_filter_setting)
     users = Collector(partial(_run_users, functions, prepare), max_size=max_size, max_time_ms=max_time_ms)
     batches = BatchExtracts(
-        functions={name: partial(_run_batch, functions[name]) for name in _EXTRACTED if name in functions},
+        functions={name: partial(_run_batch, functions[name]) for name in _ABOUT_SOMEBODY if name in functions},
         max_size=max_size,
         prepare=prepare,
     )
@@ -196,9 +197,7 @@ def _run_users(
 
 
 def _run_batch(functions: list[Handler], context: Context, messages: list[Any], batch: dict[str, Any]) -> None:
-    for function in functions:
-        third = (batch,) if positional_parameters(function) >= _BATCH_PARAMETERS else ()
-        call(function, context, messages, *third)
+    _call(functions, context, messages, batch=batch)
 
 
 def _run(functions: list[Handler], context: Context, *payload: Any) -> None:
@@ -206,10 +205,18 @@ def _run(functions: list[Handler], context: Context, *payload: Any) -> None:
     settle(context, context.timeout_s)
 
 
-def _call(functions: list[Handler], context: Context, *payload: Any) -> None:
+def _call(functions: list[Handler], context: Context, *payload: Any, batch: dict[str, Any] | None = None) -> None:
     for function in functions:
-        batch = (None,) if positional_parameters(function) >= _BATCH_PARAMETERS else ()
-        call(function, context, *payload, *batch)
+        third = (batch,) if positional_parameters(function) >= _BATCH_PARAMETERS else ()
+        _check(call(function, context, *payload, *third))
+
+
+def _check(returned: Any) -> None:
+    """Have all come again when some is to: nobody else is told the results of single messages."""
+    results = [each for each in returned if isinstance(each, Mapping)] if isinstance(returned, list) else []
+    again = [each.get("reason") for each in results if "message_id" in each and each.get("status") == "retry"]
+    if again:
+        raise TransientError(f"{len(again)} messages are to be tried again: {again[0]}", status=DEADLINE_STATUS)
 
 
 def _functions(handlers: Mapping[str, Any]) -> dict[str, list[Handler]]:

@@ -71,6 +71,20 @@ def test_the_legacy_handler_takes_batches_too(world, files):
     assert app.test_client().post(f"/b0?{query()}", json={}).status_code == 400
 
 
+def test_a_result_retry_of_the_legacy_handler_has_its_part_come_again(world, files):
+    """A part with a message that is to be tried again is handled again; the parts before it are not."""
+    calls = []
+
+    def handle(_ctx, messages):
+        calls.append([message["user"]["id"] for message in messages])
+        failed = len(calls) == 2
+        return [{"message_id": messages[0]["message_id"], "status": "retry", "reason": "busy"}] if failed else None
+
+    assert post(world.app(notif_handler({"user:update": handle}, max_size=3))).text == "ok"
+    world.runtime.tasks.run_until_idle()
+    assert calls == [["u0", "u1", "u2"], ["u3", "u4"], ["u3", "u4"]]
+
+
 @pytest.mark.shows("README: batch-extracts")
 def test_messages_of_a_batch(world, files):
     """A segment of the query that the connector knows is added, unknown ones are dropped, traits are grouped."""

@@ -62,6 +62,36 @@ def test_messages_about_somebody_can_be_handled_one_by_one(world, sns):
     assert seen == [(message["MessageId"], "u1")]
 
 
+def test_a_result_retry_has_the_batch_come_again(world, sns):
+    """What fails under for_each is not lost: its batch comes again, and what was sent before is applied once."""
+    seen = []
+
+    def handle(ctx, messages):
+        def one(message):
+            seen.append(message["user"]["id"])
+            ctx.client.as_user({"id": message["user"]["id"]}).traits({"n": 1})
+            if seen.count("u1") == 1 and message["user"]["id"] == "u1":
+                raise TransientError("busy")
+
+        return for_each(ctx, messages, one)
+
+    app = world.app(notif_handler({"user:update": handle}))
+    for name in ("u1", "u2"):
+        sns.post(app, sns.signed({**user_message(name), "message_id": f"m-{name}"}), URL)
+    world.runtime.tasks.sleep(60)
+    assert seen == ["u1", "u2"] * 2
+    assert len({message["message_id"] for message in world.platform.messages}) == 2
+
+
+def test_a_result_retry_at_once_is_an_answer_503(world, sns):
+    """A message that is handled at once and is to be tried again is asked for again; what else is returned is nothing."""
+    returned = [[{"message_id": "m1", "status": "retry", "reason": "busy"}], ["x", {"status": "retry"}, None]]
+    app = world.app(notif_handler({"account:update": lambda _ctx, _message: returned.pop(0)}))
+    message = sns.signed({"account": {"id": "a1"}}, "account_report:update")
+    assert [sns.post(app, message, URL).status_code for _ in range(3)] == [503, 200, 200]
+    assert returned == []
+
+
 @pytest.mark.shows("notifHandler option: maxSize")
 def test_a_full_batch_does_not_wait(world, sns):
     """A batch is handed over once it has its size, in the order in which the messages came."""
