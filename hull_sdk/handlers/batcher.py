@@ -9,7 +9,6 @@ from typing import Any
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
-from hull_sdk.context import Context
 from hull_sdk.flask_app import request_context
 from hull_sdk.handlers.action import request_parts
 from hull_sdk.handlers.background import Collector
@@ -48,7 +47,7 @@ def batcher_handler(function: Callable[..., Any], *, max_size: int = 100, max_ti
         InvalidArgumentError: ``function`` is no function, or a limit breaks a rule.
     """
     check_callable(function, "the function of batcher_handler")
-    collector = Collector(partial(_run, function), max_size=max_size, max_time_ms=max_time_ms)
+    collector = Collector(partial(call, function), max_size=max_size, max_time_ms=max_time_ms)
     return endpoint("hull_batcher", partial(_answer, collector), ["POST"])
 
 
@@ -57,7 +56,3 @@ def _answer(collector: Collector) -> ResponseReturnValue:
     context.credentials()  # before anything of the body is decoded
     collector.add(context, request_parts(), request.content_length or 0)
     return Response("ok", mimetype="text/plain")
-
-
-def _run(function: Callable[..., Any], context: Context, messages: list[Any]) -> None:
-    call(function, context, messages)

@@ -18,8 +18,10 @@ from hull_sdk.core.ids import SystemIds
 from hull_sdk.core.tasks import ThreadTasks
 from hull_sdk.errors import InvalidArgumentError
 
-__all__ = ["AnyFunction", "Defined", "call", "check_callable", "endpoint", "positional_parameters"]
+__all__ = ["AnyFunction", "Defined", "call", "check_callable", "endpoint", "takes_batch"]
 
+#: A function with so many positional parameters has one for the call of a batch extract.
+_BATCH_PARAMETERS: Final = 3
 _POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -88,10 +90,10 @@ def check_callable(function: Any, where: str) -> None:
         raise InvalidArgumentError(f"{where} is {function!r}; pass a function")
 
 
-def positional_parameters(function: Callable[..., Any]) -> int:
-    """Return how many positional parameters a function names, 0 when that cannot be known."""
+def takes_batch(function: Callable[..., Any]) -> bool:
+    """Tell whether a function of a channel names a third parameter; ``False`` when that cannot be known."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        return 0
-    return sum(parameter.kind in _POSITIONAL for parameter in parameters)
+        return False
+    return sum(parameter.kind in _POSITIONAL for parameter in parameters) >= _BATCH_PARAMETERS

@@ -18,7 +18,7 @@ from hull_sdk.errors import InvalidArgumentError, TransientError
 from hull_sdk.flask_app import app_extension, request_context
 from hull_sdk.handlers.background import Collector
 from hull_sdk.handlers.deduplication import Runs
-from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoint, positional_parameters
+from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoint, takes_batch
 from hull_sdk.handlers.extract import BatchExtracts
 from hull_sdk.handlers.messages import prepare_message
 from hull_sdk.middleware import check_sns_url, run_within_deadline, settle
@@ -42,7 +42,6 @@ Handler = Callable[..., Any]
 _BATCHED: Final = "user:update"
 #: What messages about somebody are handled as; each has an id, for ``for_each`` and for results.
 _ABOUT_SOMEBODY: Final = ("user:update", "account:update")
-_BATCH_PARAMETERS: Final = 3
 _CONFIRM_TIMEOUT_S: Final = 10.0
 _CONFIRM_MAX_BYTES: Final = 65_536
 _SUCCESS: Final = range(200, 300)
@@ -207,7 +206,7 @@ def _run(functions: list[Handler], context: Context, *payload: Any) -> None:
 
 def _call(functions: list[Handler], context: Context, *payload: Any, batch: dict[str, Any] | None = None) -> None:
     for function in functions:
-        third = (batch,) if positional_parameters(function) >= _BATCH_PARAMETERS else ()
+        third = (batch,) if takes_batch(function) else ()
         _check(call(function, context, *payload, *third))
 
 

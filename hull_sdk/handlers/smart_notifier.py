@@ -18,7 +18,7 @@ from hull_sdk.context import Context
 from hull_sdk.errors import InvalidArgumentError, NotificationError
 from hull_sdk.flask_app import CHANNELS_KEY, request_context
 from hull_sdk.handlers.deduplication import RunningError, Runs
-from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoint, positional_parameters
+from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoint, takes_batch
 from hull_sdk.handlers.extract import BatchExtracts, BatchFunction
 from hull_sdk.handlers.messages import prepare_message
 from hull_sdk.middleware import run_within_deadline, settle
@@ -47,7 +47,6 @@ LEGACY_CHANNELS: Final = {
 }
 
 _KINDS: Final[dict[str, EntityKind]] = {"user:update": "user", "account:update": "account"}
-_BATCH_PARAMETERS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +226,7 @@ def _functions(handlers: Mapping[str, Any]) -> dict[str, _Registered]:
                 f"{name!r} is another name of {channel!r}, which has a handler; keep one of them"
             )
         check_callable(function, f"the handler of {name!r}")
-        functions[channel] = _Registered(function, positional_parameters(function) >= _BATCH_PARAMETERS)
+        functions[channel] = _Registered(function, takes_batch(function))
     return functions
 
 
