@@ -11,7 +11,17 @@ from typing import Final
 from hull_sdk.core.masking import mask_url
 from hull_sdk.errors import NetworkError
 
-__all__ = ["CHUNK_BYTES", "MAX_RESPONSE_BYTES", "Exchange", "Network", "Request", "Response", "Stream", "joined"]
+__all__ = [
+    "CHUNK_BYTES",
+    "MAX_RESPONSE_BYTES",
+    "Exchange",
+    "Network",
+    "Request",
+    "Response",
+    "Stream",
+    "check_size",
+    "joined",
+]
 
 #: Largest response body that is read, in bytes, unless the request says otherwise.
 MAX_RESPONSE_BYTES: Final = 32 * 1024 * 1024
@@ -153,10 +163,16 @@ def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def _slices(body: bytes, request: Request) -> Iterator[bytes]:
-    if len(body) > request.max_bytes:
+def check_size(size: int, request: Request) -> None:
+    """Refuse an answer of which more bytes came than its request accepts, with a ``NetworkError``."""
+    if size > request.max_bytes:
         raise NetworkError(
-            f"{request.method} {mask_url(request.url)}: the answer is larger than {request.max_bytes} bytes"
+            f"{request.method} {mask_url(request.url)}: the answer is larger than {request.max_bytes} bytes",
+            {"sent": True},
         )
+
+
+def _slices(body: bytes, request: Request) -> Iterator[bytes]:
+    check_size(len(body), request)
     for start in range(0, len(body), CHUNK_BYTES):
         yield body[start : start + CHUNK_BYTES]

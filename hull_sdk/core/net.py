@@ -25,7 +25,17 @@ import urllib3.connection
 import urllib3.connectionpool
 from urllib3.util import connection as urllib3_connection
 
-from hull_sdk.core.exchange import CHUNK_BYTES, MAX_RESPONSE_BYTES, Exchange, Network, Request, Response, Stream, joined
+from hull_sdk.core.exchange import (
+    CHUNK_BYTES,
+    MAX_RESPONSE_BYTES,
+    Exchange,
+    Network,
+    Request,
+    Response,
+    Stream,
+    check_size,
+    joined,
+)
 from hull_sdk.core.hosts import AMBIGUOUS, HostPatterns, host_of, is_loopback, is_public_address, split_host
 from hull_sdk.core.masking import mask_text, mask_url
 from hull_sdk.core.wsgi import WsgiNetwork, call_wsgi
@@ -216,7 +226,7 @@ def _read(answer: urllib3.BaseHTTPResponse, request: Request, deadline: float) -
         while chunk := answer.read1(CHUNK_BYTES):
             chunks.append(chunk)
             size += len(chunk)
-            _check_size(size, request)
+            check_size(size, request)
             left = deadline - time.monotonic()
             if left <= 0:
                 raise OSError(f"the answer was not complete within {request.timeout_s:g} s")
@@ -250,16 +260,11 @@ def _chunks(answer: urllib3.BaseHTTPResponse, request: Request) -> Generator[byt
                 sock.settimeout(request.timeout_s)
             chunk = answer.read1(CHUNK_BYTES)
             size += len(chunk)
-            _check_size(size, request)
+            check_size(size, request)
         if not chunk:
             answer.release_conn()
             return
         yield chunk
-
-
-def _check_size(size: int, request: Request) -> None:
-    if size > request.max_bytes:
-        raise OSError(f"the answer is larger than {request.max_bytes} bytes")
 
 
 def _never_connected(err: Exception) -> bool:

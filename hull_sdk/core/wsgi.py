@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from hull_sdk.core.exchange import Exchange, Network, Request, Response, joined
+from hull_sdk.core.exchange import Exchange, Network, Request, Response, check_size, joined
 from hull_sdk.core.hosts import host_of
 from hull_sdk.core.masking import mask_url
 from hull_sdk.errors import NetworkError
@@ -87,7 +87,7 @@ def call_wsgi(app: WsgiApp, request: Request) -> Response:
         The application's answer.
 
     Raises:
-        NetworkError: The application dropped the connection instead of answering.
+        NetworkError: The application dropped the connection instead of answering, or its answer is too large.
     """
     answer = run_wsgi(app, _environ(request))
     if answer is None:
@@ -97,6 +97,7 @@ def call_wsgi(app: WsgiApp, request: Request) -> Response:
     announced = headers.get("content-length", "")
     if announced.isdigit() and int(announced) > len(body) and request.method != "HEAD":
         raise NetworkError(f"{request.method} {mask_url(request.url)}: the connection was closed within the answer")
+    check_size(len(body), request)
     return Response(int(answer.status.split(" ", 1)[0]), headers, body)
 
 

@@ -380,6 +380,15 @@ def test_both_networks_are_networks():
     assert issubclass(WsgiNetwork, Network)
 
 
+def test_a_mounted_application_is_held_to_the_limit_too(virtual):
+    """An answer that the network would refuse is refused within the process as well, and recorded as none."""
+    size = len(virtual.send(get("https://acme.test/", max_bytes=1000)).body)
+    assert len(virtual.send(get("https://acme.test/", max_bytes=size)).body) == size
+    with pytest.raises(NetworkError, match=f"larger than {size - 1} bytes"):
+        virtual.send(get("https://acme.test/", max_bytes=size - 1))
+    assert virtual.exchanges[-1].response is None
+
+
 def test_a_mounted_application_answers_in_the_callers_thread(virtual):
     """The application gets method, decoded path, query, host, headers and body, and its answer comes back."""
     request = Request(
