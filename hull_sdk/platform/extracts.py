@@ -28,6 +28,7 @@ from hull_sdk.platform.carrier import ANSWER_BYTES, TIMEOUT_S, Carrier, Reply
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.extract_options import checked_fields, checked_format, checked_query, checked_url
 from hull_sdk.platform.fields import Document
+from hull_sdk.platform.history import History
 from hull_sdk.platform.packing import pack, unpack
 from hull_sdk.platform.query import Query
 from hull_sdk.platform.reports import View, full_report, with_fields
@@ -191,6 +192,7 @@ class Extracts:
         file_url: Returns the address of a path at which the organization is dialled.
         file_key: Returns the platform's key for addresses.
         next_sequence: Numbers the calls of the whole platform.
+        history: Calls to keep; all when ``None``.
     """
 
     def __init__(
@@ -202,6 +204,7 @@ class Extracts:
         file_url: Callable[[str], str],
         file_key: Callable[[], bytes],
         next_sequence: Callable[[], int],
+        history: int | None = None,
     ) -> None:
         self._source = source
         self._runtime = runtime
@@ -211,8 +214,8 @@ class Extracts:
         self._next_sequence = next_sequence
         self._jobs: dict[str, _Job] = {}
         self._files: dict[str, tuple[ExtractFile, float]] = {}
-        #: Every call, in order.
-        self.runs: list[ExtractRun] = []
+        #: The latest calls, in order.
+        self.runs: History[ExtractRun] = History(history)
 
     def request(
         self,
@@ -362,7 +365,7 @@ class Extracts:
             at=at,
         )
         with self._source.lock:
-            self.runs.append(run)
+            self.runs.record(run)
         fields = {name: getattr(run, name) for name in _LOGGED}
         emit(_log, logging.DEBUG if done else logging.WARNING, "extract.called", fields)
         if delay is None:

@@ -76,6 +76,7 @@ class Organization(Installation):
             file_url=self._url_of,
             file_key=lambda: landlord.file_key,
             next_sequence=landlord.next_sequence,
+            history=landlord.history,
         )
         self.imports: Imports = Imports(self, runtime=landlord.runtime)
         self.on_change(self.dispatcher.entity_changed)

@@ -82,7 +82,7 @@ class Platform:
         self.keeper: Callable[[], str] | None = None
         #: Held while a connector is installed, so that ids stay unique on the platform.
         self.installing: Lock = Lock()
-        #: Deliveries and calls of schedules that each organization keeps; all of them when ``None``.
+        #: Deliveries, and calls of schedules and for extracts, that each organization keeps; all of them when ``None``.
         self.history = None if isinstance(self.runtime.tasks, VirtualTasks) else HISTORY
         self._signing_key = signing_key
         self._key_id: str | None = None
@@ -213,19 +213,19 @@ class Platform:
 
     @property
     def deliveries(self) -> list[Delivery]:
-        """The tries to deliver a notification, in order; on real time the latest 10,000 of each organization."""
+        """The tries to deliver a notification, in order; on real time 10,000 of each organization at least."""
         found = [each for organization in self._all() for each in organization.dispatcher.deliveries]
         return sorted(found, key=lambda delivery: delivery.sequence)
 
     @property
     def schedule_runs(self) -> list[ScheduleRun]:
-        """The calls of schedules, in order; on real time the latest 10,000 of each organization."""
+        """The calls of schedules, in order; on real time 10,000 of each organization at least."""
         found = [run for organization in self._all() for run in organization.schedules.runs]
         return sorted(found, key=lambda run: run.sequence)
 
     @property
     def extract_runs(self) -> list[ExtractRun]:
-        """Every call that told a connector of an extract's file, in order."""
+        """The calls that told a connector of a file, in order; on real time 10,000 of each organization at least."""
         found = [run for organization in self._all() for run in organization.extracts.runs]
         return sorted(found, key=lambda run: run.sequence)
 

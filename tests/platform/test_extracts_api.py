@@ -134,6 +134,7 @@ def test_an_address_expires_and_cannot_be_changed(platform, call, ask, fake):
         ({"url": 5}, "absolute"),
         ({"format": "xml"}, "json, csv"),
         ({"fields": "email"}, "list"),
+        ({"fields": False}, "list"),
         ({"query": {"nonsense": {}}}, "nonsense"),
         ({"gzip": "yes"}, "gzip"),
     ],

@@ -38,3 +38,15 @@ def test_a_journal_holds_no_ids_of_forgotten_messages(monkeypatch):
     assert journal.repeated("5", 50.0).state == "applied"
     assert journal.repeated("5", 100.0 + REMEMBERED_S) is None
     assert len(journal._latest) == len(journal) == 10
+
+
+def test_calls_about_extracts_are_forgotten_like_deliveries(platform, fake):
+    """A platform that runs on and on keeps the latest of them."""
+    platform.history = 2
+    organization = platform.create_organization("acme.hullapp.test")
+    connector = organization.install(fake)
+    for _ in range(5):
+        asked = organization.request_extract(connector, url=f"{connector.url}/batch")
+        platform.run_until_idle()
+    assert 2 <= len(platform.extract_runs) < 4
+    assert platform.extract_runs[-1].notification_id == asked["notification_id"]

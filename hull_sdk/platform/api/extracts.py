@@ -57,7 +57,7 @@ def _request(caller: Caller, kind: EntityKind) -> dict[str, Any]:
         url=body.get("url", ""),
         query=body.get("query"),
         file_format=body.get("format", "json"),
-        fields=body.get("fields") or [],
+        fields=[] if body.get("fields") is None else body["fields"],
         compress=compress,
     )
     return requested
