@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from hull_sdk.core.clock import iso_millis
 from hull_sdk.platform.attempts import Delivery
@@ -24,7 +24,6 @@ _KEPT: Final = 10_000
 _KEPT_EACH: Final = 100
 
 _NOBODY: Final = View({})
-_T = TypeVar("_T")
 
 
 class Consequences:
@@ -198,6 +197,6 @@ def _try_wire(delivery: Delivery, message_id: str) -> dict[str, Any]:
     }
 
 
-def _trim(kept: dict[Any, _T], most: int = _KEPT) -> None:
+def _trim(kept: dict[Any, Any], most: int = _KEPT) -> None:
     while len(kept) > most:
         del kept[next(iter(kept))]

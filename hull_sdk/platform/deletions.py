@@ -94,13 +94,8 @@ class Deletions:
 
 def _keys_of(entity: Entity) -> Iterator[bytes]:
     yield _key(entity.kind, "id", entity.id)
-    if entity.external_id is not None:
-        yield _key(entity.kind, "external_id", entity.external_id)
-    for handle in (entity.handle, *entity.former_handles):
-        if handle is not None:
-            yield _key(entity.kind, "handle", handle)
-    for anonymous_id in entity.anonymous_ids:
-        yield _key(entity.kind, "anonymous_id", anonymous_id)
+    for name, value in entity.identifiers():
+        yield _key(entity.kind, name, value)
 
 
 def _keys_of_claims(claims: EntityClaims) -> Iterator[bytes]:

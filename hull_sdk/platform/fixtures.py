@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.platform.checks import check_known
 from hull_sdk.platform.organization import Organization
 from hull_sdk.platform.platform import Platform
 from hull_sdk.wire.tokens import AS_CLAIMS, CLAIM_SUBJECT_TYPE
@@ -52,13 +53,11 @@ def load_fixtures(platform: Platform, path: str | Path) -> int:
 def _apply(platform: Platform, line: bytes) -> None:
     try:
         value = json.loads(line)
-    except (ValueError, RecursionError) as err:
+    except ValueError as err:
         raise InvalidArgumentError(f"no JSON: {err}") from err
     if not isinstance(value, dict):
         raise InvalidArgumentError(f"it is {type(value).__name__}; write an object with {', '.join(_KEYS)}")
-    unknown = sorted(set(value) - set(_KEYS))
-    if unknown:
-        raise InvalidArgumentError(f"unknown: {', '.join(unknown)}; known are {', '.join(_KEYS)}")
+    check_known(value, _KEYS)
     organization = _organization(platform, value.get("organization"))
     message, claims = _message(value)
     record = organization.ingest(message, claims, None, notify=False)

@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hull_sdk.core.clock import iso_millis, parse_time
+from hull_sdk.core.clock import iso_millis
 from hull_sdk.core.net import Request
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.platform.checks import check_known, checked_moment
 from hull_sdk.platform.import_records import DataSet
 
-__all__ = ["KNOWN_KEYS", "ImportJob", "ImportOptions", "LineError", "read_options"]
+__all__ = ["ImportJob", "ImportOptions", "LineError", "read_options"]
 
 #: What the request for an import may hold.
-KNOWN_KEYS: Final = (
+_KNOWN_KEYS: Final = (
     "url",
     "format",
     "notify",
@@ -178,21 +179,19 @@ def read_options(body: Mapping[str, Any]) -> ImportOptions:
     Raises:
         InvalidArgumentError: A value breaks a rule; the message names both.
     """
-    unknown = sorted(set(body) - set(KNOWN_KEYS))
-    if unknown:
-        raise InvalidArgumentError(f"unknown in an import: {', '.join(unknown)}; known are {', '.join(KNOWN_KEYS)}")
+    check_known(body, _KNOWN_KEYS, " in an import")
     if body.get("format", "json") != "json":
         raise InvalidArgumentError(
             f"the format is {body['format']!r:.100}; only 'json' is understood, an object a line"
         )
-    stats = body.get("stats")
+    stats, when = body.get("stats"), body.get("schedule_at")
     size = body.get("size", stats.get("size") if isinstance(stats, Mapping) else None)
     return ImportOptions(
         notify=_flag(body, "notify", default=False),
         emit_event=_flag(body, "emit_event" if "emit_event" in body else "emit_events", default=False),
         overwrite=_flag(body, "overwrite", default=True),
         name=_text("name", body.get("name")),
-        schedule_at=_when(body.get("schedule_at")),
+        schedule_at=None if when is None else checked_moment("schedule_at", when).timestamp(),
         size=_number("size", size),
         import_id=_text("import_id", body.get("import_id")),
         part_number=_number("part_number", body.get("part_number")),
@@ -218,15 +217,6 @@ def _number(name: str, value: Any) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
         raise InvalidArgumentError(f"{name} is {value!r:.100}; it must be a whole number of at least 0")
     return value
-
-
-def _when(value: Any) -> float | None:
-    moment = None if value is None else parse_time(value)
-    if moment is None and value is not None:
-        raise InvalidArgumentError(
-            f"schedule_at is {value!r:.100}; it must be ISO 8601 text or Unix time, for example '2024-01-05T10:00:00Z'"
-        )
-    return None if moment is None else moment.timestamp()
 
 
 def _moment(moment: float | None) -> str | None:

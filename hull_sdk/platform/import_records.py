@@ -44,7 +44,7 @@ def read_record(data_set: DataSet, line: bytes | None, *, overwrite: bool, messa
         raise MessageError("TOO_LARGE", "the line is larger than a message may be; write less into one record")
     try:
         record = json.loads(line)
-    except (ValueError, RecursionError) as err:
+    except ValueError as err:
         raise MessageError("INVALID_MESSAGE", f"the line is no JSON: {err}") from err
     if not isinstance(record, dict):
         raise MessageError("INVALID_MESSAGE", f"the line is {type(record).__name__}; it must be a JSON object")

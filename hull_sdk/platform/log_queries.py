@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hull_sdk.core.clock import iso_millis, parse_time
-from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.core.clock import iso_millis
+from hull_sdk.platform.checks import check_known, checked_count, checked_moment
 from hull_sdk.platform.logs import LogEntry
 from hull_sdk.platform.store import HANDLES, Entity
 
@@ -64,11 +64,7 @@ def read_log_query(parameters: Mapping[str, str]) -> LogQuery:
     Raises:
         InvalidArgumentError: A name is unknown, or a value breaks a rule.
     """
-    unknown = sorted(set(parameters) - set(LOG_FILTERS))
-    if unknown:
-        raise InvalidArgumentError(
-            f"unknown in a query of logs: {', '.join(unknown)}; known are {', '.join(LOG_FILTERS)}"
-        )
+    check_known(parameters, LOG_FILTERS, " in a query of logs")
     return LogQuery(
         equal={name: parameters[name] for name in _EQUAL if name in parameters},
         entity=parameters.get("entity"),
@@ -76,7 +72,7 @@ def read_log_query(parameters: Mapping[str, str]) -> LogQuery:
         level=parameters.get("level"),
         since=_moment("since", parameters.get("since")),
         until=_moment("until", parameters.get("until")),
-        limit=_limit(parameters.get("limit")),
+        limit=checked_count("limit", parameters.get("limit"), _DEFAULT_LIMIT, MOST_LINES),
     )
 
 
@@ -116,31 +112,14 @@ def _is_about(entry: LogEntry, own: Mapping[str, set[str]]) -> bool:
 def _identifiers(entity_id: str, entity: Entity | None) -> dict[str, set[str]]:
     if entity is None:  # deleted, or merged away: its id may still be found
         return {"user_id": {entity_id}, "account_id": {entity_id}}
-    kind = entity.kind
-    found = {
-        "id": {entity.id},
-        "external_id": {entity.external_id} if entity.external_id is not None else set(),
-        HANDLES[kind]: {each for each in (entity.handle, *entity.former_handles) if each is not None},
-        "anonymous_id": set(entity.anonymous_ids),
-    }
-    return {f"{kind}_{name}": values for name, values in found.items()}
+    kind, found = entity.kind, {f"{entity.kind}_id": {entity.id}}
+    for name, value in entity.identifiers():
+        found.setdefault(f"{kind}_{HANDLES[kind] if name == 'handle' else name}", set()).add(value)
+    return found
 
 
 def _moment(name: str, text: str | None) -> str | None:
     if text is None:
         return None
     is_number = text.isascii() and text.replace(".", "", 1).isdigit()
-    moment = parse_time(float(text) if is_number else text)
-    if moment is None:
-        raise InvalidArgumentError(
-            f"{name} is {text!r:.100}; it must be ISO 8601 text or Unix time, for example '2024-01-05T10:00:00Z'"
-        )
-    return iso_millis(moment)
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return _DEFAULT_LIMIT
-    if not (text.isascii() and text.isdigit() and len(text) < 10) or not 1 <= int(text) <= MOST_LINES:
-        raise InvalidArgumentError(f"limit is {text!r:.100}; it must be a whole number from 1 to {MOST_LINES}")
-    return int(text)
+    return iso_millis(checked_moment(name, float(text) if is_number else text))

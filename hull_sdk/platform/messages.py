@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from hull_sdk.core.clock import parse_time
 from hull_sdk.errors import HullError, InvalidArgumentError
+from hull_sdk.platform.checks import checked_moment
 from hull_sdk.platform.event_contexts import Locator, event_context
 from hull_sdk.platform.identity import EntityClaims, NoIdentifierError, read_claims
 from hull_sdk.platform.settings import OrganizationSettings
@@ -258,13 +259,10 @@ _TRACK_KEYS: Final = frozenset({"event", "event_id", "created_at", "properties",
 def _moment(value: Any) -> datetime | None:
     if value is None or value == "":
         return None
-    moment = parse_time(value)
-    if moment is None:
-        raise MessageError(
-            "INVALID_MESSAGE",
-            f"created_at is {value!r:.100}; it must be ISO 8601 text or Unix time, for example '2024-01-05T10:00:00Z'",
-        )
-    return moment
+    try:
+        return checked_moment("created_at", value)
+    except InvalidArgumentError as err:
+        raise MessageError("INVALID_MESSAGE", err.message) from err
 
 
 def _text(name: str, value: Any) -> str | None:

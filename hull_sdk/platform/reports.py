@@ -98,17 +98,13 @@ def build_report(entity: Entity, schema: AttributeSchema) -> dict[str, Any]:
 
 
 def full_report(kind: EntityKind, view: View) -> dict[str, Any]:
-    """Return a report as it stands in extracts and is searched: a user's with its ``account``.
+    """Return a report as queries and the REST API see it and extracts hold it: a user's with its ``account``.
 
     Args:
         kind: ``"user"`` or ``"account"``.
         view: The entity as its notifications show it.
     """
-    row = {**view.report, "segment_ids": list(view.segment_ids)}
-    if kind == "user":
-        account = view.account_report
-        row["account"] = {**account, "segment_ids": list(view.account_segment_ids)} if account else {}
-    return row
+    return {**view.report, "account": view.account_report} if kind == "user" else dict(view.report)
 
 
 def with_fields(row: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from hull_sdk.core.clock import Clock
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.platform.checks import check_known
 from hull_sdk.platform.event_documents import event_document, raw_event
 from hull_sdk.platform.extract_options import checked_fields, checked_query
 from hull_sdk.platform.fields import Document, Field
@@ -22,7 +23,7 @@ from hull_sdk.platform.reports import View, full_report, with_fields
 from hull_sdk.platform.store import StoredEvent
 from hull_sdk.wire.entities import EntityKind
 
-__all__ = ["MAX_PER_PAGE", "Source", "search_events", "search_reports"]
+__all__ = ["MAX_PER_PAGE", "Source", "pagination", "search_events", "search_reports"]
 
 #: Hits on a page when a search does not say, and at most.
 PER_PAGE: Final = 30
@@ -75,15 +76,22 @@ class _Search:
             hits.sort(key=lambda hit: _rank(field.values(hit), descending=descending), reverse=descending)
         start = (self.page - 1) * self.per_page
         return {
-            "pagination": {
-                "total": len(hits),
-                "page": self.page,
-                "pages": math.ceil(len(hits) / self.per_page) if self.per_page else 0,
-                "per_page": self.per_page,
-            },
+            "pagination": pagination(len(hits), self.page, self.per_page),
             "data": [show(hit) for hit in hits[start : start + self.per_page]],
             "aggregations": {name: {"doc_count": count} for name, count in counts.items()},
         }
+
+
+def pagination(total: int, page: int, per_page: int) -> dict[str, int]:
+    """Return what an answer says of its pages.
+
+    Args:
+        total: How many items there are.
+        page: Which page it is, from 1.
+        per_page: How many are on one; 0 only counts them.
+    """
+    pages = math.ceil(total / per_page) if per_page else 0
+    return {"total": total, "page": page, "pages": pages, "per_page": per_page}
 
 
 def search_reports(source: Source, kind: EntityKind, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,9 +163,7 @@ def _moment(source: Source) -> datetime:
 
 
 def _read(body: Mapping[str, Any], compiled: Callable[[Any], Query]) -> _Search:
-    unknown = sorted(set(body) - set(_KEYS))
-    if unknown:
-        raise InvalidArgumentError(f"unknown in a search: {', '.join(unknown)}; known are {', '.join(_KEYS)}")
+    check_known(body, _KEYS, " in a search")
     include = body.get("include")
     return _Search(
         query=compiled(body.get("query")),

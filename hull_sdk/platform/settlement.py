@@ -13,7 +13,7 @@ from typing import Any
 
 from hull_sdk.platform.events import SEGMENTS_CHANGED
 from hull_sdk.platform.fields import Document
-from hull_sdk.platform.reports import EntityChange, View, build_report, same_report, same_view
+from hull_sdk.platform.reports import EntityChange, View, build_report, full_report, same_report, same_view
 from hull_sdk.platform.segments import SegmentBook, Transition
 from hull_sdk.platform.store import KINDS, Entity
 from hull_sdk.platform.unit import Unit
@@ -156,11 +156,7 @@ class _Settler:
         return self.unit.table(entity.kind).put(replace(entity, segment_ids=ids))
 
     def _document(self, entity: Entity) -> Document:
-        view = self._view(entity)
-        fields: dict[str, Any] = (
-            {**view.report, "account": view.account_report} if entity.kind == "user" else view.report
-        )
-        return Document(fields, lambda: self._events(entity), self.moment)
+        return Document(full_report(entity.kind, self._view(entity)), lambda: self._events(entity), self.moment)
 
     def _events(self, entity: Entity) -> list[dict[str, Any]]:
         return [event.to_wire() for event in self.unit.store.events.find("user_id", entity.id)]

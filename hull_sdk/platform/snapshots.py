@@ -104,7 +104,7 @@ def _write(path: Path, data: bytes) -> None:
 def _decoded(header: bytes) -> Any:
     try:
         return json.loads(header)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 

@@ -65,6 +65,16 @@ class Entity:
     sessions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     identities: Mapping[str, Any] = field(default_factory=dict)
 
+    def identifiers(self) -> Iterator[_Key]:
+        """Yield what leads to it beside its id: pairs of ``external_id``, ``handle`` or ``anonymous_id`` and value."""
+        if self.external_id is not None:
+            yield "external_id", self.external_id
+        for handle in (self.handle, *self.former_handles):
+            if handle is not None:
+                yield "handle", handle
+        for anonymous_id in self.anonymous_ids:
+            yield "anonymous_id", anonymous_id
+
     @property
     def mergeable(self) -> bool:
         """``True`` when it may be merged into another one: it has no external_id."""
@@ -257,14 +267,7 @@ class Store:
 
 
 def _entity_keys(entity: Entity) -> Iterator[_Key]:
-    if entity.external_id is not None:
-        yield "external_id", entity.external_id
-    if entity.handle is not None:
-        yield "handle", entity.handle
-    for handle in entity.former_handles:
-        yield "handle", handle
-    for anonymous_id in entity.anonymous_ids:
-        yield "anonymous_id", anonymous_id
+    yield from entity.identifiers()
     if entity.account_id is not None:
         yield "account_id", entity.account_id
     for segment_id in entity.segment_ids:

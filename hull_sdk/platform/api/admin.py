@@ -15,6 +15,7 @@ from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.api.objects import document
 from hull_sdk.platform.api.routing import Route, add_routes, created
+from hull_sdk.platform.checks import check_known
 
 if TYPE_CHECKING:
     from hull_sdk.platform.platform import Platform
@@ -32,7 +33,7 @@ def admin_routes(platform: Platform) -> Blueprint:
 
 
 def _create_connector(caller: Caller) -> dict[str, Any]:
-    body = _known(read_object(request), _CONNECTOR_KEYS)
+    body = _known(_CONNECTOR_KEYS)
     if body.get("url") is None and body.get("manifest") is None:
         refuse(400, "a connector needs a url, or a manifest when it only writes")
     connector = caller.organization.install(body.pop("url", None), **body)
@@ -40,7 +41,7 @@ def _create_connector(caller: Caller) -> dict[str, Any]:
 
 
 def _create_platform(caller: Caller) -> dict[str, Any]:
-    body = _known(read_object(request), _PLATFORM_KEYS)
+    body = _known(_PLATFORM_KEYS)
     platform = caller.organization.create_platform(body.pop("name", None), **body)
     return created(platform.to_wire(with_secret=True))
 
@@ -56,7 +57,7 @@ def _put_identities(caller: Caller, object_id: str) -> dict[str, Any]:
 
 
 def _create_segment(caller: Caller, kind: str) -> dict[str, Any]:
-    body = _known(read_object(request), _SEGMENT_KEYS)
+    body = _known(_SEGMENT_KEYS)
     return created(caller.organization.create_segment(kind, body.pop("name", ""), **body))
 
 
@@ -68,10 +69,9 @@ def _put_settings(caller: Caller) -> dict[str, Any]:
     return caller.organization.update_settings(read_object(request)).to_wire()
 
 
-def _known(body: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    unknown = sorted(set(body) - set(names))
-    if unknown:
-        refuse(400, f"unknown: {', '.join(unknown)}; known are {', '.join(names)}")
+def _known(names: tuple[str, ...]) -> dict[str, Any]:
+    body = read_object(request)
+    check_known(body, names)
     return body
 
 

@@ -5,7 +5,6 @@ Rules: section "Imports" of ``docs/protocol.md``. The job itself is read at ``GE
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Blueprint, request
@@ -14,7 +13,9 @@ from hull_sdk.platform.api.access import Caller, secret_caller
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.api.routing import Route, add_routes, created
+from hull_sdk.platform.checks import checked_count
 from hull_sdk.platform.import_records import DataSet
+from hull_sdk.platform.search import MAX_PER_PAGE, pagination
 
 if TYPE_CHECKING:
     from hull_sdk.platform.platform import Platform
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["import_routes"]
 
 _PER_PAGE: Final = 100
-_MAX_PER_PAGE: Final = 1000
 
 
 def import_routes(platform: Platform) -> Blueprint:
@@ -44,21 +44,13 @@ def _errors(caller: Caller, job_id: str) -> dict[str, Any]:
     job = caller.organization.imports.get(job_id)
     if job is None:
         refuse(404, "Object not found")
-    page, per_page = _number("page", 1, 10**6), _number("per_page", _PER_PAGE, _MAX_PER_PAGE)
-    total, start = len(job.errors), (page - 1) * per_page
+    page = checked_count("page", request.args.get("page"), 1, 10**6)
+    per_page = checked_count("per_page", request.args.get("per_page"), _PER_PAGE, MAX_PER_PAGE)
+    start = (page - 1) * per_page
     return {
-        "pagination": {"total": total, "page": page, "pages": math.ceil(total / per_page), "per_page": per_page},
+        "pagination": pagination(len(job.errors), page, per_page),
         "data": [each.to_wire() for each in job.errors[start : start + per_page]],
     }
-
-
-def _number(name: str, default: int, most: int) -> int:
-    text = request.args.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
-        refuse(400, f"{name} is {text!r:.100}; it must be a whole number from 1 to {most}")
-    return int(text)
 
 
 _ROUTES: Final[tuple[Route, ...]] = (

@@ -14,6 +14,7 @@ from hull_sdk.platform.api.access import Caller, secret_caller
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.api.routing import Route, add_routes
+from hull_sdk.platform.reports import full_report
 from hull_sdk.platform.store import KINDS
 from hull_sdk.wire.entities import EntityKind
 
@@ -35,7 +36,7 @@ def document(caller: Caller, kind: EntityKind, entity_id: str) -> dict[str, Any]
     view = caller.organization.view(kind, entity_id)
     if view is None:
         refuse(404, "Object not found")
-    return {**view.report, "account": view.account_report} if kind == "user" else dict(view.report)
+    return full_report(kind, view)
 
 
 def segments_in(caller: Caller, kind: EntityKind, entity_id: str) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from hull_sdk.platform.api.openapi_shapes import COUNT, OBJECT, TEXT, Shape, list_of, record, reference
 from hull_sdk.platform.log_queries import LOG_FILTERS, MOST_LINES
+from hull_sdk.platform.search import MAX_PER_PAGE
 
 __all__ = ["OPERATIONS", "Access", "Operation"]
 
@@ -187,7 +188,7 @@ def _imports() -> Table:
             summary="List the lines of an import that could not be taken",
             topic="Imports",
             answer=reference("LineErrors"),
-            query={"page": _page(10**6), "per_page": _page(1000)},
+            query={"page": _page(10**6), "per_page": _page(MAX_PER_PAGE)},
         ),
     }
 

@@ -30,10 +30,13 @@ from hull_sdk.platform.extracts import ExtractRun
 from hull_sdk.platform.faults import KINDS as FAULT_KINDS
 from hull_sdk.platform.faults import TARGETS
 from hull_sdk.platform.import_records import DATA_SETS
+from hull_sdk.platform.lanes import LANES
 from hull_sdk.platform.search import MAX_PER_PAGE
 from hull_sdk.platform.settings import SettingsSchema
 from hull_sdk.platform.store import KINDS
+from hull_sdk.platform.trace import RecordState
 from hull_sdk.wire.attributes import AttributeType
+from hull_sdk.wire.entities import CLAIM_NAMES
 from hull_sdk.wire.firehose import REJECTION_CODES, FirehoseMessage
 from hull_sdk.wire.manifest import CONNECTOR_STATUSES
 from hull_sdk.wire.notifications import ConnectorObject, Event, Segment
@@ -54,8 +57,8 @@ _TIME: Final[Shape] = {"type": ["string", "number"]}
 _QUERY: Final[Shape] = {**_SETTINGS, "description": 'See the section "Queries"; absent: everything.'}
 _CLAIM: Final[Shape] = {"type": ["string", "number", "null"]}
 
-_USER_CLAIMS: Final = record({}, dict.fromkeys(("id", "external_id", "email", "anonymous_id"), _CLAIM), open=True)
-_ACCOUNT_CLAIMS: Final = record({}, dict.fromkeys(("id", "external_id", "domain", "anonymous_id"), _CLAIM), open=True)
+_USER_CLAIMS: Final = record({}, dict.fromkeys(CLAIM_NAMES["user"], _CLAIM), open=True)
+_ACCOUNT_CLAIMS: Final = record({}, dict.fromkeys(CLAIM_NAMES["account"], _CLAIM), open=True)
 
 _REPORT: Final[dict[str, Shape]] = {
     "id": TEXT,
@@ -125,7 +128,7 @@ def _answers() -> dict[str, Shape]:
         "DeadLetter": record(
             {
                 **dict.fromkeys(("id", "connector_id", "channel", "entity_id", "notification_id", "message_id"), TEXT),
-                "lane": one_of(("fast", "normal")),
+                "lane": one_of(LANES),
                 "message": OBJECT,
                 "reason": TEXT,
                 "at": MOMENT,
@@ -307,7 +310,7 @@ def _import_job() -> Shape:
     )
 
 
-_STATES: Final = one_of(("applied", "merged", "ignored", "failed"))
+_STATES: Final = declared(RecordState)
 _TRACED_CHANGE: Final = record(
     {
         "entity": record({"type": one_of(KINDS), "id": TEXT}),
