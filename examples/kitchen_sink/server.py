@@ -29,13 +29,13 @@ def log() -> PlatformLogHandler:
 def serve() -> Flask:
     """Return the application for a server with several threads and processes."""
     log()
-    return create_app({"host_secret": os.environ["HOST_SECRET"]})
+    return create_app({"host_secret": os.environ["HULL_HOST_SECRET"]})
 
 
 def work() -> None:
     """Run jobs until the process is told to stop; as many such processes may run as there are jobs for."""
     log()
-    connector = connect({"host_secret": os.environ["HOST_SECRET"]})
+    connector = connect({"host_secret": os.environ["HULL_HOST_SECRET"]})
     create_app(connector=connector)
     connector.start_worker()
 

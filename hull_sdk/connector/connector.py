@@ -201,8 +201,8 @@ class Connector:
     def start_app(self, app: Flask, *, host: str = "0.0.0.0") -> None:  # noqa: S104 - a server is meant to be reached
         """Serve an application until SIGTERM or an interrupt, then finish what has begun within one deadline.
 
-        A second signal stops the waiting for requests, a third ends the process at once. The process ends as it would
-        have by the first one.
+        A second signal stops the waiting for requests, but for 5 seconds for threads at work; one after that ends the
+        process at once. The process ends as it would have by the first one.
 
         Args:
             app: The application, after :meth:`setup_app`.

@@ -34,7 +34,7 @@ class JobRunner:
 
     Args:
         extension: What the application shares.
-        jobs: Functions by name; the same dict that ``Connector.worker`` fills.
+        jobs: Functions by name, looked up as jobs come: ``Connector.worker`` and handlers may add some later.
     """
 
     def __init__(self, extension: Extension, jobs: Mapping[str, JobFunction]) -> None:

@@ -44,8 +44,9 @@ def status_handler(checks: Check | Iterable[Check]) -> Blueprint:
         checks: One function or several, plain or ``async``. Each gets the context and returns nothing when all is
             well, else ``{"status", "messages"}`` with a status of ``ok``, ``warning``, ``setupRequired`` or
             ``error``. One that raises an error of ``hull_sdk.errors`` counts as ``error`` with its message. One that
-            raises anything else, returns something else, or does not end within four fifths of the deadline counts as
-            ``error`` too; the first two are also reported. They run one after the other, all of them.
+            raises anything else or an ``InvalidArgumentError``, returns something else, or does not end within four
+            fifths of the deadline counts as ``error`` without it; all but the last are also reported. They run one
+            after the other; those behind one that does not end are left out.
 
     Returns:
         A blueprint for GET, POST and PUT; it answers ``{"status", "messages"}`` with the worst status.

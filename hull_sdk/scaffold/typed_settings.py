@@ -67,8 +67,7 @@ def _kept(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _head(keys: list[SettingsKey], body: str, source: str) -> str:
-    names = sorted(name for key in keys for name in (key, _CLASSES[key]))
-    names.sort(key=lambda name: (not name[0].isupper(), name))
+    names = sorted(name for key in keys for name in (key, _CLASSES[key]))  # classes, in upper case, come first
     typing = ["Any", "Final", *(["Literal"] if _has_choices(body) else []), "TypedDict", "cast"]
     public = ", ".join(f'"{name}"' for name in names)
     return "\n".join(
