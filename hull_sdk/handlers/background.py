@@ -17,7 +17,7 @@ from hull_sdk.core.logs import emit
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.flask_app import app_extension
 from hull_sdk.infra import Batcher
-from hull_sdk.middleware import DEFAULT_MIDDLEWARE, Arrival, Extension, Incoming, RequestFacts, settle
+from hull_sdk.middleware import DEFAULT_MIDDLEWARE, Arrival, Extension, Incoming, RequestFacts, checked_count, settle
 from hull_sdk.outcomes import judge, report
 
 __all__ = ["MAX_TRIES", "Collector", "complete_context"]
@@ -69,7 +69,7 @@ class Collector:
 
     def __init__(self, function: Callable[[Context, list[Any]], Any], *, max_size: int, max_time_ms: float) -> None:
         self._function = function
-        self._max_size = _checked_size(max_size)
+        self._max_size = checked_count("max_size", max_size)
         self._max_time_ms = _checked_time(max_time_ms)
         self._id = SystemIds().object_id()
 
@@ -149,12 +149,6 @@ class _Flush:
         fields = {"items": count, "attempt": self._failures, "reason": verdict.reason, "id": self._config.id}
         emit(_log, logging.ERROR, "connector.batch.dropped", {**fields, "organization": self._config.organization})
         return True
-
-
-def _checked_size(max_size: Any) -> int:
-    if isinstance(max_size, bool) or not isinstance(max_size, int) or max_size < 1:
-        raise InvalidArgumentError(f"max_size is {max_size!r}; it must be a whole number of at least 1")
-    return max_size
 
 
 def _checked_time(max_time_ms: Any) -> float:

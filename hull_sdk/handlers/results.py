@@ -17,7 +17,7 @@ from hull_sdk.core.logs import emit
 from hull_sdk.core.tasks import Lock
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.handlers.endpoint import call, check_callable
-from hull_sdk.middleware import log_rejected
+from hull_sdk.middleware import checked_count, log_rejected
 from hull_sdk.outcomes import judge, not_accepted, report
 from hull_sdk.wire.flow_control import RESULT_STATUSES, MessageResult
 
@@ -88,8 +88,8 @@ def for_each(
         InvalidArgumentError: ``function`` is no function, ``limit`` is below 1, or a message has no ``message_id``.
     """
     check_callable(function, "the function of for_each")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise InvalidArgumentError(f"limit is {limit!r}; it must be a whole number of at least 1, or None")
+    if limit is not None:
+        checked_count("limit", limit)
     lanes = _lanes(messages, _entity_of if key is None else key)
     handled: dict[int, _Handled] = {}
     source = _Shared(iter(lanes))

@@ -21,7 +21,7 @@ from hull_sdk.handlers.deduplication import RunningError, Runs
 from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoint, takes_batch
 from hull_sdk.handlers.extract import BatchExtracts, BatchFunction
 from hull_sdk.handlers.messages import prepare_message
-from hull_sdk.middleware import run_within_deadline, settle
+from hull_sdk.middleware import checked_count, run_within_deadline, settle
 from hull_sdk.outcomes import notification_body
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.flow_control import (
@@ -105,7 +105,7 @@ def smart_notifier_handler(
     """
     functions = _functions(handlers)
     options = _Options(
-        max_size=_checked_size(max_size),
+        max_size=checked_count("max_size", max_size, MAX_SIZE),
         group_traits=group_traits,
         segment_filter_setting=segment_filter_setting,
         flow_control=_default_control(flow_control),
@@ -228,12 +228,6 @@ def _functions(handlers: Mapping[str, Any]) -> dict[str, _Registered]:
         check_callable(function, f"the handler of {name!r}")
         functions[channel] = _Registered(function, takes_batch(function))
     return functions
-
-
-def _checked_size(max_size: int) -> int:
-    if isinstance(max_size, bool) or not isinstance(max_size, int) or not 1 <= max_size <= MAX_SIZE:
-        raise InvalidArgumentError(f"max_size is {max_size!r}; it must be a whole number from 1 to {MAX_SIZE}")
-    return max_size
 
 
 def _default_control(value: Mapping[str, Any] | FlowControl | None) -> FlowControl:

@@ -11,6 +11,7 @@ from hull_sdk.middleware.legacy import read_legacy_notification
 from hull_sdk.middleware.notification import read_notification
 from hull_sdk.middleware.options import (
     checked_client_config,
+    checked_count,
     checked_instance,
     checked_seconds,
     checked_text,
@@ -32,6 +33,7 @@ __all__ = [
     "Step",
     "check_sns_url",
     "checked_client_config",
+    "checked_count",
     "checked_instance",
     "checked_seconds",
     "checked_text",

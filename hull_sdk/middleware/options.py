@@ -9,7 +9,7 @@ from hull_sdk.client import Client, SenderPool
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import InvalidArgumentError
 
-__all__ = ["checked_client_config", "checked_instance", "checked_seconds", "checked_text", "switches"]
+__all__ = ["checked_client_config", "checked_count", "checked_instance", "checked_seconds", "checked_text", "switches"]
 
 #: Options of ``Client`` that come with each request.
 _EACH_REQUEST: Final = frozenset(
@@ -39,6 +39,23 @@ def checked_client_config(config: Any) -> dict[str, Any]:
     except InvalidArgumentError as err:
         raise InvalidArgumentError(f"in client_config: {err.message}") from err
     return options
+
+
+def checked_count(name: str, value: Any, most: int | None = None) -> int:
+    """Check an option that is a number of things.
+
+    Args:
+        name: The option.
+        value: The number.
+        most: The largest one allowed; ``None`` for any.
+
+    Raises:
+        InvalidArgumentError: It is no whole number of at least 1, or too large.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most is not None and value > most):
+        rule = "of at least 1" if most is None else f"from 1 to {most}"
+        raise InvalidArgumentError(f"{name} is {value!r}; it must be a whole number {rule}")
+    return value
 
 
 def checked_seconds(name: str, value: Any) -> float:
