@@ -11,7 +11,7 @@ from sns_sender import CERTIFICATE_URL, SNS_HOST, SUBSCRIBE_URL, SnsSender, enve
 from hull_sdk.errors import InvalidArgumentError, LogicError, TransientError
 from hull_sdk.handlers import for_each, notif_handler
 from hull_sdk.infra import Cache
-from hull_sdk.wire.sns import sign_message
+from hull_sdk.wire.sns import HEADER_TYPE, MAX_MESSAGE_BYTES, NOTIFICATION, sign_message
 
 URL = f"/b0?{query()}"
 CONFIRMATION = {"Type": "SubscriptionConfirmation", "Token": "t1", "SubscribeURL": SUBSCRIBE_URL}
@@ -380,3 +380,13 @@ def test_a_wrong_option_is_an_error_at_once(make, text):
     """Names, functions and limits are checked when the handler is made."""
     with pytest.raises(InvalidArgumentError, match=text):
         make()
+
+
+def test_a_larger_body_is_not_read(world):
+    """An envelope of more than 2 MiB, far more than SNS sends, is answered 413 without a call."""
+    app = world.app(notif_handler({}))
+    announced = {"CONTENT_LENGTH": str(MAX_MESSAGE_BYTES + 1)}
+    response = app.test_client().post(URL, headers={HEADER_TYPE: NOTIFICATION}, environ_overrides=announced)
+    assert response.status_code == 413
+    assert str(MAX_MESSAGE_BYTES) in response.text
+    assert world.asked() == []
