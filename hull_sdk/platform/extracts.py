@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 from urllib.parse import urlencode
 
 from hull_sdk.core import json
@@ -29,7 +29,7 @@ from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.extract_options import checked_fields, checked_format, checked_query, checked_url
 from hull_sdk.platform.fields import Document
 from hull_sdk.platform.history import History
-from hull_sdk.platform.packing import pack, unpack
+from hull_sdk.platform.packing import pack, pack_state, unpack
 from hull_sdk.platform.query import Query
 from hull_sdk.platform.reports import View, full_report, with_fields
 from hull_sdk.platform.verdicts import BACKOFF
@@ -143,6 +143,21 @@ class Source(Protocol):
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class _Job:
+    #: What is saved of it, beside its connector.
+    STATE: ClassVar[dict[str, Any]] = {
+        "id": str,
+        "kind": str,
+        "query": Query,
+        "format": str,
+        "url": str,
+        "fields": tuple[str, ...],
+        "gzip": bool,
+        "since": float,
+        "file": ExtractFile | None,
+        "attempt": int,
+        "due_at": float,
+    }
+
     id: str
     connector: Connector
     kind: EntityKind
@@ -164,22 +179,6 @@ class _Job:
     @property
     def notification_id(self) -> str:
         return f"{self.kind}:extract:{self.id}"
-
-
-#: What is saved of a job, beside its connector.
-_SAVED: Final[dict[str, Any]] = {
-    "id": str,
-    "kind": str,
-    "query": Query,
-    "format": str,
-    "url": str,
-    "fields": tuple[str, ...],
-    "gzip": bool,
-    "since": float,
-    "file": ExtractFile | None,
-    "attempt": int,
-    "due_at": float,
-}
 
 
 class Extracts:
@@ -287,10 +286,7 @@ class Extracts:
 
     def packed(self) -> dict[str, Any]:
         """Return files, and who is still to be told of one, as plain data."""
-        jobs = [
-            {**{name: pack(getattr(job, name)) for name in _SAVED}, "connector": job.connector.id}
-            for job in self._jobs.values()
-        ]
+        jobs = [{**pack_state(job), "connector": job.connector.id} for job in self._jobs.values()]
         return {"jobs": jobs, "files": pack(self._files)}
 
     def restore(self, plain: Mapping[str, Any], shift_s: float) -> None:
@@ -302,7 +298,7 @@ class Extracts:
         """
         self._files = unpack(dict[str, tuple[ExtractFile, float]], plain["files"])
         for saved in plain["jobs"]:
-            values = {name: unpack(hint, saved[name]) for name, hint in _SAVED.items()}
+            values = {name: unpack(hint, saved[name]) for name, hint in _Job.STATE.items()}
             job = _Job(connector=self._source.connectors[saved["connector"]], **values)
             job.since, job.due_at = job.since + shift_s, job.due_at + shift_s
             self._begin(job)

@@ -185,7 +185,7 @@ class Organization(Installation):
     def catalog(self) -> Catalog:
         """Return the segments as notifications carry them."""
         with self.lock:
-            users, accounts = (tuple(_told(each) for each in self._book.of(kind)) for kind in KINDS)
+            users, accounts = (tuple(each.to_told_wire() for each in self._book.of(kind)) for kind in KINDS)
         return Catalog(users, accounts)
 
     def dead_letters(self, connector_id: str) -> list[DeadLetter]:
@@ -343,11 +343,6 @@ def _kind(value: str) -> EntityKind:
 
 def _saved(connector: Connector) -> dict[str, Any]:
     return {each.name: pack(getattr(connector, each.name)) for each in fields(connector) if each.name != "app"}
-
-
-def _told(segment: Segment) -> dict[str, Any]:
-    full = segment.to_full_wire(0)
-    return {key: value for key, value in full.items() if key != "stats"}
 
 
 def _masked(connector: Connector) -> dict[str, Any]:

@@ -55,14 +55,18 @@ class Segment:
             "updated_at": iso_seconds(self.updated_at),
         }
 
+    def to_told_wire(self) -> dict[str, Any]:
+        """Return the fields that tell of it among all segments: what it is and how it is defined, not who is in it."""
+        wire = {**self.to_wire(), "query": self.query.source}
+        return wire if self.predicate is None else {**wire, "predicate": self.predicate}
+
     def to_full_wire(self, members: int) -> dict[str, Any]:
         """Return all fields, as the REST API shows them.
 
         Args:
             members: How many entities are in it.
         """
-        wire = {**self.to_wire(), "query": self.query.source, "stats": {f"{self.kind}s": members}}
-        return wire if self.predicate is None else {**wire, "predicate": self.predicate}
+        return {**self.to_told_wire(), "stats": {f"{self.kind}s": members}}
 
 
 @dataclass(frozen=True, slots=True)
