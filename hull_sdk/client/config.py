@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from hull_sdk.client.capture import FirehoseEvent, LogLine
+from hull_sdk.core.checks import is_number, is_whole
 from hull_sdk.core.forks import lazy
 from hull_sdk.core.ids import is_object_id
 from hull_sdk.core.masking import mask
@@ -286,12 +287,11 @@ def _check_line(name: str, value: Any, example: str) -> None:
 
 
 def _check_integer(name: str, value: Any, least: int, most: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+    if not is_whole(value, least, math.inf if most is None else most):
         limits = f"from {least}" + ("" if most is None else f" to {most}")
         raise InvalidArgumentError(f"{name} is {value!r}; pass a whole number {limits}")
 
 
 def _check_number(name: str, value: Any, *, may_be_zero: bool) -> None:
-    valid = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
-    if not valid or value < 0 or (value == 0 and not may_be_zero):
+    if not is_number(value, 0) or (value == 0 and not may_be_zero):
         raise InvalidArgumentError(f"{name} is {value!r}; pass a number {'from' if may_be_zero else 'above'} 0")

@@ -6,11 +6,11 @@ Rules: section "Current user" of ``docs/protocol.md``.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from hull_sdk.client.entities import ApiClient
+from hull_sdk.core.checks import is_number
 from hull_sdk.core.logs import emit
 from hull_sdk.errors import CredentialsError, InvalidArgumentError
 from hull_sdk.wire.current_user import COOKIE_AGE_S, cookie_name, user_of_cookie
@@ -35,7 +35,7 @@ def current_user_id(client: ApiClient, cookies: Mapping[str, Any], *, max_age_s:
     Raises:
         InvalidArgumentError: ``max_age_s`` is no number above 0.
     """
-    if isinstance(max_age_s, bool) or not isinstance(max_age_s, int | float) or not 0 < max_age_s < math.inf:
+    if not is_number(max_age_s, above=0):
         raise InvalidArgumentError(f"max_age_s is {max_age_s!r}; pass seconds above 0")
     connection = client._connection  # noqa: SLF001 - the secret is for this package alone
     config, clock = connection.config, connection.runtime.clock

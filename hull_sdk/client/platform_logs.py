@@ -16,6 +16,7 @@ from hull_sdk.client.logs import LogSource, speaker
 from hull_sdk.client.mailbox import Line, Mailbox, Tally
 from hull_sdk.client.stepping import Stepper
 from hull_sdk.core import json
+from hull_sdk.core.checks import is_number, is_whole
 from hull_sdk.core.logs import fields_of, printable
 from hull_sdk.core.process import write_error_line
 from hull_sdk.core.runtime import Runtime
@@ -58,10 +59,10 @@ class PlatformLogHandler(logging.Handler):
         close_timeout_s: float = 5.0,
     ) -> None:
         super().__init__(level)
-        if isinstance(max_lines, bool) or not isinstance(max_lines, int) or max_lines < 1:
+        if not is_whole(max_lines, 1):
             raise InvalidArgumentError(f"max_lines is {max_lines!r}; pass a whole number from 1")
         for name, value in (("flush_after_ms", flush_after_ms), ("close_timeout_s", close_timeout_s)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            if not is_number(value, 0):
                 raise InvalidArgumentError(f"{name} is {value!r}; pass a number from 0")
         self._max_lines = max_lines
         self._flush_after_s = flush_after_ms / 1000

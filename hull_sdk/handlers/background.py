@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from hull_sdk.context import Context, Credentials
+from hull_sdk.core.checks import is_number
 from hull_sdk.core.ids import SystemIds
 from hull_sdk.core.logs import emit
 from hull_sdk.errors import InvalidArgumentError
@@ -152,6 +153,6 @@ class _Flush:
 
 
 def _checked_time(max_time_ms: Any) -> float:
-    if isinstance(max_time_ms, bool) or not isinstance(max_time_ms, int | float) or not 0 < max_time_ms < float("inf"):
+    if not is_number(max_time_ms, above=0):
         raise InvalidArgumentError(f"max_time_ms is {max_time_ms!r}; it must be a number of milliseconds above 0")
     return max_time_ms

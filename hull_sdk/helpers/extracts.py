@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from hull_sdk.context import Context
+from hull_sdk.core.checks import is_whole
 from hull_sdk.core.clock import Clock
 from hull_sdk.core.files import file_request
 from hull_sdk.core.masking import mask_url
@@ -116,7 +117,7 @@ def handle_extract(
         TransientError: The file could not be read to its end.
     """
     for option, value in (("batch_size", batch_size), ("batch_bytes", batch_bytes)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not is_whole(value, 1):
             raise InvalidArgumentError(f"{option} is {value!r}; it must be a whole number of at least 1")
     count = 0
     with open_extract(ctx, url, format) as file:

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from hull_sdk.core import json
+from hull_sdk.core.checks import is_whole
 from hull_sdk.core.masking import mask_text
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.core.runtime import Runtime
@@ -90,7 +91,7 @@ class RQQueue:
         lease_s: int = LEASE_S,
     ) -> None:
         require("redis_url", "rq", "queue")
-        if isinstance(lease_s, bool) or not isinstance(lease_s, int) or lease_s < MIN_LEASE_S:
+        if not is_whole(lease_s, MIN_LEASE_S):
             raise InvalidArgumentError(f"lease_s is {lease_s!r}; it must be a whole number of at least {MIN_LEASE_S}")
         self.runtime: Runtime = Runtime.system() if runtime is None else runtime
         self._store = RedisStore(url, timeout_s=timeout_s, answer_s=timeout_s)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 from hull_sdk.client import Client, SenderPool
+from hull_sdk.core.checks import is_number, is_whole
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import InvalidArgumentError
 
@@ -52,7 +54,7 @@ def checked_count(name: str, value: Any, most: int | None = None) -> int:
     Raises:
         InvalidArgumentError: It is no whole number of at least 1, or too large.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most is not None and value > most):
+    if not is_whole(value, 1, math.inf if most is None else most):
         rule = "of at least 1" if most is None else f"from 1 to {most}"
         raise InvalidArgumentError(f"{name} is {value!r}; it must be a whole number {rule}")
     return value
@@ -68,7 +70,7 @@ def checked_seconds(name: str, value: Any) -> float:
     Raises:
         InvalidArgumentError: It is no finite number above 0.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if not is_number(value, above=0):
         raise InvalidArgumentError(f"{name} is {value!r}; it must be a number of seconds above 0")
     return value
 

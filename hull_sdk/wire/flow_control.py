@@ -5,11 +5,11 @@ Rules: section "Flow control" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from hull_sdk.core.checks import is_number
 from hull_sdk.core.clock import parse_time
 from hull_sdk.errors import InvalidArgumentError
 
@@ -201,7 +201,7 @@ def _list(value: Any) -> list[Any]:
 def _number(name: str, value: Any) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
+    if not is_number(value, 0):
         raise InvalidArgumentError(f"flow control {name} is {value!r}; it must be a number of at least 0")
     return value
 
