@@ -23,6 +23,7 @@ from hull_sdk.platform.connectors import (
     checked_secret,
     checked_settings,
 )
+from hull_sdk.platform.event_contexts import Locator
 from hull_sdk.platform.landlord import Landlord
 from hull_sdk.platform.manifests import Manifests
 from hull_sdk.platform.population import Population
@@ -56,7 +57,7 @@ class Installation(Population):
         super().__init__(
             host, runtime=landlord.runtime, clock=landlord.clock, admin_secret=admin_secret, settings=settings
         )
-        self.locator = landlord.locator
+        self.locator: Locator | None = landlord.locator
         self._landlord = landlord
         self._manifests = Manifests(
             landlord.runtime, landlord.carrier, self.lock, is_installed=self._has, follow=self._take_up
