@@ -20,6 +20,8 @@ _PROVIDER: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _FIELDS: Final[dict[str, AttributeType]] = {"connected_at": "date", "id": "string", "username": "string"}
 #: With these a field would be taken for another one of the report.
 _TAKEN: Final = frozenset({"external", "first_session", "signup_session", "latest_session", "anonymous"})
+#: What the custom attributes of a report begin with.
+_ATTRIBUTES: Final = "traits_"
 
 
 def changed_identities(current: Mapping[str, Any], body: Any) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def _providers(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidArgumentError(f"identities is {value!r:.200}; it must be a JSON object of providers")
     for name in value:
-        if not _PROVIDER.fullmatch(name) or name in _TAKEN:
+        if not _PROVIDER.fullmatch(name) or name in _TAKEN or f"{name}_".startswith(_ATTRIBUTES):
             raise InvalidArgumentError(f"the provider is {name!r:.100}; write lower case letters, such as 'github'")
     return value
 

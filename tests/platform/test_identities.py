@@ -49,6 +49,8 @@ def test_an_identity_is_replaced_and_taken_away(put):
     [
         {"identities": {"GitHub": {"id": "1"}}},
         {"identities": {"external": {"id": "1"}}},
+        {"identities": {"traits": {"id": "1", "username": "ann"}}},
+        {"identities": {"traits_crm": {"id": "1"}}},
         {"identities": {"github": {}}},
         {"identities": {"github": {"id": ["1"]}}},
         {"identities": {"github": {"id": "1", "connected_at": "once"}}},
