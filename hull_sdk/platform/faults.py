@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from hull_sdk.core.checks import is_whole
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Lock
 from hull_sdk.errors import InvalidArgumentError
@@ -274,14 +275,14 @@ def _check_kind(kind: Any, target: Any) -> None:
 
 
 def _check_end(times: Any, for_ms: Any) -> None:
-    if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
+    if times is not None and not is_whole(times, 1):
         raise InvalidArgumentError(f"the fault's times is {times!r}; it must be a whole number of at least 1")
     if for_ms is not None and (isinstance(for_ms, bool) or not isinstance(for_ms, int | float) or not for_ms > 0):
         raise InvalidArgumentError(f"the fault's for_ms is {for_ms!r}; it must be a number above 0")
 
 
 def _check_answer(kind: str, status: Any, retry_after_s: Any) -> None:
-    if isinstance(status, bool) or not isinstance(status, int) or not (status == 429 or 500 <= status <= 599):
+    if not (is_whole(status, 429, 429) or is_whole(status, 500, 599)):
         raise InvalidArgumentError(f"the fault's status is {status!r}; it must be 429, or 500 to 599")
     if retry_after_s is None:
         return
@@ -289,7 +290,7 @@ def _check_answer(kind: str, status: Any, retry_after_s: Any) -> None:
         raise InvalidArgumentError(
             f"retry_after_s is for {' and '.join(_ANSWERING)}; {kind!r} has no answer of its own"
         )
-    if isinstance(retry_after_s, bool) or not isinstance(retry_after_s, int) or retry_after_s < 0:
+    if not is_whole(retry_after_s, 0):
         raise InvalidArgumentError(
             f"the fault's retry_after_s is {retry_after_s!r}; it must be a whole number of at least 0"
         )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from hull_sdk.core.checks import is_whole
 from hull_sdk.core.clock import iso_millis
 from hull_sdk.core.net import Request
 from hull_sdk.errors import InvalidArgumentError
@@ -214,7 +215,7 @@ def _text(name: str, value: Any) -> str | None:
 
 
 def _number(name: str, value: Any) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+    if value is not None and not is_whole(value, 0):
         raise InvalidArgumentError(f"{name} is {value!r:.100}; it must be a whole number of at least 0")
     return value
 

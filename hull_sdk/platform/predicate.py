@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from hull_sdk.core import json
+from hull_sdk.core.checks import is_whole
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.query import MAX_DEPTH, compile_query
 from hull_sdk.wire.entities import EntityKind, report_key
@@ -133,7 +134,7 @@ def _counts(count: Any) -> dict[str, int]:
         raise _bad("the count of an event", count, 'an object such as {"gte": 1} (gte, gt, lte, lt, eq)')
     found = {"min_children": 1}
     for name, number in count.items():
-        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        if not is_whole(number, 0):
             raise _bad(f"the count {name}", number, "a whole number of at least 0")
         if name == "eq":
             found.update(min_children=number, max_children=number)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from hull_sdk.core import json
+from hull_sdk.core.checks import is_whole
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.dates import is_relative, parse_bound
 from hull_sdk.platform.fields import Document, Field, contains_run, event_fields, is_date_text, to_text, wildcard, words
@@ -132,7 +133,7 @@ class _Compiler:
         optional = self.clauses("bool.should", body.get("should", []))
         refused = self.clauses("bool.must_not", body.get("must_not", []))
         least = body.get("minimum_should_match", 0 if required or not optional else 1)
-        if isinstance(least, bool) or not isinstance(least, int) or least < 0:
+        if not is_whole(least, 0):
             raise _bad("bool.minimum_should_match", least, "a whole number of at least 0")
 
         def matches(document: Document) -> bool:
@@ -354,7 +355,7 @@ def _filters(body: Any) -> Any:
 
 
 def _count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if not is_whole(value, 0):
         raise _bad(f"has_child.{name}", value, "a whole number of at least 0")
     return value
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from hull_sdk.core.checks import is_whole
 from hull_sdk.core.clock import Clock
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.checks import check_known
@@ -179,7 +180,7 @@ def _read(body: Mapping[str, Any], compiled: Callable[[Any], Query]) -> _Search:
 def _number(name: str, value: Any, default: int, least: int, most: int) -> int:
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+    if not is_whole(value, least, most):
         raise InvalidArgumentError(f"{name} is {value!r:.100}; it must be a whole number from {least} to {most}")
     return value
 
