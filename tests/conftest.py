@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hypothesis import HealthCheck, settings
 from running_process import RunningProcess
+from trials import TrialsPlugin
 
 from hull_sdk.wire.signatures import generate_key
 
@@ -38,6 +39,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("simulation")
     group.addoption("--seeds", type=int, default=200, help="how many scenarios tests/simulation plays (200)")
     group.addoption("--seed", type=int, default=None, help="the one scenario that tests/simulation plays")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch the whole run, also what other folders test."""
+    config.pluginmanager.register(TrialsPlugin(), "trials")
 
 
 @pytest.fixture(scope="session")

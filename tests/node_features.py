@@ -13,15 +13,15 @@ by ``WRITE_NODE_TABLE=1 python -m pytest tests/docs/test_docs_node_features.py``
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import subprocess
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+
+from marked_tests import ROOT, marks
 
 __all__ = [
     "KEYS_FILE",
@@ -30,14 +30,11 @@ __all__ = [
     "data_keys",
     "entries",
     "keys",
-    "marks",
-    "misplaced_marks",
     "npm_features",
     "render_keys",
     "render_page",
 ]
 
-ROOT = Path(__file__).parents[1]
 KEYS_FILE = ROOT / "tests/docs/node_features.txt"
 ENTRIES_FILE = ROOT / "tests/docs/node_features.toml"
 PAGE_FILE = ROOT / "docs/coming-from-node.md"
@@ -187,23 +184,9 @@ def entries() -> dict[str, Entry]:
     return kept | {key: Entry(value) if isinstance(value, str) else Entry(**value) for key, value in read.items()}
 
 
-def marks() -> dict[str, list[str]]:
-    """Return the tests that show a feature, as ``"test_file::test_name"``, by its key."""
-    found = defaultdict(list)
-    for path, function, shown in _marked():
-        for key in shown:
-            found[key].append(f"{path.stem}::{function.name}")
-    return dict(found)
-
-
-def misplaced_marks() -> list[str]:
-    """Return what carries a mark without being a test."""
-    return [f"{path.name}::{function.name}" for path, function, _ in _marked() if not function.name.startswith("test_")]
-
-
 def render_page() -> str:
     """Return the page's text."""
-    known, shown = entries(), marks()
+    known, shown = entries(), marks("shows")
     groups = defaultdict(list)
     for key in keys():
         groups[group_of(key)].append(key)
@@ -232,24 +215,6 @@ def _row(key: str, entry: Entry, tests: list[str]) -> str:
         ", ".join(f"`{test}`" for test in sorted(tests)),
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def _marked() -> Iterator[tuple[Path, ast.FunctionDef, list[str]]]:
-    for folder in ("tests", "examples"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.FunctionDef):
-                    yield from ((path, node, _literals(call)) for call in node.decorator_list if _is_mark(call))
-
-
-def _is_mark(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.shows"
-
-
-def _literals(node: ast.expr) -> list[str]:
-    if not isinstance(node, ast.Call):
-        return []
-    return [str(ast.literal_eval(argument)) for argument in node.args]
 
 
 if __name__ == "__main__":

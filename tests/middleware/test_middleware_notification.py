@@ -195,6 +195,7 @@ def test_a_large_signature_of_another_notification_is_refused(world, app, seen):
     assert seen == []
 
 
+@pytest.mark.attack("changed body under a valid signature")
 def test_a_changed_body_is_refused(world, app, seen):
     """A body that differs from what was signed in one byte is refused."""
     notification = world.notification()

@@ -184,6 +184,7 @@ def test_duplicates_at_once_are_handled_once(open_site, valkey):
     assert site.gunicorn.stop() == 0
 
 
+@pytest.mark.fault("SIGKILL of a process during a notification")
 def test_a_killed_run_is_begun_again_once_its_lease_is_over(open_site, valkey):
     """After SIGKILL in the middle of a run nobody begins it until the lease is over; then it is done, and once."""
     site = open_site(valkey)
@@ -235,6 +236,7 @@ def test_a_process_that_is_stopped_after_its_answer_has_nothing_left_to_send(ope
     assert site.gunicorn.stop() == 0
 
 
+@pytest.mark.fault("Valkey killed or hanging")
 @pytest.mark.parametrize("how", ["killed", "hanging"])
 def test_a_store_that_is_away_loses_nothing(open_site, own_valkey, how):
     """While Valkey is down or hangs, notifications are answered with a retry; afterwards each is handled once."""
@@ -271,6 +273,7 @@ def test_jobs_of_all_processes_run_in_their_worker(open_site, valkey):
     assert site.gunicorn.stop() == 0
 
 
+@pytest.mark.fault("SIGKILL of a process during a job")
 def test_a_killed_job_is_run_again_and_stores_no_secret(open_site, valkey):
     """A job whose process is killed runs again, its event arrives once, and nothing on the store tells a secret."""
     site = open_site(valkey)
