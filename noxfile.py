@@ -6,6 +6,7 @@ missing; in CI (the environment variable ``CI`` is set) that is a failure.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "venv"
@@ -27,6 +29,8 @@ CI_PYTHONS = ("3.11", "3.13")
 OTHER_SESSIONS = ("tests/docs", "tests/interop", "tests/typing")
 #: What shows the product and takes long: one interpreter is enough for it.
 ONCE = ("tests/simulation", "tests/platform/test_openapi_conformance.py")
+#: The folder of the benchmarks; what is a script there is one.
+BENCHMARKS = Path("tests/benchmarks")
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -150,3 +154,31 @@ def nightly(session: nox.Session) -> None:
     elsewhere = [f"--ignore={folder}" for folder in OTHER_SESSIONS]
     options = ("--hypothesis-profile=nightly", "--seeds=10000", "--timeout=3600")
     session.run("pytest", *options, *elsewhere, *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks, or those that are named: ``nox -s bench -- round_trip --rounds 9``; run it by name."""
+    known = {path.stem: str(path) for path in sorted(BENCHMARKS.glob("*.py")) if _is_script(path)}
+    named = list(itertools.takewhile(lambda each: not each.startswith("-"), session.posargs))
+    strangers = [name for name in named if name not in known]
+    if strangers:
+        session.error(f"no benchmark is called {', '.join(strangers)}; there are {', '.join(known)}")
+    _install(session, "test")
+    missed = [
+        name for name in named or known if not _run_benchmark(session, known[name], session.posargs[len(named) :])
+    ]
+    if missed:
+        session.error(f"a target was missed, or there were no figures: {', '.join(missed)}")
+
+
+def _is_script(path: Path) -> bool:
+    return '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+
+
+def _run_benchmark(session: nox.Session, path: str, options: list[str]) -> bool:
+    try:
+        session.run("python", path, *options)
+    except CommandFailed:
+        return False
+    return True
