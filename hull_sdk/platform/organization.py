@@ -295,7 +295,7 @@ class Organization(Installation):
         self.take_over(unpack(Connector, each) for each in plain["connectors"])
         self.dispatcher.restore(plain["dispatcher"], shift_s)
         for connector in list(self.connectors.values()):
-            self.schedules.start(connector, plain["schedules"].get(connector.id, ()))
+            self.schedules.restore(connector, plain["schedules"].get(connector.id, ()))
         self.extracts.restore(plain["extracts"], shift_s)
         self.imports.restore(plain["imports"])
         self._evaluator.wake()

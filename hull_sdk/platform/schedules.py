@@ -1,22 +1,16 @@
 """Schedules: paths of a connector that the platform calls again and again.
 
-Rules: section "Manifest" of ``docs/protocol.md``. Cron lines are read in UTC, intervals count from the
-installation. Calls of one schedule never overlap; times missed while the platform slept, or while a call took too long,
-are made up for by one call.
+Rules: section "Schedules" of ``docs/protocol.md``. Calls of one schedule never overlap; times missed while the
+platform slept, or while a call took too long, are made up for by one call.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from typing import Any, Final
-
-from cronsim import CronSim, CronSimError
 
 from hull_sdk.core.clock import Clock, iso_millis
 from hull_sdk.core.logs import emit
@@ -27,9 +21,10 @@ from hull_sdk.platform.carrier import ANSWER_BYTES, Carrier
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.history import History
 from hull_sdk.platform.packing import pack
+from hull_sdk.platform.timers import Timer
 from hull_sdk.wire.manifest import Schedule
 
-__all__ = ["ScheduleRun", "Schedules", "next_time"]
+__all__ = ["ScheduleRun", "Schedules"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +33,9 @@ TIMEOUT_S: Final = 300.0
 
 #: A due time that comes this soon, in seconds, has come: clocks are no more exact.
 _TICK_S: Final = 0.001
+
+#: The clock is looked at this often at least, in seconds: a machine that slept, or whose clock was set, finds out.
+_LOOK_S: Final = 900.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,68 +68,21 @@ class ScheduleRun:
         return {**values, "due_at": iso_millis(self.due_at), "at": iso_millis(self.at)}
 
 
-def next_time(schedule: Schedule, after: float, start: float) -> float | None:
-    """Return when a schedule is due next.
+@dataclass(eq=False, slots=True)
+class _Round:
+    """A schedule of a connector, the worker that calls it, and what it calls."""
 
-    Args:
-        schedule: Cron line or interval.
-        after: Unix seconds; the answer is later than this.
-        start: Unix seconds from which intervals count.
+    connector: Connector
+    timer: Timer
+    worker: Worker | None = None
+    host: str | None = None
+    request: Request | None = None
 
-    Returns:
-        Unix seconds; ``None`` when the cron line never comes again.
-    """
-    return next(_times(schedule, after, start), None)
-
-
-def _times(schedule: Schedule, after: float, start: float) -> Iterator[float]:
-    if schedule.type == "interval":
-        step = float(schedule.value) * 60
-        while True:
-            after = start + (int((after - start) / step + 1e-9) + 1) * step
-            yield after
-    with suppress(CronSimError):
-        for moment in CronSim(schedule.value, datetime.fromtimestamp(after, UTC)):
-            yield moment.timestamp()
-
-
-class _Timer:
-    """When a schedule of a connector is due; a cron line is parsed once, as long as no time is missed."""
-
-    def __init__(self, connector: Connector, schedule: Schedule, start: float) -> None:
-        self.connector = connector
-        self.schedule = schedule
-        self._start = start
-        self._times: Iterator[float] = iter(())
-        self._request: Request | None = None
-        self._host: str | None = None
-        self.due_at = self._after(start)
-
-    def packed(self) -> dict[str, Any]:
-        """Return schedule and times as plain data."""
-        return {"schedule": pack(self.schedule), "start": self._start, "due_at": self.due_at}
-
-    def go_on(self, plain: Mapping[str, Any]) -> None:
-        """Take over the times that were saved."""
-        self._start, self.due_at, self._times = plain["start"], plain["due_at"], iter(())
-
-    def request(self, host: str) -> Request:
+    def call(self, host: str) -> Request:
         """Return the call, which names the organization's host; it changes only with that."""
-        if self._request is None or self._host != host:
-            self._request, self._host = _call_of(self.connector, self.schedule, host), host
-        return self._request
-
-    def take(self, due_at: float, now: float) -> float:
-        """Return the time that has come, and move on to the next one that has not."""
-        self.due_at = self._after(max(now, due_at))
-        return due_at
-
-    def _after(self, moment: float) -> float | None:
-        found = next(self._times, None)
-        if found is None or found <= moment:
-            self._times = _times(self.schedule, moment, self._start)
-            found = next(self._times, None)
-        return found
+        if self.request is None or self.host != host:
+            self.request, self.host = _call_of(self.connector, self.timer.schedule, host), host
+        return self.request
 
 
 class Schedules:
@@ -167,78 +118,86 @@ class Schedules:
         self._carrier = carrier
         self._dialled_host = dialled_host
         self._next_sequence = next_sequence
-        self._workers: dict[str, list[Worker]] = {}
-        self._timers: dict[str, list[_Timer]] = {}
+        self._rounds: dict[str, list[_Round]] = {}
         #: The latest calls, in order.
         self.runs: History[ScheduleRun] = History(history)
 
     def packed(self) -> dict[str, Any]:
         """Return when everything is due as plain data."""
-        return {connector_id: pack(timers) for connector_id, timers in self._timers.items()}
+        return {connector_id: pack([each.timer for each in rounds]) for connector_id, rounds in self._rounds.items()}
 
-    def start(self, connector: Connector, known: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Follow a connector's manifest, in place of what it said before.
+    def start(self, connector: Connector) -> None:
+        """Follow a connector's manifest and settings; schedules that stay as they were go on as they were."""
+        with self._lock:
+            old = {each.timer.schedule: each for each in self._rounds.get(connector.id, ())}
+            kept = {each: found for each, found in old.items() if found.connector is connector}
+            rounds = [
+                kept.get(each) or self._round(connector, Timer(each, self._now())) for each in connector.schedules()
+            ]
+            self._rounds[connector.id] = rounds
+        _stop(each for each in old.values() if each not in rounds)
+        _wake(rounds)
+
+    def restore(self, connector: Connector, known: Iterable[Mapping[str, Any]]) -> None:
+        """Have the schedules of a connector go on where they were.
 
         Args:
             connector: Whose.
-            known: What :meth:`packed` returned for it: these schedules go on where they were.
+            known: What :meth:`packed` returned for it.
         """
-        self.stop(connector.id)
-        now = self._clock.time()
-        timers = [_Timer(connector, each, now) for each in connector.schedules()]
-        for timer, saved in itertools.product(timers, known):
-            if saved["schedule"] == pack(timer.schedule):
-                timer.go_on(saved)
-        workers = [
-            self._runtime.tasks.worker(
-                functools.partial(self._step, timer),
-                name=f"hull-schedule-{connector.id}-{timer.schedule.url}",
-                background=True,
-            )
-            for timer in timers
-        ]
+        saved = list(known)
         with self._lock:
-            self._workers[connector.id], self._timers[connector.id] = workers, timers
-        for worker in workers:
-            worker.wake()
+            for found in self._rounds.get(connector.id, ()):
+                for plain in saved:
+                    if plain["schedule"] == pack(found.timer.schedule):
+                        found.timer.go_on(plain)
+            _wake(self._rounds.get(connector.id, ()))
 
     def stop(self, connector_id: str) -> None:
         """Call a connector's schedules no more."""
         with self._lock:
-            workers = self._workers.pop(connector_id, [])
-            self._timers.pop(connector_id, None)
-        for worker in workers:
-            worker.stop()
+            rounds = self._rounds.pop(connector_id, [])
+        _stop(rounds)
 
     def wake(self) -> None:
         """Look at every schedule again, after domain time was moved."""
         with self._lock:
-            workers = [worker for each in self._workers.values() for worker in each]
-        for worker in workers:
-            worker.wake()
+            rounds = [each for found in self._rounds.values() for each in found]
+        _wake(rounds)
 
     def close(self) -> None:
         """Call nothing any more."""
-        for connector_id in list(self._workers):
+        for connector_id in list(self._rounds):
             self.stop(connector_id)
 
-    def _step(self, timer: _Timer) -> float | None:
-        now = self._clock.time()
-        if timer.due_at is None:
+    def _now(self) -> float:
+        return self._clock.time()
+
+    def _round(self, connector: Connector, timer: Timer) -> _Round:
+        found = _Round(connector, timer)
+        name = f"hull-schedule-{connector.id}-{timer.schedule.url}"
+        found.worker = self._runtime.tasks.worker(functools.partial(self._step, found), name=name, background=True)
+        return found
+
+    def _step(self, found: _Round) -> float | None:
+        now = self._now()
+        due_at = found.timer.look(now)
+        if due_at is None:
             return None
-        if timer.due_at - now > _TICK_S:
-            return timer.due_at - now
-        self._call(timer, timer.take(timer.due_at, now), now)
+        if due_at - now > _TICK_S:
+            return min(due_at - now, _LOOK_S)
+        found.timer.take(max(now, due_at))
+        self._call(found, due_at, now)
         return 0.0
 
-    def _call(self, timer: _Timer, due_at: float, now: float) -> None:
-        connector = timer.connector
-        reply = self._carrier.send(connector, timer.request(self._dialled_host()))
+    def _call(self, found: _Round, due_at: float, now: float) -> None:
+        connector = found.connector
+        reply = self._carrier.send(connector, found.call(self._dialled_host()))
         run = ScheduleRun(
             sequence=self._next_sequence(),
             organization=self._host,
             connector_id=connector.id,
-            url=timer.schedule.url,
+            url=found.timer.schedule.url,
             due_at=due_at,
             at=now,
             status=reply.status,
@@ -249,6 +208,18 @@ class Schedules:
         fine = reply.status is not None and reply.status < 400
         fields = {"connector_id": connector.id, "url": run.url, "status": run.status, "error": run.error}
         emit(_log, logging.DEBUG if fine else logging.WARNING, "schedule.called", fields)
+
+
+def _stop(rounds: Iterable[_Round]) -> None:
+    for each in rounds:
+        if each.worker is not None:
+            each.worker.stop()
+
+
+def _wake(rounds: Iterable[_Round]) -> None:
+    for each in rounds:
+        if each.worker is not None:
+            each.worker.wake()
 
 
 def _call_of(connector: Connector, schedule: Schedule, host: str) -> Request:

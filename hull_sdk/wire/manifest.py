@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.wire.manifest_schema import CONNECTOR_STATUSES, ManifestSchema, is_time
+from hull_sdk.wire.manifest_schema import CONNECTOR_STATUSES, ManifestSchema, is_time, is_time_zone
 from hull_sdk.wire.problems import problems_in, show_problems
 from hull_sdk.wire.setting_values import setting_problems
 
@@ -62,12 +62,14 @@ class Schedule:
     Args:
         url: Path on the connector, for example ``"/status"``.
         type: ``"cron"`` or ``"interval"``.
-        value: A cron line such as ``"*/5 * * * *"`` (UTC), or minutes such as ``"5"``.
+        value: A cron line such as ``"*/5 * * * *"``, or minutes such as ``"5"``.
+        timezone: Whose clocks a cron line means, for example ``"Europe/Paris"``; an interval knows none.
     """
 
     url: str
     type: Literal["cron", "interval"]
     value: str
+    timezone: str = "UTC"
 
 
 def load_manifest(value: Any) -> dict[str, Any]:
@@ -156,8 +158,15 @@ def _schedule(entry: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]
         return None
     for value in (_setting(entry.get("value_from"), settings), entry.get("value"), entry.get("default")):
         if value is not None and is_time(kind, value):
-            return Schedule(entry["url"], kind, str(value).strip())
+            zone = _time_zone(entry, settings) if kind == "cron" else "UTC"
+            return Schedule(entry["url"], kind, str(value).strip(), zone)
     return None
+
+
+def _time_zone(entry: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the zone that a setting names, else the entry's own, else UTC."""
+    named = (_setting(entry.get("timezone_from"), settings), entry.get("timezone"))
+    return next((str(zone) for zone in named if is_time_zone(zone)), "UTC")
 
 
 def _setting(name: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Any:

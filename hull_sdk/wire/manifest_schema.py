@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validates_schema
@@ -24,6 +25,7 @@ __all__ = [
     "SETTING_LISTS",
     "ManifestSchema",
     "is_time",
+    "is_time_zone",
     "known_keys",
     "near_key",
     "read_interval",
@@ -72,6 +74,17 @@ def is_time(kind: Any, value: Any) -> bool:
     try:
         CronSim(str(value).strip(), _ANY_DATE)
     except CronSimError:
+        return False
+    return True
+
+
+def is_time_zone(value: Any) -> bool:
+    """Tell whether a value is the name of a time zone in the IANA data base, such as ``"Europe/Paris"``."""
+    if not _is_name(value):
+        return False
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown; a path; a folder such as "Europe"
         return False
     return True
 
@@ -235,6 +248,8 @@ class _Timed(_Open):
     value = Checked(lambda value: _is_name(value) or is_number(value), "text or a number", _CRON_HINT)
     value_from = Checked(_is_name, "the name of a setting", 'for example "private_settings.interval"')
     default = Checked(lambda value: _is_name(value) or is_number(value), "text or a number", _CRON_HINT)
+    timezone = Checked(is_time_zone, "the name of a time zone", 'for example "Europe/Paris"; "UTC" when left out')
+    timezone_from = Checked(_is_name, "the name of a setting", 'for example "private_settings.timezone"')
     handler = _text()
     options = _object()
     method = Checked(lambda value: _is_text(value) and value.upper() in _METHODS, f"one of {', '.join(_METHODS)}")

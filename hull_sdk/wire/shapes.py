@@ -193,6 +193,8 @@ class ManifestSchedule(TypedDict):
     value: NotRequired[str | float]
     value_from: NotRequired[str]
     default: NotRequired[str | float]
+    timezone: NotRequired[str]
+    timezone_from: NotRequired[str]
     handler: NotRequired[str]
     options: NotRequired[dict[str, Any]]
     method: NotRequired[str]
@@ -206,6 +208,8 @@ class ManifestStatus(TypedDict):
     value: NotRequired[str | float]
     value_from: NotRequired[str]
     default: NotRequired[str | float]
+    timezone: NotRequired[str]
+    timezone_from: NotRequired[str]
     handler: NotRequired[str]
     initial_value: NotRequired[Literal["ok", "warning", "setupRequired", "error"]]
 

@@ -16,7 +16,7 @@ from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import ThreadTasks
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform import Platform
-from hull_sdk.platform.schedules import next_time
+from hull_sdk.platform.timers import next_time
 from hull_sdk.wire.manifest import Schedule
 
 NOON = datetime(2024, 1, 1, 12, 0, tzinfo=UTC).timestamp()
