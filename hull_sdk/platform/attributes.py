@@ -134,6 +134,9 @@ def plan_writes(
 def _plan_one(
     plan: WritePlan, name: str, operation: Operation, schema: AttributeSchema, settings: OrganizationSettings
 ) -> None:
+    if not settings.json_attributes and _holds_objects(operation.value):
+        plan.notes.append(f"{name!r} has objects in its value; the setting json_attributes is off, so it is ignored")
+        return
     kind = schema.type_of(name) or plan.types.get(name) or detect_type(name, operation.value)
     if kind is None:
         return  # null on an attribute that nobody has written yet
@@ -151,6 +154,10 @@ def _plan_one(
         del plan.values[name]
     else:
         plan.values[name] = value
+
+
+def _holds_objects(value: Any) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, list) and any(map(_holds_objects, value)))
 
 
 def _apply(plan: WritePlan, name: str, old: Any, operation: Operation, kind: AttributeType) -> Any:

@@ -121,6 +121,7 @@ class SettingsSchema(Schema):
     free_email_domains = fields.List(fields.String(validate=validate.Length(min=1)))
     import_hosts = fields.List(fields.String(validate=_is_host))
     limits = fields.Nested(_Limits)
+    json_attributes = fields.Boolean(truthy={True}, falsy={False})
     disabled = fields.Boolean(truthy={True}, falsy={False})
 
 
@@ -137,6 +138,7 @@ class OrganizationSettings:
             ``("files.acme.internal", "127.0.0.1:9000")``.
         max_attributes: Most attributes of one entity; ``None`` is unlimited (the original allows 2000).
         max_value_bytes: Largest value in bytes of JSON; ``None`` is unlimited (the original allows 2048).
+        json_attributes: ``False`` ignores objects, and lists with objects, in the values of attributes.
         disabled: The organization is switched off: its connectors' requests are answered 402.
     """
 
@@ -147,6 +149,7 @@ class OrganizationSettings:
     import_hosts: tuple[str, ...] = ()
     max_attributes: int | None = None
     max_value_bytes: int | None = None
+    json_attributes: bool = True
     disabled: bool = False
 
     def external_id_problem(self, kind: EntityKind, external_id: str) -> str | None:
@@ -177,6 +180,7 @@ class OrganizationSettings:
             "free_email_domains": sorted(self.free_email_domains),
             "import_hosts": list(self.import_hosts),
             "limits": {"attributes": self.max_attributes, "value_bytes": self.max_value_bytes},
+            "json_attributes": self.json_attributes,
             "disabled": self.disabled,
         }
 

@@ -1,9 +1,7 @@
 """The page of the reference platform has every sentence of the pages that describe Hull, and tests that exist.
 
-``platform_sentences.txt`` lists the sentences by topic, number and the first 8 hexadecimal digits of the SHA-256 of their
-text in UTF-8. They are cut like this: each line of the page is one block, without blanks at its ends and without the bullet
-at its start; empty lines are left out; a block ends a sentence, and so does a full stop, question mark or exclamation
-mark that blanks and a capital letter or an opening quotation mark follow.
+``platform_sentences.txt`` lists the sentences by topic, number and digest, never their text; ``sentences.py`` cuts a page
+into them and makes their keys.
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ import ast
 import re
 
 from doc_pages import ROOT, Page
+from sentences import keys, sentences
 
 KEYS = ROOT / "tests/docs/platform_sentences.txt"
 ROW = re.compile(
@@ -48,3 +47,44 @@ def test_the_tests_on_the_page_exist():
     named = {(match["file"], match["name"]) for row in rows() for match in SHOWN.finditer(row["shown"])}
     assert len(named) > 5
     assert named - known == set()
+
+
+PAGE = """
+A page   of two lines. It is short, e.g. For a test!
+
+
+• A point (e.g. One) is made
+2. A second one is 3.5 high. so it goes on
+1.
+   After it
+> Header: 1
+  "key": {
+    "other": 1
+
+  // First a comment
+  // {
+  go({});
+Then “text” again? “Yes.”
+"""
+
+
+def test_a_page_is_cut_into_its_sentences_and_examples():
+    """Lines, points and ends of sentences cut; examples stay whole, but for comments that begin as sentences do."""
+    assert list(sentences(PAGE)) == [
+        "A page   of two lines.",
+        "It is short, e.g. For a test!",
+        "A point (e.g. One) is made",
+        "A second one is 3.5 high. so it goes on",
+        "After it",
+        '> Header: 1\n"key": {\n"other": 1',
+        "// First a comment",
+        "// {\ngo({});",
+        "Then “text” again?",
+        "“Yes.”",
+    ]
+
+
+def test_a_key_names_page_number_and_digest():
+    """A sentence that changes, moves or vanishes has another key."""
+    assert keys("007", "One.\nTwo.") == ["007 1 70277bfc", "007 2 1eb32d1e"]
+    assert keys("007", "Two. One.")[0] == "007 1 1eb32d1e"

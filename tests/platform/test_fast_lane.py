@@ -35,6 +35,28 @@ def test_a_user_who_becomes_active_goes_ahead(platform, backlog, send, fake):
     assert len(told(fake)) < 10
 
 
+@pytest.mark.timeout(300)
+def test_fifty_thousand_who_came_first_do_not_hold_her_up(platform, organization, connector, fake, send):
+    """An active user's news, and those of her account, are told within the next two seconds; of the others one a second."""
+    fake.answer = lambda _n: {"flow_control": {"type": "next", "size": 1, "in": 1000}}
+    for number in range(50_000):
+        claims = {"io.hull.asUser": {"external_id": str(number)}}
+        organization.ingest({"type": "traits", "body": {"n": number}}, claims, connector.id)
+    send.traits(ANN, {"n": -1}, account={"domain": "acme.test"})
+    platform.runtime.tasks.sleep(10)
+    assert "ann" not in told(fake)
+    before, marked_at = len(told(fake)), platform.runtime.clock.time()
+    send.traits(ANN, {"plan": "pro"}, active=True)
+    while "ann" not in told(fake):
+        platform.runtime.tasks.sleep(0.1)
+    assert platform.runtime.clock.time() - marked_at <= 1.1
+    assert len(told(fake)) - before <= 2
+    platform.runtime.tasks.sleep(1)
+    assert fake.messages("account:update")[0]["account"]["domain"] == "acme.test"
+    platform.runtime.tasks.sleep(60)
+    assert 55 <= len(told(fake)) - before <= 65
+
+
 def test_the_mark_alone_is_enough(platform, backlog, send, fake):
     """A message that changes nothing takes what waits along to the fast lane."""
     before = len(told(fake))

@@ -248,6 +248,58 @@ def test_merged_accounts_hand_over_their_users(bench):
     assert user.after.account_report["id"] == record.entity_id
 
 
+def test_a_merged_account_fills_gaps_and_hands_over_its_identifiers(bench):
+    """The recipient keeps id, name, domain and date, gains what it lacks, and is found by all of both."""
+    first = {"external_id": "123", "domain": "acme.test"}
+    recipient = bench.account_traits(first, {"name": "Acme", "created_at": "2018-10-06T14:41:07Z"}).entity_id
+    second = {"domain": "acme.example", "anonymous_id": "hubspot:9"}
+    late = {"name": "Acme Inc.", "created_at": "2018-10-08T12:05:17Z", "hubspot/state": "opportunity"}
+    bench.account_traits(second, late)
+    assert bench.account_traits({"external_id": "123", "domain": "acme.example"}).state == "merged"
+    (account,) = bench.accounts()
+    assert (account.id, account.external_id, account.handle) == (recipient, "123", "acme.test")
+    assert account.attributes == {
+        "name": "Acme",
+        "created_at": "2018-10-06T14:41:07Z",
+        "hubspot/state": "opportunity",
+    }
+    for claims in ({"domain": "acme.example"}, {"anonymous_id": "hubspot:9"}, {"domain": "acme.test"}):
+        assert bench.account_traits(claims).entity_id == recipient
+
+
+def test_an_account_with_an_external_id_is_never_merged_away(bench):
+    """Two accounts with external_ids stay two, whatever domain they share."""
+    bench.account_traits({"external_id": "1", "domain": "acme.test"})
+    bench.account_traits({"external_id": "2", "domain": "acme.test"})
+    assert sorted(account.external_id for account in bench.accounts()) == ["1", "2"]
+
+
+def test_several_ids_of_other_services_lead_to_one_entity(bench):
+    """Aliases are added to users and accounts, each leads to its holder, and all stand in the report."""
+    bench.alias({"email": "ann@acme.test"}, "intercom:1")
+    bench.alias({"email": "ann@acme.test"}, "mailchimp:2")
+    ann = bench.user(email="ann@acme.test")
+    assert bench.report(email="ann@acme.test")["anonymous_ids"] == ["intercom:1", "mailchimp:2"]
+    assert bench.traits({"anonymous_id": "mailchimp:2"}).entity_id == ann.id
+    for anonymous_id in ("hubspot:1", "salesforce:2"):
+        claims = {"account": {"domain": "acme.test"}, "subject": "account"}
+        assert bench.send("alias", {"anonymous_id": anonymous_id}, **claims).state == "applied"
+    account = bench.account(domain="acme.test")
+    assert bench.account_traits({"anonymous_id": "salesforce:2"}).entity_id == account.id
+
+
+def test_taking_an_alias_away_does_not_undo_its_merge(bench):
+    """The values that came with it stay, and its id begins anew."""
+    bench.traits({"anonymous_id": "v1"}, {"city": "Paris"})
+    bench.alias({"external_id": "1"}, "v1")
+    bench.unalias({"external_id": "1"}, "v1")
+    ann = bench.user(external_id="1")
+    assert (ann.anonymous_ids, ann.attributes["city"]) == ((), "Paris")
+    again = bench.traits({"anonymous_id": "v1"}).entity_id
+    assert again != ann.id
+    assert "city" not in bench.user(anonymous_id="v1").attributes
+
+
 def test_an_unusable_account_claim_leaves_the_user_alone(bench):
     """A free e-mail domain beside a user claim is left out; the user is written, nobody is linked."""
     record = bench.traits({"email": "ann@gmail.com"}, {"plan": "pro"}, account={"domain": "gmail.com"})

@@ -56,6 +56,65 @@ def test_an_account_report_has_no_prefix(bench):
     assert "account" not in view.report
 
 
+def test_everything_that_is_known_stands_in_one_report(platform, organization, send, call, admin):
+    """Identifiers, account, identities, sessions and attributes, in the fields that connectors know them by."""
+    jane = {"external_id": "123-456", "email": "jane@acme.test", "anonymous_id": "310dd12c"}
+    everybody = organization.create_segment("user", "Everybody", query={})
+    organization.create_segment("user", "Nobody", query={"term": {"id": "x"}})
+    root = {
+        "name": "Jane Doe",
+        "first_name": "Jane",
+        "last_name": "Doe",
+        "address_city": "Paris",
+        "address_state": "Ile-de-France",
+        "address_country": "France",
+        "accepts_marketing": False,
+        "is_approved": True,
+        "sign_up_url": "https://acme.test/",
+    }
+    custom = {"request_demo": True, "nps_rating": 10, "company_name": "Acme", "salesforce_lead/status": "New"}
+    send.account({"domain": "acme.test"}, {"clearbit/name": "acme"})
+    send.traits(jane, {**root, **custom}, account={"domain": "acme.test"})
+    page = {"url": "https://acme.test/a", "referer": "https://news.test/", "_sid": "s1"}
+    send._send(send.message("track", {"event": "Seen", **page}, user=jane))
+    user_id = organization.find_user({"external_id": "123-456"}).id
+    identities = {"github": {"id": "42", "username": "jane", "connected_at": "2012-12-17T11:37:47Z"}}
+    body = {"main_identity": "github", "has_password": True, "identities": {**identities, "google": {"id": "117"}}}
+    assert call("PUT", f"/api/v1/{user_id}/identities", body, **admin)[0] == 200
+    platform.run_until_idle()
+
+    credentials = {"Hull_App_Id": send.connector.id, "Hull_Access_Token": send.connector.secret}
+    found = call("POST", "/api/v1/search/user_reports", {"query": {"term": {"external_id": "123-456"}}}, **credentials)
+    report = found[1]["data"][0]
+    assert root.items() <= report.items()
+    assert {f"traits_{name}": value for name, value in custom.items()}.items() <= report.items()
+    assert (report["id"], report["email"], report["domain"]) == (user_id, "jane@acme.test", "acme.test")
+    assert (report["anonymous_ids"], report["segment_ids"]) == (["310dd12c"], [everybody["id"]])
+    assert (report["main_identity"], report["has_password"]) == ("github", True)
+    assert (report["github_id"], report["github_username"], report["google_id"]) == ("42", "jane", "117")
+    assert report["github_connected_at"] == "2012-12-17T11:37:47Z"
+    assert {report["account"][name] for name in ("domain", "clearbit/name")} == {"acme.test", "acme"}
+    now = "2024-01-01T00:00:00Z"
+    account_dates = [report["account"][name] for name in ("created_at", "updated_at")]
+    assert [report["first_seen_at"], report["last_seen_at"], report["created_at"], *account_dates] == [now] * 5
+    for session in ("first", "signup", "latest"):
+        told = {name: report[f"{session}_session_{name}"] for name in ("started_at", "platform_id", "initial_url")}
+        assert told == {"started_at": now, "platform_id": send.connector.id, "initial_url": "https://acme.test/a"}
+        assert report[f"{session}_session_initial_referrer"] == "https://news.test/"
+
+
+def test_an_account_s_report_is_indexed_and_told(platform, organization, send, fake):
+    """Its fields are the same in a notification of its own and in those of its users."""
+    send.traits({"email": "ann@acme.test"}, {}, account={"domain": "acme.test"})
+    send.account({"domain": "acme.test"}, {"name": "Acme", "clearbit/name": "acme"})
+    platform.run_until_idle()
+    report = organization.account_report({"domain": "acme.test"})
+    expected = {"id", "external_id", "domain", "name", "clearbit/name", "created_at", "updated_at", "indexed_at"}
+    assert set(report) == expected | {"anonymous_ids", "segment_ids"}
+    assert fake.messages("account:update")[-1]["account"] == report
+    assert fake.messages("user:update")[-1]["account"] == report
+
+
 def test_dates_follow_real_changes_only(bench):
     """updated_at follows the user's own data, indexed_at everything that its notifications carry."""
     bench.traits({"email": "ann@acme.test"}, account={"domain": "acme.test"})
