@@ -90,11 +90,18 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The tests: all of them on the first interpreter; on the others less, and no process but for exits."""
+    """The tests: all of them on the first interpreter; on the others less, and no process but for exits.
+
+    Those that stay in one process share the cores; those that start processes, and wait for them, run one by one.
+    """
     _install(session, "test")
-    elsewhere = [f"--ignore={folder}" for folder in OTHER_SESSIONS]
-    selection = ["-m", "not process or every_python", *(f"--ignore={path}" for path in ONCE)]
-    session.run("pytest", *elsewhere, *([] if session.python == PYTHONS[0] else selection), *session.posargs)
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    first = session.python == PYTHONS[0]
+    elsewhere = [f"--ignore={path}" for path in (*OTHER_SESSIONS, *(() if first else ONCE))]
+    session.run("pytest", "-n", "auto", "-m", "not process", *elsewhere)
+    session.run("pytest", "-m", "process" if first else "process and every_python", *elsewhere)
 
 
 @nox.session
@@ -153,7 +160,7 @@ def nightly(session: nox.Session) -> None:
     _install(session, "test")
     elsewhere = [f"--ignore={folder}" for folder in OTHER_SESSIONS]
     options = ("--hypothesis-profile=nightly", "--seeds=10000", "--timeout=3600")
-    session.run("pytest", *options, *elsewhere, *session.posargs)
+    session.run("pytest", "-n", "auto", *options, "-m", "not process", *elsewhere, *session.posargs)
 
 
 @nox.session

@@ -111,7 +111,7 @@ def test_the_rest_of_a_text_stays_readable():
     assert mask_text("Authorization: Bearer abc\r\nAccept: */*") == "Authorization: ***\r\nAccept: */*"
 
 
-@pytest.mark.parametrize("token", [JWT, JWT.rpartition(".")[0] + ".", FERNET])
+@pytest.mark.parametrize("token", [JWT, JWT.rpartition(".")[0] + ".", FERNET], ids=["jwt", "unsigned", "fernet"])
 @pytest.mark.parametrize("around", ["{}", "saw {} here", "/a/{}/b", "'{}'", "x_{}", "({}).", "a={}&b"])
 def test_tokens_are_found_by_their_form(token, around):
     """Signed and encrypted tokens are masked wherever they stand, without any name beside them."""
