@@ -35,6 +35,7 @@ class AttributeSchema:
         self._types: dict[str, AttributeType] = {"created_at": "date"}
         self._hidden: set[str] = set()
         self._fresh: list[str] = []
+        self._hidden_before: set[str] | None = None
 
     def type_of(self, name: str) -> AttributeType | None:
         """Return the type of an attribute, or ``None`` when it is not known yet."""
@@ -66,18 +67,23 @@ class AttributeSchema:
         self._types.update(types)
 
     def commit(self) -> None:
-        """Keep what was learned."""
+        """Keep what was learned and hidden."""
         self._fresh.clear()
+        self._hidden_before = None
 
     def rollback(self) -> None:
-        """Forget what was learned since the last commit."""
+        """Forget what was learned and hidden since the last commit."""
         for name in self._fresh:
             del self._types[name]
         self._fresh.clear()
+        if self._hidden_before is not None:
+            self._hidden, self._hidden_before = self._hidden_before, None
 
     def hide(self, name: str, *, hidden: bool = True) -> None:
-        """Leave an attribute out of reports, segments and notifications, or show it again."""
+        """Leave an attribute out of reports, segments and notifications, or show it again; see :meth:`rollback`."""
         name = normalize_name(name)
+        if self._hidden_before is None:
+            self._hidden_before = set(self._hidden)
         (self._hidden.add if hidden else self._hidden.discard)(name)
 
     def is_hidden(self, name: str) -> bool:

@@ -5,16 +5,16 @@ Rules: section "Search" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
 from hull_sdk.core import json
 from hull_sdk.core.clock import iso_millis
-from hull_sdk.platform.fields import Document, event_fields, is_date_text
+from hull_sdk.platform.fields import Document, event_fields, flat_context, is_date_text
 from hull_sdk.platform.store import StoredEvent
 
-__all__ = ["event_catalogue", "event_document", "flat_context", "raw_event"]
+__all__ = ["event_catalogue", "event_document", "raw_event"]
 
 
 def event_document(event: StoredEvent, moment: datetime, user: Callable[[str], Document]) -> Document:
@@ -25,9 +25,7 @@ def event_document(event: StoredEvent, moment: datetime, user: Callable[[str], D
         moment: What relative dates count from.
         user: Returns the document of a user.
     """
-    fields = event_fields(event.to_wire())
-    context = {**flat_context(event.item["context"]), **event.item["context"]}
-    return Document({**fields, "context": context}, tuple, moment, lambda: user(event.user_id))
+    return Document(event_fields(event.to_wire()), tuple, moment, lambda: user(event.user_id))
 
 
 def raw_event(event: StoredEvent, index: str) -> dict[str, Any]:
@@ -59,17 +57,6 @@ def raw_event(event: StoredEvent, index: str) -> dict[str, Any]:
         "props": [_property(name, value) for name, value in item["properties"].items() if value is not None],
         "context": flat_context(item["context"]),
     }
-
-
-def flat_context(context: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a context without nesting: ``{"page": {"url": ...}}`` becomes ``{"page_url": ...}``."""
-    flat: dict[str, Any] = {}
-    for name, value in context.items():
-        if isinstance(value, Mapping):
-            flat.update(flat_context(value, f"{prefix}{name}_"))
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def event_catalogue(events: Iterable[StoredEvent]) -> list[dict[str, Any]]:

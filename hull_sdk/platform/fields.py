@@ -15,7 +15,17 @@ from typing import Any, Final
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.wire.attributes import cast
 
-__all__ = ["Document", "Field", "contains_run", "event_fields", "is_date_text", "to_text", "wildcard", "words"]
+__all__ = [
+    "Document",
+    "Field",
+    "contains_run",
+    "event_fields",
+    "flat_context",
+    "is_date_text",
+    "to_text",
+    "wildcard",
+    "words",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +110,27 @@ def _within_object(value: Any, name: str, path: str) -> Any:
 
 
 def event_fields(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields under which an event in the shape of the wire is searched."""
+    """Return the fields under which an event in the shape of the wire is searched; its context also flat."""
+    context = event.get("context") or {}
     return {
         **event,
+        "context": {**flat_context(context), **context},
         "id": event.get("event_id"),
         "source": event.get("event_source"),
         "type": event.get("event_type"),
         "props": event.get("properties"),
     }
+
+
+def flat_context(context: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a context without nesting: ``{"page": {"url": ...}}`` becomes ``{"page_url": ...}``."""
+    flat: dict[str, Any] = {}
+    for name, value in context.items():
+        if isinstance(value, Mapping):
+            flat.update(flat_context(value, f"{prefix}{name}_"))
+        else:
+            flat[prefix + name] = value
+    return flat
 
 
 _DATE_TEXT: Final = re.compile(r"\d{4}-\d{2}-\d{2}")

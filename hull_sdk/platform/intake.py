@@ -248,12 +248,14 @@ class Intake:
             self._store.rollback()
             for schema in self._schemas.values():
                 schema.rollback()
+            self._book.rollback()
             raise
 
     def _commit(self, settlement: Settlement, *, notify: bool = True) -> None:
         self._store.commit()
         for schema in self._schemas.values():
             schema.commit()
+        self._book.commit()
         self._book.count(settlement.transitions)
         for key, view in settlement.views.items():
             if view is None:

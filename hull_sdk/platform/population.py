@@ -302,7 +302,7 @@ class Population(Segmentation):
             name: For example ``"salary"``.
             hidden: ``False`` shows it again.
         """
-        with self.lock:
+        with self.lock, self._all_or_nothing():
             self._schemas[kind].hide(name, hidden=hidden)
             self._settle_all(kind, self.clock.time())
 

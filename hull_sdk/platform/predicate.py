@@ -107,19 +107,23 @@ def _event_leaf(node: Mapping[str, Any], kind: EntityKind) -> _Clause:
     filters: list[_Clause] = [{"term": {"event": event}}]
     if node.get("within") is not None:
         filters.append({"range": {"created_at": {"gte": f"now-{_span(node['within'])}"}}})
-    properties = node.get("properties", [])
-    if not isinstance(properties, list):
-        raise _bad(f"the properties of the event {event!r}", properties, "a list of leaves")
-    filters.extend(_event_property(leaf) for leaf in properties)
+    for part in _EVENT_PARTS:
+        leaves = node.get(part, [])
+        if not isinstance(leaves, list):
+            raise _bad(f"the {part} of the event {event!r}", leaves, "a list of leaves")
+        filters.extend(_event_part(part, leaf) for leaf in leaves)
     clause = {"has_child": {"type": "event", "query": {"bool": {"filter": filters}}, **_counts(node.get("count", {}))}}
     return clause if operator == "performed" else {"not": {"filter": clause}}
 
 
-def _event_property(leaf: Any) -> _Clause:
+def _event_part(part: str, leaf: Any) -> _Clause:
     if not isinstance(leaf, Mapping):
-        raise _bad("a property of an event", leaf, "a leaf with property.key")
-    return _leaf(leaf, lambda found: f"properties.{found['key'].removeprefix('properties.')}")
+        raise _bad(f"a leaf in the {part} of an event", leaf, "an object with property.key")
+    return _leaf(leaf, lambda found: f"{part}.{found['key'].removeprefix(f'{part}.')}")
 
+
+#: What the leaves of an event may ask about.
+_EVENT_PARTS: Final = ("properties", "context")
 
 _COUNTS: Final = {
     "gte": ("min_children", 0),

@@ -60,8 +60,9 @@ class Segmentation(Intake):
             now = self.clock.time()
             segment_id = self.runtime.ids.object_id() if id is None else id
             segment = self._book.build(kind, name, segment_id=segment_id, now=now, predicate=predicate, query=query)
-            self._book.put(segment)
-            self._settle_all(segment.kind, now)
+            with self._all_or_nothing():
+                self._book.put(segment)
+                self._settle_all(segment.kind, now)
             self._tell_segment("update", segment)
             return self._full_wire(segment)
 
@@ -102,8 +103,9 @@ class Segmentation(Intake):
             segment = self._book.get(segment_id)
             if segment is None:
                 return False
-            self._book.remove(segment_id)
-            self._settle_all(segment.kind, self.clock.time())
+            with self._all_or_nothing():
+                self._book.remove(segment_id)
+                self._settle_all(segment.kind, self.clock.time())
             self._tell_segment("delete", segment)
             return True
 

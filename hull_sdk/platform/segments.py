@@ -78,7 +78,7 @@ class Transition:
 
 
 class SegmentBook:
-    """The segments of one organization."""
+    """The segments of one organization; what is put in and removed is taken back by :meth:`rollback`."""
 
     STATE: ClassVar[dict[str, Any]] = {
         "_segments": dict[str, Segment],
@@ -90,6 +90,7 @@ class SegmentBook:
         self._segments: dict[str, Segment] = {}
         self._names: dict[str, str] = {}
         self.transitions: dict[str, dict[str, int]] = {}
+        self._before: tuple[dict[str, Segment], dict[str, str]] | None = None
 
     def of(self, kind: EntityKind) -> list[Segment]:
         """Return the segments of a kind, in order of creation."""
@@ -158,13 +159,30 @@ class SegmentBook:
 
     def put(self, segment: Segment) -> None:
         """Take a segment in."""
+        self._keep_before()
         self._segments[segment.id] = segment
         self._names[segment.id] = segment.name
-        self.transitions.setdefault(segment.id, {"entered": 0, "left": 0})
 
     def remove(self, segment_id: str) -> None:
         """Forget a segment; its counts stay."""
+        self._keep_before()
         del self._segments[segment_id]
+
+    def commit(self) -> None:
+        """Keep what was put in and removed."""
+        if self._before is not None:
+            self._before = None
+            for segment_id in self._segments:
+                self.transitions.setdefault(segment_id, {"entered": 0, "left": 0})
+
+    def rollback(self) -> None:
+        """Take back what was put in and removed since the last commit."""
+        if self._before is not None:
+            (self._segments, self._names), self._before = self._before, None
+
+    def _keep_before(self) -> None:
+        if self._before is None:
+            self._before = dict(self._segments), dict(self._names)
 
     def evaluate(self, kind: EntityKind, document: Document) -> tuple[str, ...]:
         """Return the ids of the segments that a document is in, in order of creation."""

@@ -40,6 +40,12 @@ EVENTS = [
         "created_at": "2024-03-30T00:00:00Z",
         "event_source": "shop",
         "properties": {"sku": "A1", "amount": 10},
+        "context": {
+            "ip": "203.0.113.9",
+            "days_since_signup": 3,
+            "page": {"url": "https://acme.test/Pricing", "host": "acme.test"},
+            "referrer": {"host": "news.test", "campaign": {"source": "mail"}},
+        },
     },
     {
         "event_id": "e2",
@@ -55,6 +61,11 @@ EVENTS = [
 def matches(query, fields=None, events=EVENTS, now=NOW):
     """Tell whether a query matches the document."""
     return compile_query(query).matches(Document(REPORT if fields is None else fields, lambda: events, now))
+
+
+def child(query):
+    """Return a query for those with such an event."""
+    return {"has_child": {"type": "event", "query": query}}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +123,12 @@ def matches(query, fields=None, events=EVENTS, now=NOW):
         {"has_child": {"type": "event", "filter": {"range": {"properties.amount": {"gt": 50}}}}},
         {"has_child": {"type": "event", "query": {"term": {"props.sku.raw": "A1"}}, "max_children": 1}},
         {"has_child": {"type": "event", "query": {"term": {"source": "shop"}}}},
+        child({"term": {"context.page_host": "acme.test"}}),
+        child({"term": {"context.page.host": "acme.test"}}),
+        child({"term": {"context.page_url.exact": "https://acme.test/pricing"}}),
+        child({"term": {"context.referrer_campaign_source": "mail"}}),
+        child({"range": {"context.days_since_signup": {"lte": 3}}}),
+        child({"exists": {"field": "context.ip"}}),
     ],
 )
 def test_these_match(query):
@@ -149,6 +166,9 @@ def test_these_match(query):
         {"has_child": {"type": "event", "query": {"term": {"event": "ordered"}}}},
         {"has_child": {"type": "event", "query": {"term": {"event": "Ordered"}}, "min_children": 3}},
         {"has_child": {"type": "event", "query": {"term": {"event": "Ordered"}}, "max_children": 1}},
+        child({"term": {"context.page_host": "news.test"}}),
+        child({"term": {"page_host": "acme.test"}}),
+        child({"and": [{"term": {"context.page_host": "acme.test"}}, {"term": {"properties.sku.raw": "B2"}}]}),
     ],
 )
 def test_these_do_not_match(query):
@@ -276,6 +296,13 @@ def leaf(key, operator, value=None, **found):
             },
             True,
         ),
+        ({"event": "Ordered", "context": [leaf("page_host", "equals", "acme.test")]}, True),
+        ({"event": "Ordered", "context": [leaf("page.url", "ends_with", "/pricing")]}, True),
+        ({"event": "Ordered", "context": [leaf("context.referrer_host", "contains", "news")]}, True),
+        ({"event": "Ordered", "context": [leaf("days_since_signup", "at_least", 4)]}, False),
+        ({"event": "Ordered", "context": [leaf("ip", "is_set")], "count": {"gte": 2}}, False),
+        ({"event": "Ordered", "context": [leaf("ip", "is_set")], "properties": [leaf("sku", "equals", "B2")]}, False),
+        ({"event": "Ordered", "operator": "not_performed", "context": [leaf("page_host", "equals", "b.test")]}, True),
         ({"event": "Left", "operator": "not_performed"}, True),
         ({"event": "Page", "operator": "not_performed", "within": "7d"}, False),
     ],

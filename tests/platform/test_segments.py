@@ -162,3 +162,75 @@ def test_an_id_belongs_to_one_kind(bench):
     bench.organization.create_segment("user", "A", query={}, id="s1")
     with pytest.raises(InvalidArgumentError, match="users"):
         bench.organization.create_segment("account", "B", query={}, id="s1")
+
+
+CONTEXTS = {
+    "Priced": {"query": {"has_child": {"type": "event", "query": {"term": {"context.page_path.raw": "/pricing"}}}}},
+    "Mailed": {
+        "predicate": {
+            "type": "all",
+            "predicates": [
+                {
+                    "event": "Seen",
+                    "context": [
+                        {"property": {"key": "campaign_source"}, "operator": "equals", "options": {"value": ["mail"]}}
+                    ],
+                }
+            ],
+        }
+    },
+}
+
+
+def test_segments_look_at_the_contexts_of_events(bench):
+    """Users enter by where an event happened, in a query and in a predicate, at once and when the segment is made."""
+    segment(bench, "Priced", **CONTEXTS["Priced"])
+    bench.track({"external_id": "1"}, "Seen", url="https://acme.test/pricing?utm_source=mail")
+    bench.track({"external_id": "2"}, "Seen", url="https://acme.test/about")
+    segment(bench, "Mailed", **CONTEXTS["Mailed"])
+    assert bench.names(external_id="1") == ["Priced", "Mailed"]
+    assert bench.names(external_id="2") == []
+
+
+class Breaking:
+    """A table of users that breaks when the last of some users is written."""
+
+    def __init__(self, table):
+        self.put, self.left = table.put, 2
+
+    def __call__(self, row):
+        self.left -= 1
+        if not self.left:
+            raise MemoryError("the machine is full")
+        return self.put(row)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda organization: organization.create_segment("user", "Frees", query={"term": {"traits_plan.raw": "free"}}),
+        lambda organization: organization.create_segment("user", "Other", query={}, id="s1"),
+        lambda organization: organization.update_segment("s1", {"name": "Fewer", "query": {"ids": {"values": []}}}),
+        lambda organization: organization.delete_segment("s1"),
+        lambda organization: organization.hide_attribute("user", "plan"),
+    ],
+)
+def test_a_change_of_segments_that_breaks_halfway_changes_nothing(bench, monkeypatch, change):
+    """Segments, their members, counts, what is hidden and what connectors were told stay, and the next try works."""
+    organization = bench.organization
+    organization.create_segment("user", "Pros", query=PROS, id="s1")
+    for number, plan in enumerate(["pro", "free", "pro", "free"]):
+        bench.traits({"external_id": str(number)}, {"plan": plan})
+    bench.changes.clear()
+    told = []
+    organization.on_segment_change(lambda *news: told.append(news))
+    before = organization.state()
+    with monkeypatch.context() as broken:
+        users = organization._store.users
+        broken.setattr(users, "put", Breaking(users))
+        with pytest.raises(MemoryError):
+            change(organization)
+    assert (organization.state(), bench.changes, told) == (before, [], [])
+    change(organization)
+    assert organization.state() != before
+    assert bench.changes
