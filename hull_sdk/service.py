@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
 
@@ -28,6 +29,7 @@ from hull_sdk.errors import (
     TransientError,
 )
 from hull_sdk.infra.instrumentation import Metric
+from hull_sdk.infra.rate_limit import RateLimit
 
 __all__ = ["ServiceSession", "UrlTemplate"]
 
@@ -115,6 +117,8 @@ class ServiceSession(requests.Session):
         raise_errors: ``False`` returns answers of every status, as requests does.
         configuration_statuses: Statuses that say that the settings are wrong; ``()`` makes them an ``ApiError``, for
             services that answer 403 for a single record.
+        limit: Each try waits for a turn of it, usually of ``ctx.rate_limit(...)``; an answer of 429 holds it for its
+            ``Retry-After``, else for the limit's own time. A turn that comes too late raises ``RateLimitError``.
 
     Raises:
         InvalidArgumentError: ``base_url`` is no http or https address, or a number is out of range.
@@ -130,6 +134,7 @@ class ServiceSession(requests.Session):
         metric: Metric | None = None,
         raise_errors: bool = True,
         configuration_statuses: Collection[int] = _UNAUTHORIZED,
+        limit: RateLimit | None = None,
     ) -> None:
         super().__init__()
         _check(base_url, timeout_s, retries)
@@ -140,6 +145,7 @@ class ServiceSession(requests.Session):
         self.metric = metric
         self.raise_errors = raise_errors
         self.configuration_statuses: frozenset[int] = frozenset(configuration_statuses)
+        self.limit = limit
         self.trust_env = False
         adapter = _ServiceAdapter(self)
         self.mount("https://", adapter)
@@ -227,6 +233,8 @@ class _ServiceAdapter(NetworkAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         attempt = 1
         while True:
+            if self._session.limit is not None:
+                self._session.limit.acquire()
             try:
                 return self._measured(request, *args, **kwargs)
             except NetworkError as err:
@@ -245,7 +253,14 @@ class _ServiceAdapter(NetworkAdapter):
             status = response.status_code
         finally:
             self._record(request, status, (clock.monotonic() - began) * 1000)
+        if status == 429 and self._session.limit is not None:
+            self._hold(self._session.limit, response)
         return response
+
+    def _hold(self, limit: RateLimit, response: requests.Response) -> None:
+        pause = parse_retry_after(response.headers.get("Retry-After"), self._session.runtime.clock)
+        with suppress(NetworkError):  # the answer says more than a store that is away, which the next call will tell
+            limit.hold(limit.per_s if pause is None else pause)
 
     def _record(self, request: requests.PreparedRequest, status: int, elapsed_ms: float) -> None:
         url, variables = _template(request)

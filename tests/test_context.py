@@ -332,3 +332,24 @@ def test_the_bound_helpers_have_the_shapes_that_are_documented(run):
         bound = list(inspect.signature(getattr(ctx.helpers, name)).parameters.values())
         described = list(inspect.signature(member).parameters.values())[1:]
         assert [(p.name, p.kind, p.annotation) for p in bound] == [(p.name, p.kind, p.annotation) for p in described]
+
+
+def test_a_rate_limit_is_one_for_all_connectors_of_the_application(world):
+    """A limit of one name is shared by all connectors, and by all processes when they share a store."""
+    refused = []
+
+    def take():
+        try:
+            current_context.rate_limit("crm/7", calls=1, per_s=60, wait_s=0).acquire()
+        except HullError as err:
+            refused.append(str(err))
+        return "ok"
+
+    app = world.app(setup=False)
+    app.add_url_rule("/run", "run", take)
+    client = world.setup(app).test_client()
+    client.get(URL)
+    assert refused == []
+    client.get(f"/run?{query(ship=OTHER_ID)}")
+    assert len(refused) == 1
+    assert "'crm/7' takes 1 calls in 60 s" in refused[0]

@@ -19,7 +19,7 @@ from hull_sdk.errors import (
     RateLimitError,
     TransientError,
 )
-from hull_sdk.infra import RecordingInstrumentation
+from hull_sdk.infra import Cache, RecordingInstrumentation, RedisCache
 from hull_sdk.service import ServiceSession, UrlTemplate
 
 
@@ -385,6 +385,60 @@ def test_no_secret_reaches_logs_metrics_or_errors(caplog):
     records = [vars(record) for record in caplog.records]
     assert records
     assert "hunter2" not in repr((records, recording.metrics, errors))
+
+
+def test_calls_wait_for_their_turn_of_a_limit():
+    """With a limit each try takes a turn, those that are repeated too, and waits for it."""
+    session, network = session_with(OK, DOWN, OK)
+    session.limit = Cache(runtime=session.runtime).rate_limit("api", calls=1, per_s=3)
+    began = session.runtime.clock.monotonic()
+    for _ in range(2):
+        session.get("/")
+    assert len(network.requests) == 3
+    assert session.runtime.clock.monotonic() - began == pytest.approx(6)
+
+
+def test_a_turn_that_comes_too_late_is_an_error_and_no_call():
+    """When the next turn comes later than the limit waits, nothing is sent, and the error says when to come back."""
+    session, network = session_with(OK)
+    session.limit = Cache(runtime=session.runtime).rate_limit("api", calls=1, per_s=60)
+    session.get("/")
+    with pytest.raises(RateLimitError, match="next turn comes in 60 s") as caught:
+        session.get("/")
+    assert (caught.value.retry_after, len(network.requests)) == (60, 1)
+
+
+@pytest.mark.parametrize(("headers", "pause"), [({"Retry-After": "40"}, 40), ({}, 20), ({"Retry-After": "0"}, None)])
+def test_an_answer_of_429_holds_the_limit_for_all(headers, pause):
+    """After a 429 nobody calls for the time that the service asks for, else for the limit's own."""
+    session, network = session_with(Response(429, headers, b""), OK)
+    cache = Cache(runtime=session.runtime)
+    session.limit = cache.rate_limit("api", calls=5, per_s=20, wait_s=0)
+    with pytest.raises(RateLimitError, match="answered 429"):
+        session.get("/")
+    other = cache.rate_limit("api", calls=5, per_s=20, wait_s=0)
+    if pause is None:
+        other.acquire()
+    else:
+        with pytest.raises(RateLimitError) as caught:
+            other.acquire()
+        assert caught.value.retry_after == pytest.approx(pause)
+    assert len(network.requests) == 1
+
+
+def test_a_limit_on_a_store_that_is_away_lets_nothing_through(valkey):
+    """Without the store nothing is called; one that goes away during the call does not hide the service's answer."""
+    session, network = session_with(Response(429, {"Retry-After": "3"}, b""))
+    cache = RedisCache("redis://127.0.0.1:1", runtime=session.runtime)
+    session.limit = cache.rate_limit("api", calls=1, per_s=1)
+    with pytest.raises(NetworkError, match=r"store .* cannot be used now"):
+        session.get("/")
+    assert network.requests == []
+    working = RedisCache(valkey.url, runtime=session.runtime)
+    session.limit.acquire = working.rate_limit("api", calls=1, per_s=1).acquire
+    with pytest.raises(RateLimitError, match="answered 429"):
+        session.get("/")
+    working.close()
 
 
 def test_user_names_of_the_machine_are_not_sent(monkeypatch, tmp_path):

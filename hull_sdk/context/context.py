@@ -27,10 +27,11 @@ from hull_sdk.core.net import HostPatterns
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future, Lock
 from hull_sdk.errors import CredentialsError, InvalidArgumentError
-from hull_sdk.infra import Cache, Instrumentation, Metric
+from hull_sdk.infra import Cache, Instrumentation, Metric, RateLimit
 from hull_sdk.infra.instrumentation import connector_tags
 from hull_sdk.infra.leases import Leases
 from hull_sdk.infra.queues import DEFAULT_QUEUE
+from hull_sdk.infra.rate_limit import WAIT_S
 from hull_sdk.wire.notifications import Notification, Segment
 from hull_sdk.wire.sns import LegacyMessage
 
@@ -64,8 +65,8 @@ class Context:
 
     ``request_id``, ``config``, ``token``, ``client``, ``ship`` (also ``connector``), ``hostname``, ``options``,
     ``connector_config``, ``segments``, ``users_segments``, ``accounts_segments``, ``cache``, ``enqueue``, ``metric``,
-    ``helpers``, ``service``, ``message``, ``notification``, ``smart_notifier_response``, ``submit``, ``attempt`` and
-    ``is_batch``.
+    ``helpers``, ``service``, ``message``, ``notification``, ``smart_notifier_response``, ``submit``, ``rate_limit``,
+    ``attempt`` and ``is_batch``.
 
     Args:
         services: What the application shares.
@@ -260,6 +261,29 @@ class Context:
     def leases(self) -> Leases:
         """Takes and renews leases among everything that shares ``runs``."""
         return self._services.leases
+
+    def rate_limit(self, name: str, *, calls: int, per_s: float, wait_s: float = WAIT_S) -> RateLimit:
+        """Return a limit for calls to another service, one for all connectors and processes of this application.
+
+        Example::
+
+            limit = ctx.rate_limit(f"crm/{workspace}", calls=100, per_s=1)
+            ctx.service.crm = ServiceSession(BASE_URL, runtime=ctx.runtime, metric=ctx.metric, limit=limit)
+
+        Args:
+            name: Whom the service counts calls for, for example a workspace's id; no secret, it stands in errors.
+            calls: How many calls.
+            per_s: In how many seconds.
+            wait_s: How long a call waits for its turn at most, in seconds.
+
+        Returns:
+            The limit, shared by all processes if they share a store; see ``docs/deploying.md``.
+
+        Raises:
+            InvalidArgumentError: A number is out of range.
+        """
+        limits = self._services.runs.scoped("rate-limits")
+        return limits.rate_limit(name, calls=calls, per_s=per_s, wait_s=wait_s)
 
     @property
     def metric(self) -> Metric:

@@ -11,13 +11,14 @@ from flask.typing import ResponseReturnValue
 
 from hull_sdk.context import Context
 from hull_sdk.flask_app import json_body, request_context
+from hull_sdk.handlers.deduplication import Runs
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
-from hull_sdk.middleware import run_within_deadline, settle
+from hull_sdk.middleware import checked_seconds, run_within_deadline, settle
 
 __all__ = ["action_handler", "request_parts"]
 
 
-def action_handler(function: Callable[..., Any]) -> Blueprint:
+def action_handler(function: Callable[..., Any], *, once_in_s: float | None = None) -> Blueprint:
     """Return a blueprint that runs a function for each POST.
 
     Example::
@@ -27,21 +28,31 @@ def action_handler(function: Callable[..., Any]) -> Blueprint:
     Args:
         function: ``f(ctx, {"body": ..., "query": ...})``, plain or ``async``. Text is answered as it is, a dict or a
             list as JSON, a response as it is; everything else means ``ok``.
+        once_in_s: For schedules: seconds from the end of a call within which further calls for the same connector count
+            as the same and are answered ``ok`` without running it; half of the time between two due times, for
+            example 1800 for an hourly one. While one is running, in any process that shares the store, and also
+            beyond its deadline, others are answered 503 ``transient-error``. After an error the next call runs.
+            ``None``: every call runs.
 
     Returns:
         A blueprint; mount it with ``url_prefix``. Without credentials it answers 403.
 
     Raises:
-        InvalidArgumentError: ``function`` is no function.
+        InvalidArgumentError: ``function`` is no function, or ``once_in_s`` is not more than 0.
     """
     check_callable(function, "the function of action_handler")
-    return endpoint("hull_action", partial(_answer, function), ["POST"])
+    if once_in_s is not None:
+        checked_seconds("once_in_s", once_in_s)
+    return endpoint("hull_action", partial(_answer, function, once_in_s), ["POST"])
 
 
-def _answer(function: Callable[..., Any]) -> ResponseReturnValue:
+def _answer(function: Callable[..., Any], once_in_s: float | None) -> ResponseReturnValue:
     context = request_context()
     context.credentials()
-    result = run_within_deadline(context, partial(_run, function, context, request_parts()))
+    run = partial(_run, function, context, request_parts())
+    if once_in_s is not None:
+        run = partial(_once, run, context, request.path.rstrip("/") or "/", once_in_s)
+    result = run_within_deadline(context, run)
     if isinstance(result, Response):
         return result
     if isinstance(result, dict | list):
@@ -53,6 +64,14 @@ def _run(function: Callable[..., Any], context: Context, parts: dict[str, Any]) 
     result = call(function, context, parts)
     settle(context, context.timeout_s)
     return result
+
+
+def _once(run: Callable[[], Any], context: Context, path: str, keep_s: float) -> Any:
+    """Run unless the same was done lately; the answer goes to the one who ran it."""
+    results: list[Any] = []
+    runs = Runs(context.runs.scoped("actions"), context.leases)
+    runs.once(path, lambda _attempt: results.append(run()), is_final=lambda _: True, keep_s=keep_s)
+    return results[0] if results else None
 
 
 def request_parts() -> dict[str, Any]:

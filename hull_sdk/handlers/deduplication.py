@@ -42,7 +42,9 @@ class Runs:
         self._cache = cache
         self._leases = leases
 
-    def once(self, run_id: str, work: Callable[[int], T], *, is_final: Callable[[T], bool]) -> T:
+    def once(
+        self, run_id: str, work: Callable[[int], T], *, is_final: Callable[[T], bool], keep_s: float = STORED_S
+    ) -> T:
         """Do something unless it has been done or is being done.
 
         Args:
@@ -51,6 +53,7 @@ class Runs:
                 not counted.
             is_final: Tells whether an answer is kept. After any other one, and after an error, the next call works
                 again.
+            keep_s: How long a final answer is kept, in seconds.
 
         Returns:
             The answer, perhaps that of an earlier run.
@@ -71,7 +74,7 @@ class Runs:
             lease.end({"state": "failed", "attempt": attempt}, STORED_S)
             raise
         if is_final(answer):
-            lease.end({"state": "done", "answer": answer}, STORED_S)
+            lease.end({"state": "done", "answer": answer}, keep_s)
         else:
             lease.end({"state": "failed", "attempt": attempt}, STORED_S)
         return answer

@@ -1,4 +1,4 @@
-"""What a connector needs beside the protocol: cache, queue, batcher, instrumentation and clock."""
+"""What a connector needs beside the protocol: cache, rate limits, queue, batcher, instrumentation and clock."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from hull_sdk.infra.batcher import Batcher
 from hull_sdk.infra.cache import Cache
 from hull_sdk.infra.instrumentation import Instrumentation, Metric, RecordingInstrumentation
 from hull_sdk.infra.queues import Job, MemoryQueue, Queue
+from hull_sdk.infra.rate_limit import RateLimit
 from hull_sdk.infra.redis_cache import RedisCache
 from hull_sdk.infra.rq_queue import RQQueue
 
@@ -20,6 +21,7 @@ __all__ = [
     "Metric",
     "Queue",
     "RQQueue",
+    "RateLimit",
     "RecordingInstrumentation",
     "RedisCache",
 ]

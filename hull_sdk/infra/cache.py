@@ -17,6 +17,7 @@ from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future, Lock, current_thread_id
 from hull_sdk.errors import InvalidArgumentError, TransientError
 from hull_sdk.infra.entries import Entries, Found, MemoryEntries, Path
+from hull_sdk.infra.rate_limit import WAIT_S, RateLimit
 
 __all__ = ["Cache"]
 
@@ -202,6 +203,25 @@ class Cache:
             return self._share(path, fetch, ttl)
         value: T = found.value
         return value
+
+    def rate_limit(self, name: str, *, calls: int, per_s: float, wait_s: float = WAIT_S) -> RateLimit:
+        """Return a limit for calls that everybody makes who asks this cache, or a view of its scope, for the same name.
+
+        Example::
+
+            limit = cache.rate_limit("crm/workspace-7", calls=100, per_s=1)
+            limit.acquire()  # waits for its turn
+
+        Args:
+            name: What is limited; no value of the cache is in its way.
+            calls: How many calls.
+            per_s: In how many seconds.
+            wait_s: How long a call waits for its turn at most, in seconds.
+
+        Raises:
+            InvalidArgumentError: A number is out of range.
+        """
+        return RateLimit(self._entries, self._path(name), calls=calls, per_s=per_s, wait_s=wait_s)
 
     def _share(self, path: Path, fetch: Callable[[], T], ttl_s: float) -> T:
         tasks, ids = self.runtime.tasks, self.runtime.ids

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
 
 from cachetools import TLRUCache
 
@@ -12,7 +13,10 @@ from hull_sdk.core.forks import watch_forks
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Lock
 
-__all__ = ["Entries", "Found", "MemoryEntries", "Path"]
+__all__ = ["MICROSECONDS", "Entries", "Found", "MemoryEntries", "Path", "Rate"]
+
+#: In a second; turns are counted in whole ones, so that every place counts alike.
+MICROSECONDS: Final = 1_000_000
 
 #: The namespaces of a scope and the key in it.
 Path = tuple[str, ...]
@@ -27,6 +31,19 @@ class Found:
     """
 
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many turns are given out in which time.
+
+    Args:
+        calls: So many turns.
+        per_us: In so many microseconds.
+    """
+
+    calls: int
+    per_us: int
 
 
 class Entries(Protocol):
@@ -57,11 +74,45 @@ class Entries(Protocol):
     def settle(self, path: Path, fetch_id: str, found: Found | None, ttl_s: float) -> None:
         """Store what a fetch found (``None``: it failed), unless somebody else has stored or deleted meanwhile."""
 
+    def turn(self, path: Path, rate: Rate, most_us: int) -> int:
+        """Return the microseconds until the next turn, which is taken unless they are more than ``most_us``."""
+        ...
+
+    def hold(self, path: Path, pause_us: int) -> None:
+        """Let the next turn come after so many microseconds at the earliest."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
     found: Found
     ttl_s: float
+
+
+@dataclass(slots=True)
+class _Turns:
+    """The latest turns that were given out, oldest first, and when nothing of them matters any more (microseconds)."""
+
+    given: deque[int] = field(default_factory=deque)
+    held_until: int = 0
+    ends_at: int = 0
+
+    def next(self, now: int, rate: Rate) -> int:
+        """Return when the next turn comes: not before an earlier one, and not within the time of a full limit."""
+        latest = self.given[-1] if self.given else 0
+        over_at = self.given[-rate.calls] + rate.per_us if len(self.given) >= rate.calls else 0
+        return max(now, self.held_until, latest, over_at)
+
+    def give(self, turn: int, rate: Rate) -> None:
+        """Note a turn."""
+        self.given.append(turn)
+        while len(self.given) > rate.calls:
+            self.given.popleft()
+        self.ends_at = max(self.ends_at, turn + rate.per_us)
+
+    def hold(self, until: int) -> None:
+        """Give out no turn until then."""
+        self.held_until = max(self.held_until, until)
+        self.ends_at = max(self.ends_at, until)
 
 
 def _expires_at(_path: Path, entry: _Entry, now: float) -> float:
@@ -82,7 +133,7 @@ class MemoryEntries:
         self._lock = Lock()
         self._fetches: dict[Path, str] = {}
         self._clock: Clock | None = None
-        self._kept: TLRUCache[Path, _Entry] | None = None
+        self._kept: TLRUCache[Any, _Entry] | None = None
         watch_forks(self)
 
     def after_fork(self) -> None:
@@ -92,7 +143,7 @@ class MemoryEntries:
         self._kept = None
 
     @property
-    def _entries(self) -> TLRUCache[Path, _Entry]:
+    def _entries(self) -> TLRUCache[Any, _Entry]:
         """The entries; those made under another clock are forgotten, because their ages mean nothing now."""
         clock = self.runtime.clock
         if self._kept is None or self._clock is not clock:
@@ -151,6 +202,31 @@ class MemoryEntries:
             del self._fetches[path]
             if found is not None:
                 self._put(path, found.value, ttl_s)
+
+    def turn(self, path: Path, rate: Rate, most_us: int) -> int:
+        """Return the microseconds until the next turn, which is taken unless they are too many."""
+        with self._lock:
+            turns, now = self._turns(path)
+            turn = turns.next(now, rate)
+            if turn - now <= most_us:
+                turns.give(turn, rate)
+                self._keep(path, turns, now)
+            return turn - now
+
+    def hold(self, path: Path, pause_us: int) -> None:
+        """Let the next turn come after so many microseconds at the earliest."""
+        with self._lock:
+            turns, now = self._turns(path)
+            turns.hold(now + pause_us)
+            self._keep(path, turns, now)
+
+    def _turns(self, path: Path) -> tuple[_Turns, int]:
+        entry = self._entries.get((path,))  # a path within a path is no value's
+        now = round(self.runtime.clock.monotonic() * MICROSECONDS)
+        return (_Turns() if entry is None else entry.found.value), now
+
+    def _keep(self, path: Path, turns: _Turns, now: int) -> None:
+        self._entries[(path,)] = _Entry(Found(turns), (turns.ends_at - now) / MICROSECONDS)
 
     def _find(self, path: Path) -> Found | None:
         entry = self._entries.get(path)

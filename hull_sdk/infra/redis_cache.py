@@ -15,7 +15,7 @@ from hull_sdk.core import json
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.infra.cache import Cache
-from hull_sdk.infra.entries import Found, Path
+from hull_sdk.infra.entries import Found, Path, Rate
 from hull_sdk.infra.redis_store import TIMEOUT_S, RedisStore
 
 __all__ = ["MAX_VALUE_BYTES", "RedisCache", "RedisEntries"]
@@ -53,6 +53,27 @@ local found = redis.call('GET', KEYS[1])
 if found and string.sub(found, 1, 1) == '=' then return found end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return false
+"""
+#: The latest turns, the last one first, and until when there is none; in microseconds of the server's clock.
+_TURN: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local calls, per, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local turn = math.max(now, tonumber(redis.call('GET', KEYS[2]) or 0), tonumber(redis.call('LINDEX', KEYS[1], 0) or 0))
+local full = redis.call('LINDEX', KEYS[1], calls - 1)
+if full then turn = math.max(turn, full + per) end
+local wait = turn - now
+if wait > most then return wait end
+redis.call('LPUSH', KEYS[1], string.format('%.0f', turn))
+redis.call('LTRIM', KEYS[1], 0, calls - 1)
+redis.call('PEXPIRE', KEYS[1], math.ceil((wait + per) / 1000))
+return wait
+"""
+_HOLD: Final = """
+local time = redis.call('TIME')
+local till = time[1] * 1000000 + time[2] + ARGV[1]
+if till <= tonumber(redis.call('GET', KEYS[1]) or 0) then return end
+redis.call('SET', KEYS[1], string.format('%.0f', till), 'PX', math.ceil(ARGV[1] / 1000))
 """
 
 
@@ -128,6 +149,8 @@ class RedisEntries:
         self._add = store.script(_ADD)
         self._replace = store.script(_REPLACE)
         self._announce = store.script(_ANNOUNCE)
+        self._turn = store.script(_TURN)
+        self._hold = store.script(_HOLD)
 
     def get(self, path: Path) -> Found | None:
         """Return what is stored."""
@@ -166,12 +189,24 @@ class RedisEntries:
         data = b"" if found is None else self._encode(path, found.value)
         self._exchange(path, _announcement(fetch_id), data, _milliseconds(ttl_s))
 
+    def turn(self, path: Path, rate: Rate, most_us: int) -> int:
+        """Return the microseconds until the next turn, which is taken unless they are too many."""
+        keys = [self._key(path, "@turns"), self._key(path, "@hold")]
+        with self.store.reaching():
+            return int(self._turn(keys=keys, args=[rate.calls, rate.per_us, most_us]))
+
+    def hold(self, path: Path, pause_us: int) -> None:
+        """Let the next turn come after so many microseconds at the earliest."""
+        with self.store.reaching():
+            self._hold(keys=[self._key(path, "@hold")], args=[pause_us])
+
     def _exchange(self, path: Path, expected: bytes, data: bytes, ttl_ms: int) -> bool:
         with self.store.reaching():
             return bool(self._replace(keys=[self._key(path)], args=[expected, data, ttl_ms]))
 
-    def _key(self, path: Path) -> str:
-        key = ":".join((self._prefix, *(quote(part, safe="", errors="surrogatepass") for part in path)))
+    def _key(self, path: Path, *kind: str) -> str:
+        # A kind has a character that no quoted part has, so that it is in no value's way.
+        key = ":".join((self._prefix, *kind, *(quote(part, safe="", errors="surrogatepass") for part in path)))
         if len(key) <= MAX_KEY_CHARS:
             return key
         return f"{self._prefix}:sha256:{hashlib.sha256(key.encode()).hexdigest()}"

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from hull_sdk.client import Outbox, Settlement
 from hull_sdk.context import Context
 from hull_sdk.core.logs import emit
 from hull_sdk.core.masking import mask_text
@@ -16,7 +17,7 @@ from hull_sdk.core.tasks import Future
 from hull_sdk.errors import RejectedError
 from hull_sdk.outcomes import deadline_passed, judge, not_accepted, report
 
-__all__ = ["log_rejected", "run_within_deadline", "settle"]
+__all__ = ["log_rejected", "run_within_deadline", "settle", "settle_outbox"]
 
 T = TypeVar("T")
 
@@ -58,8 +59,21 @@ def settle(context: Context, timeout_s: float) -> list[dict[str, Any]]:
         TransientError: Something was not accepted in time or failed whole (status 503).
     """
     settlement = context.settle(timeout_s)
-    if settlement is None:
-        return []
+    return [] if settlement is None else _accepted(context, settlement)
+
+
+def settle_outbox(context: Context, outbox: Outbox, timeout_s: float) -> list[dict[str, Any]]:
+    """Wait until the platform has accepted what a block of ``ctx.collect`` sent; as :func:`settle`.
+
+    Args:
+        context: Whose.
+        outbox: What the block sent.
+        timeout_s: Longest wait in seconds.
+    """
+    return _accepted(context, outbox.settle(timeout_s))
+
+
+def _accepted(context: Context, settlement: Settlement) -> list[dict[str, Any]]:
     errors = [log_rejected(context, error) for error in settlement.rejected]
     if settlement.pending or settlement.failed:
         raise not_accepted(settlement.pending, settlement.failed)

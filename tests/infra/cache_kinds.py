@@ -48,8 +48,16 @@ class ValkeyKind:
             step = min(1.0, seconds)
             seconds -= step
             for key in self._client.scan_iter():
+                self._age_turns(key, round(step * 1e6))
                 self._client.pexpire(key, self._client.pttl(key) - round(step * 1000))
             self.runtime.tasks.sleep(step)
+
+    def _age_turns(self, key: bytes, step_us: int) -> None:
+        if key.startswith(b"hull:@hold:"):
+            self._client.set(key, int(self._client.get(key)) - step_us, keepttl=True)
+        elif key.startswith(b"hull:@turns:"):
+            for index, turn in enumerate(self._client.lrange(key, 0, -1)):
+                self._client.lset(key, index, int(turn) - step_us)
 
     def close(self) -> None:
         self._client.close()

@@ -7,7 +7,8 @@ from typing import Any, assert_type
 from hull_sdk import Client, Context
 from hull_sdk.context import Credentials, Helpers, SmartNotifierResponse
 from hull_sdk.core.tasks import Future
-from hull_sdk.infra import Cache, Metric
+from hull_sdk.handlers import run_once
+from hull_sdk.infra import Cache, Metric, RateLimit
 from hull_sdk.types import LegacyMessage, Notification, Segment
 
 
@@ -54,5 +55,7 @@ def use(ctx: Context) -> None:
     ctx.helpers.request_extract(segment="5b0000000000000000000001", fields=["email"])
     job = ctx.enqueue("import", {"page": 2}, delay_ms=500, queue_name="slow", priority=-1, ttl_ms=60_000)
     assert_type(job, str)
+    assert_type(ctx.rate_limit("crm/7", calls=100, per_s=1), RateLimit)
+    assert_type(run_once(ctx, "nightly 2024-01-31", object), bool)
     assert_type(ctx.submit(add, 1, second=2), Future[int])
     ctx.service.crm = object()
