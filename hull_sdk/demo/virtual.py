@@ -12,7 +12,8 @@ from hull_sdk.demo.dataset import Message, load
 from hull_sdk.demo.progress import Progress, Silence
 from hull_sdk.demo.report import Report
 from hull_sdk.demo.stage import check_sent, create_organization, report_on, send_all
-from hull_sdk.testing.harness import ORGANIZATION_HOST, Harness, virtual_platform
+from hull_sdk.testing.addresses import ORGANIZATION_HOST
+from hull_sdk.testing.harness import Harness, virtual_platform
 
 __all__ = ["run_virtual"]
 

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hull_sdk.testing.capture import CapturedLog, CapturedMessage
     from hull_sdk.testing.harness import Harness, virtual_platform
+    from hull_sdk.testing.plugin import HullScenario
+    from hull_sdk.testing.scenario import Scenario
 
-__all__ = ["CapturedLog", "CapturedMessage", "Harness", "virtual_platform"]
+__all__ = ["CapturedLog", "CapturedMessage", "Harness", "HullScenario", "Scenario", "virtual_platform"]
 
 _HOMES = {
     "CapturedLog": "hull_sdk.testing.capture",
     "CapturedMessage": "hull_sdk.testing.capture",
     "Harness": "hull_sdk.testing.harness",
+    "HullScenario": "hull_sdk.testing.plugin",
+    "Scenario": "hull_sdk.testing.scenario",
     "virtual_platform": "hull_sdk.testing.harness",
 }
 

@@ -44,17 +44,16 @@ class CapturedMessage(TypedDict):
 
 
 class LogCapture(logging.Handler):
-    """Collects the records of one logger and everything below it, whatever level the logger has.
+    """Collects the records of some loggers and everything below them, whatever levels the loggers have.
 
     Args:
-        name: The logger's name, for example ``"hull_sdk"``.
+        *names: The loggers' names, for example ``"hull_sdk"``.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, *names: str) -> None:
         super().__init__(logging.DEBUG)
         self.records: list[CapturedLog] = []
-        self._logger = logging.getLogger(name)
-        self._level = self._logger.level
+        self._levels = {logging.getLogger(name): logging.NOTSET for name in names}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one record."""
@@ -69,14 +68,16 @@ class LogCapture(logging.Handler):
 
     def start(self) -> None:
         """Begin to collect, from the debug level up."""
-        self._level = self._logger.level
-        self._logger.setLevel(logging.DEBUG)
-        self._logger.addHandler(self)
+        self._levels = {logger: logger.level for logger in self._levels}
+        for logger in self._levels:
+            logger.setLevel(logging.DEBUG)
+            logger.addHandler(self)
 
     def stop(self) -> None:
-        """Stop collecting and restore the logger's level."""
-        self._logger.removeHandler(self)
-        self._logger.setLevel(self._level)
+        """Stop collecting and restore the loggers' levels."""
+        for logger, level in self._levels.items():
+            logger.removeHandler(self)
+            logger.setLevel(level)
 
 
 def messages_in(exchanges: Iterable[Exchange]) -> list[CapturedMessage]:

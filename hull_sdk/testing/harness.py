@@ -6,7 +6,7 @@ passes only when a test lets it pass. The same calls give the same run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -23,7 +23,10 @@ from hull_sdk.infra import RecordingInstrumentation
 from hull_sdk.infra.telemetry import EventRecord, MetricRecord
 from hull_sdk.platform import Platform
 from hull_sdk.platform.loops import MAX_ATTEMPTS
+from hull_sdk.testing.addresses import CONNECTOR_HOST, ORGANIZATION_HOST
+from hull_sdk.testing.announcing import announcement
 from hull_sdk.testing.capture import CapturedLog, CapturedMessage, LogCapture, messages_in
+from hull_sdk.testing.ids import RememberedIds
 from hull_sdk.testing.keys import signing_key
 
 if TYPE_CHECKING:
@@ -32,12 +35,7 @@ if TYPE_CHECKING:
     from hull_sdk.platform import Connector as InstalledConnector
     from hull_sdk.platform import Delivery, Organization
 
-__all__ = ["CONNECTOR_HOST", "ORGANIZATION_HOST", "Harness", "virtual_platform"]
-
-#: The organization that a harness makes.
-ORGANIZATION_HOST: Final = "acme.hullapp.test"
-#: Where its connector answers.
-CONNECTOR_HOST: Final = "connector.test"
+__all__ = ["Harness", "virtual_platform"]
 
 _TRUST: Final = "*.hullapp.test"
 
@@ -48,7 +46,9 @@ def virtual_platform(seed: int = 0) -> Platform:
     Args:
         seed: Seed of all ids, for example ``0``.
     """
-    return Platform(runtime=Runtime.virtual(seed), signing_key=signing_key())
+    runtime = Runtime.virtual(seed)
+    runtime.ids = RememberedIds(seed)
+    return Platform(runtime=runtime, signing_key=signing_key())
 
 
 class Harness:
@@ -94,7 +94,7 @@ class Harness:
             trust=HostPatterns([_TRUST, self.organization.host]),
             instrumentation=self._instrumentation,
         )
-        self._capture = LogCapture("hull_sdk")
+        self._capture = LogCapture("hull_sdk", app.import_name.partition(".")[0])
         self._capture.start()
         #: The connector as the platform knows it, with ``id`` and ``secret``.
         self.connector: InstalledConnector = self.organization.install(
@@ -110,8 +110,11 @@ class Harness:
             organization=self.organization.host,
             runtime=self.platform.runtime,
         )
-        self._platform_hosts = {self.organization.host, host_of(self.client.configuration()["firehose_url"])}
-        for host in self._platform_hosts:
+        #: The hosts at which the platform answers.
+        self.platform_hosts: frozenset[str] = frozenset(
+            {self.organization.host, host_of(self.client.configuration()["firehose_url"])}
+        )
+        for host in self.platform_hosts:
             self._net.mount(host, self.platform.wsgi_app)
 
     def __enter__(self) -> Self:
@@ -165,32 +168,61 @@ class Harness:
         self._net.mount(host, app)
 
     def request(
-        self, path: str, *, method: str = "POST", body: Any = None, query: Mapping[str, str] | None = None
+        self,
+        path: str,
+        *,
+        method: str = "POST",
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        credentials: bool = True,
     ) -> Response:
         """Call an endpoint of the connector with its credentials in the query, as the platform does.
 
         Args:
             path: For example ``"/status"``.
             method: HTTP method.
-            body: JSON to send, or ``None``.
+            body: JSON to send, or ``bytes`` to send as they are, or ``None``.
             query: Further query parameters.
+            headers: Further headers, for example ``{"Authorization": "Bearer abc"}``.
+            credentials: ``False`` leaves the credentials out, as a third party does.
 
         Returns:
             Status, headers and body of the answer.
         """
-        credentials = {
+        parameters = {
             "ship": self.connector.id,
             "organization": self.organization.host,
             "secret": self.connector.secret,
         }
+        whole_query = urlencode({**(parameters if credentials else {}), **(query or {})})
+        as_json = body is not None and not isinstance(body, bytes)
         return self._net.send(
             Request(
                 method=method,
-                url=f"https://{CONNECTOR_HOST}/{path.lstrip('/')}?{urlencode({**credentials, **(query or {})})}",
-                headers={} if body is None else {"Content-Type": "application/json"},
-                body=None if body is None else json.dumps(body),
+                url=f"https://{CONNECTOR_HOST}/{path.lstrip('/')}{'?' if whole_query else ''}{whole_query}",
+                headers={**({"Content-Type": "application/json"} if as_json else {}), **(headers or {})},
+                body=json.dumps(body) if as_json else body,
             )
         )
+
+    def notify(self, channel: str, messages: Sequence[Mapping[str, Any]]) -> Response:
+        """Send the connector a notification of your own words, signed as by the platform.
+
+        The platform knows nothing of it: whatever the answer, it is not sent again.
+
+        Args:
+            channel: For example ``"user:update"``.
+            messages: What each says, for example ``[{"user": {"email": "ann@acme.example"}, "changes": {"is_new":
+                True}}]``; other parts of a user's or account's message are added, empty.
+
+        Returns:
+            Status, headers and body of the answer.
+
+        Raises:
+            InvalidArgumentError: The connector has no subscription to the channel.
+        """
+        return self._net.send(announcement(self.platform, self.organization, self.connector, channel, messages))
 
     def user(self, claims: Mapping[str, Any] | str) -> dict[str, Any] | None:
         """Return the report of the user that claims resolve to, or ``None``.
@@ -228,17 +260,22 @@ class Harness:
     @property
     def firehose(self) -> list[CapturedMessage]:
         """Every firehose message that was sent, in order, with the claims of its token."""
-        return messages_in(e for e in self._net.exchanges if host_of(e.request.url) in self._platform_hosts)
+        return messages_in(e for e in self._net.exchanges if host_of(e.request.url) in self.platform_hosts)
 
     @property
     def outgoing(self) -> list[Exchange]:
         """Every request to somebody else than the platform and the connector, in order."""
-        known = {*self._platform_hosts, CONNECTOR_HOST}
+        known = {*self.platform_hosts, CONNECTOR_HOST}
         return [e for e in self._net.exchanges if host_of(e.request.url) not in known]
 
     @property
+    def exchanges(self) -> list[Exchange]:
+        """Every request of platform, connector and test, to whomever it went, in the order of their answers."""
+        return self._net.exchanges
+
+    @property
     def logs(self) -> list[CapturedLog]:
-        """Every log record of the package, in order, from the debug level up."""
+        """Every log record of the package and of the application, in order, from the debug level up."""
         return self._capture.records
 
     @property

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from hull_sdk.cli import main
 from hull_sdk.core import json
 from hull_sdk.demo.stage import create_organization
-from hull_sdk.testing.harness import ORGANIZATION_HOST, virtual_platform
+from hull_sdk.testing.addresses import ORGANIZATION_HOST
+from hull_sdk.testing.harness import virtual_platform
 
 FIGURES = {"messages", "users", "accounts", "events", "segments", "written", "dead_letters"}
 

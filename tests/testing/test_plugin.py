@@ -44,3 +44,45 @@ def test_a_missing_hull_app_is_explained(pytester):
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*define a fixture hull_app*"])
+
+
+SCENARIOS = """
+import pytest
+
+@pytest.mark.parametrize("name", ["Ann", "Bo/b"])
+def test_greeting(hull_harness, hull_scenario, name):
+    hull_harness.run_until_idle()
+    with hull_scenario(hull_harness):
+        hull_harness.notify("user:update", [{"user": {"email": "ann@acme.example", "name": name}}])
+    with hull_scenario(hull_harness, "again"):
+        hull_harness.notify("user:update", [{"user": {"email": "ann@acme.example", "name": name}}])
+"""
+
+
+def test_scenarios_stand_beside_the_test_and_are_written_on_demand(pytester):
+    """Without files the tests fail; the option writes one for each scenario, and then they pass."""
+    pytester.makeconftest(APP)
+    pytester.makepyfile(test_greeter=SCENARIOS)
+    run = ("-p", "no:cacheprovider", "-p", "no:randomly")
+    missing = pytester.runpytest_subprocess(*run)
+    missing.assert_outcomes(failed=2)
+    missing.stdout.fnmatch_lines(["*there is no *greeting-Ann.json*--update-scenarios*"])
+    pytester.runpytest_subprocess(*run, "--update-scenarios").assert_outcomes(passed=2)
+    written = {path.name for path in (pytester.path / "scenarios" / "greeter").iterdir()}
+    assert written == {f"greeting-{name}.json" for name in ("Ann", "Ann-again", "Bo-b", "Bo-b-again")}
+    pytester.runpytest_subprocess(*run).assert_outcomes(passed=2)
+
+
+def test_two_scenarios_without_a_name_are_refused(pytester):
+    """They would compare different things with one file; the failure says how to tell them apart."""
+    pytester.makeconftest(APP)
+    pytester.makepyfile(
+        """
+        def test_it(hull_harness, hull_scenario):
+            hull_scenario(hull_harness)
+            hull_scenario(hull_harness)
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*would share the file it.json; give one a name*"])
