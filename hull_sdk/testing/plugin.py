@@ -114,4 +114,4 @@ class HullScenario:
 @pytest.fixture
 def hull_scenario(request: pytest.FixtureRequest) -> HullScenario:
     """Makes scenarios that state everything; see :class:`HullScenario`."""
-    return HullScenario(request.path, request.node.name, update=request.config.getoption(_OPTION))
+    return HullScenario(request.path, request.node.name, update=bool(request.config.getoption(_OPTION)))
