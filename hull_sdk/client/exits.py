@@ -6,7 +6,8 @@ exits and forks.
 
 from __future__ import annotations
 
-from typing import Final, Protocol, TypeVar
+import math
+from typing import Final, Literal, Protocol, TypeVar
 from weakref import WeakSet
 
 from hull_sdk.core.forks import ForkAware, watch_forks
@@ -27,11 +28,15 @@ class OpenSender(ForkAware, Protocol):
         """Messages that would be lost if the process ended now."""
         ...
 
-    def begin_exit(self) -> None:
-        """Start sending at once, without waiting for anything."""
+    def begin_exit(self, left_s: float) -> None:
+        """Start sending at once, without waiting for anything.
+
+        Args:
+            left_s: How long the end may still take, in seconds; the sender's own exit timeout if that is shorter.
+        """
 
     def finish_exit(self) -> int:
-        """Go on sending in the calling thread, as long as the sender's exit timeout allows.
+        """Go on sending in the calling thread, as long as there is time.
 
         Returns:
             Messages that were not sent.
@@ -54,6 +59,13 @@ class OpenApplication(ForkAware, Protocol):
             Items and jobs that were not finished.
         """
         ...
+
+    def left_s(self, stage: Literal["senders"]) -> float:
+        """Return how long the senders may take from now, in seconds; infinite when nothing limits them."""
+        ...
+
+    def close_exit(self) -> None:
+        """Send the last errors and metrics, after the senders."""
 
 
 class Exits:
@@ -86,7 +98,11 @@ class Exits:
         """Forget what is closed and empty; when nothing else has messages, SIGTERM is given back."""
         for members in (self._senders, self._applications):
             members.discard(member)  # type: ignore[arg-type]  # only the set that holds it is changed
-        if self.armed and not any(other.waiting for other in (*_all(self._senders), *_all(self._applications))):
+        waiting = [
+            *(other.waiting for other in _all(self._senders)),
+            *(other.waiting for other in _all(self._applications)),
+        ]
+        if self.armed and not any(waiting):
             self._hook.uninstall()
             self.armed = False
 
@@ -103,12 +119,16 @@ class Exits:
         """Send what is queued, in the calling thread, and write one line if not all could be sent."""
         lost = 0
         with self._hook.holding():
-            lost += sum(application.finish_exit() for application in _all(self._applications))
-            senders = _all(self._senders)
+            applications = _all(self._applications)
+            lost += sum(application.finish_exit() for application in applications)
+            left_s = min((application.left_s("senders") for application in applications), default=math.inf)
+            senders = _all(self._senders)  # only now: what was finished may have made one
             for sender in senders:
-                sender.begin_exit()
+                sender.begin_exit(left_s)
             for sender in senders:
                 lost += sender.finish_exit()
+            for application in applications:
+                application.close_exit()
             self._flushed = True
             if lost:
                 messages = "1 message was" if lost == 1 else f"{lost} messages were"

@@ -122,10 +122,14 @@ class PlatformLogHandler(logging.Handler):
         runtime = self._runtime
         return 0 if runtime is None or not _is_real(runtime) else sum(len(box) for box in self._waiting_boxes())
 
-    def begin_exit(self) -> None:
-        """Start to count the time that the end of the process has for lines."""
+    def begin_exit(self, left_s: float) -> None:
+        """Start to count the time that the end of the process has for lines.
+
+        Args:
+            left_s: How long that is at most, in seconds; less counts than ``close_timeout_s``, not more.
+        """
         if self._runtime is not None:
-            self._exit_deadline = self._runtime.clock.monotonic() + self._close_timeout_s
+            self._exit_deadline = self._runtime.clock.monotonic() + min(self._close_timeout_s, left_s)
 
     def finish_exit(self) -> int:
         """Send what waits before the process ends.

@@ -159,11 +159,15 @@ class Sender:
         exits.leave(self)
         return True
 
-    def begin_exit(self) -> None:
-        """Start sending at once, for the end of the process."""
+    def begin_exit(self, left_s: float) -> None:
+        """Start sending at once, for the end of the process.
+
+        Args:
+            left_s: How long that may take at most, in seconds; less counts than ``exit_timeout_s``, not more.
+        """
         if not self._is_real():
             return
-        self._exit_deadline = self._runtime.clock.monotonic() + self._options.exit_timeout_s
+        self._exit_deadline = self._runtime.clock.monotonic() + min(self._options.exit_timeout_s, left_s)
         unreported = self._overflow.report.take()
         with self._backlog.lock:
             self._failed_before_exit = self._backlog.failed - unreported

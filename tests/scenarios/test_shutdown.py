@@ -20,10 +20,17 @@ pytestmark = pytest.mark.process
 
 APPS = Path(__file__).parent / "apps"
 BUNDLED = (["python", "stopper.py"], r'"connector\.server\.listen".*"port":(\d+)')
-GUNICORN = (
-    ["gunicorn", "--bind", "127.0.0.1:0", "--threads", "4", "--graceful-timeout", "20", "stopper:app"],
-    r"Listening at: http://127\.0\.0\.1:(\d+)",
-)
+
+
+def gunicorn(*options):
+    """Return command and line of a gunicorn with options."""
+    command = ["gunicorn", "--bind", "127.0.0.1:0", *options, "stopper:app"]
+    return command, r"Listening at: http://127\.0\.0\.1:(\d+)"
+
+
+#: What gunicorn itself may add: idle connections are kept for 2 seconds more, and then it ends.
+GUNICORN_S = 3.5
+GUNICORN = gunicorn("--threads", "4", "--graceful-timeout", "20")
 SERVERS = pytest.mark.parametrize("server", [BUNDLED, GUNICORN], ids=["bundled", "gunicorn"])
 
 
@@ -147,3 +154,56 @@ def test_a_second_signal_stops_the_waiting(start):
     assert time.monotonic() - before < 15
     thread.join(30)
     assert stopper.events() == {"Batched": 1}
+
+
+@pytest.mark.parametrize(
+    "server",
+    [gunicorn("--graceful-timeout", "20"), gunicorn("--threads", "4", "--preload", "--graceful-timeout", "20")],
+    ids=["sync", "threads-preloaded"],
+)
+def test_gunicorn_and_what_is_held_share_one_deadline(start, server):
+    """Under gunicorn the time counts from the signal: what a long request leaves of it is for all that is held."""
+    stopper = start(server, shutdown_s=5)
+    assert stopper.post("/hook", n=1) == (200, "ok")
+    assert stopper.post("/enqueue", seconds=[60]) == (200, "ok")
+    thread, answers = stopper.begin_slow(4)
+    before = time.monotonic()
+    assert stopper.process.stop() == 0
+    assert time.monotonic() - before < 5 + GUNICORN_S
+    thread.join(30)
+    assert answers == [(200, "ok")]
+    assert stopper.events() == {"Slow done": 1, "Batched": 1}
+    assert [line["job"] for line in stopper.logged("queue.stopped.unfinished")] == ["job"]
+    (stopping,) = stopper.logged("connector.server.stopping")
+    assert stopping["timeout_s"] == pytest.approx(5, abs=0.1)
+
+
+@pytest.mark.parametrize("threads", ["1", "4"], ids=["sync", "threads"])
+def test_a_recycled_worker_has_one_deadline(start, threads):
+    """With --max-requests the time counts from the start of the last request."""
+    stopper = start(gunicorn("--threads", threads, "--max-requests", "3"), shutdown_s=5)
+    assert stopper.post("/hook", n=1) == (200, "ok")
+    assert stopper.post("/enqueue", seconds=[60]) == (200, "ok")
+    thread, answers = stopper.begin_slow(4)
+    before = time.monotonic()
+    stopper.process.wait_for("queue.stopped.unfinished")
+    assert time.monotonic() - before < 6
+    thread.join(30)
+    assert stopper.process.stop() == 0
+    assert answers == [(200, "ok")]
+    assert stopper.events() == {"Slow done": 1, "Batched": 1}
+
+
+def test_what_is_held_is_finished_before_gunicorn_kills(start):
+    """A request without end is gunicorn's to kill; what was held has arrived, or was named, before that."""
+    stopper = start(gunicorn("--threads", "4", "--graceful-timeout", "5"), shutdown_s=20)
+    assert stopper.post("/hook", n=1) == (200, "ok")
+    assert stopper.post("/enqueue", seconds=[60]) == (200, "ok")
+    thread, answers = stopper.begin_slow(60)
+    before = time.monotonic()
+    stopper.process.stop()
+    assert time.monotonic() - before < 8
+    thread.join(30)
+    assert answers == [NetworkError]
+    assert stopper.events() == {"Batched": 1}
+    assert [line["job"] for line in stopper.logged("queue.stopped.unfinished")] == ["job"]
