@@ -61,7 +61,10 @@ class GunicornWatch:
             return
         with self._lock:
             first, self._watching = not self._watching, True
-        if first:
+        worker = self._find_worker() if first else None
+        if worker is not None:
+            # A copy: gunicorn closes its own before the end of the process.
+            self.heartbeat = os.dup(worker.tmp.fileno())
             self._runtime.tasks.worker(self._look, name="hull-gunicorn", background=True).wake()
 
     def patience_s(self) -> float:
@@ -83,12 +86,7 @@ class GunicornWatch:
 
     def _look(self) -> float | None:
         worker = self._find_worker()
-        if worker is None:
-            return None
-        if self.heartbeat is None:
-            # A copy: gunicorn closes its own before the end of the process.
-            self.heartbeat = os.dup(worker.tmp.fileno())
-        if worker.alive:
+        if worker is None or worker.alive:
             return LOOK_S
         if not self._shutdown.begun:
             self._shutdown.begin()
