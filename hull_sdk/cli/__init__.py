@@ -12,6 +12,7 @@ __all__ = ["COMMANDS", "main"]
 #: Subcommands and their modules; each module has a click command of the subcommand's name.
 COMMANDS: Final = {
     "demo": "hull_sdk.cli.demo",
+    "doctor": "hull_sdk.cli.doctor",
     "new": "hull_sdk.cli.new",
     "platform": "hull_sdk.cli.platform",
     "trace": "hull_sdk.cli.trace",

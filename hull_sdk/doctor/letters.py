@@ -1,0 +1,106 @@
+"""Notifications, rightly signed or not."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any, Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from hull_sdk.core import json
+from hull_sdk.wire.signatures import LIFETIME_S
+
+__all__ = ["claims_for", "sample", "sign", "token", "unsigned"]
+
+#: A person, and a company, with much of what handlers may want to see.
+_USER: Final[dict[str, Any]] = {
+    "id": "5a7962e2793d3e942a0d0c01",
+    "external_id": "hull-doctor-1",
+    "email": "hull.doctor@doctor.example",
+    "name": "Hull Doctor",
+    "first_name": "Hull",
+    "last_name": "Doctor",
+    "anonymous_ids": ["hull-doctor-anonymous-1"],
+    "created_at": "2024-01-05T10:00:00Z",
+    "segment_ids": [],
+    "traits_plan": "pro",
+    "traits_score": 50,
+}
+_ACCOUNT: Final[dict[str, Any]] = {
+    "id": "5a7962e2793d3e942a0d0c02",
+    "external_id": "hull-doctor-company-1",
+    "domain": "doctor.example",
+    "name": "Doctor Inc.",
+    "employees": 250,
+    "plan": "pro",
+    "segment_ids": [],
+}
+
+
+def sample(channel: str, user: Mapping[str, Any], account: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message of a channel as the platform would send it.
+
+    Args:
+        channel: For example ``"user:update"``.
+        user: Attributes over those of the usual person.
+        account: Likewise for the company.
+    """
+    company = {**_ACCOUNT, **account}
+    shared = {"account": company, "account_segments": [], "account_segment_ids": []}
+    changes: dict[str, Any] = {"is_new": True, "account": _changed(company), "account_segments": {}}
+    if channel == "account:update":
+        return {**shared, "changes": changes}
+    if channel != "user:update":
+        return {"id": "5a7962e2793d3e942a0d0c03", "name": "Hull doctor", "type": "users_segment"}
+    person = {**_USER, **user}
+    changes = {**changes, "user": _changed(person), "segments": {}}
+    return {"user": person, **shared, "segments": [], "segment_ids": [], "events": [], "changes": changes}
+
+
+def _changed(report: Mapping[str, Any]) -> dict[str, list[Any]]:
+    return {name: [None, value] for name, value in report.items() if name != "segment_ids"}
+
+
+def claims_for(notification_id: str, body: bytes, now: float) -> dict[str, Any]:
+    """Return what the signature of a notification says.
+
+    Args:
+        notification_id: Its id.
+        body: The bytes that are sent.
+        now: Unix seconds.
+    """
+    digest = hashlib.sha256(body).hexdigest()
+    return {"jti": notification_id, "iat": int(now), "exp": int(now) + LIFETIME_S, "body_sha256": digest}
+
+
+def sign(key: RSAPrivateKey, claims: Mapping[str, Any]) -> str:
+    """Return a signature by RS256."""
+    return jwt.encode(dict(claims), key, algorithm="RS256")
+
+
+def token(secret: str, claims: Mapping[str, Any]) -> str:
+    """Return a token by HS256; the secret may be a public key in PEM, with which libraries refuse to make one."""
+    head = _head({"alg": "HS256", "typ": "JWT"}, claims)
+    return f"{head}.{_base64(hmac.new(secret.encode(), head.encode(), 'sha256').digest())}"
+
+
+def unsigned(algorithm: str, claims: Mapping[str, Any]) -> str:
+    """Return a token without a signature.
+
+    Args:
+        algorithm: ``"none"``, in any case.
+        claims: What it says.
+    """
+    return f"{_head({'alg': algorithm, 'typ': 'JWT'}, claims)}."
+
+
+def _head(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
+    return f"{_base64(json.dumps(header))}.{_base64(json.dumps(claims))}"
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
