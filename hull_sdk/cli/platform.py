@@ -73,6 +73,8 @@ def _run(served: Platform, host: str, port: int, address: str | None, fill: Call
             fill()
             print(json.dumps(ready_line(served, server.url)).decode(), flush=True)
             _wait(served)
+            if served.keeper is not None:
+                served.pause()  # while it still listens: who is being called may have to call back
         if served.keeper is not None:
             served.keeper()
     finally:

@@ -1,13 +1,14 @@
 """Carrying a request to a connector: signing, faults, the network, and reading what comes back.
 
-Rules: section "Signatures" of ``docs/protocol.md``. Nothing here holds a lock or keeps state, so a connector may
-call the platform from inside its handler.
+Rules: section "Signatures" of ``docs/protocol.md``. Nothing here holds a lock while a request is under way, so a
+connector may call the platform from inside its handler.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol
@@ -18,6 +19,7 @@ from hull_sdk.core import json
 from hull_sdk.core.logs import emit
 from hull_sdk.core.net import Request, Response, WsgiNetwork, call_wsgi
 from hull_sdk.core.runtime import Runtime
+from hull_sdk.core.tasks import Lock
 from hull_sdk.errors import NetworkError
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.faults import Fault, Faults
@@ -29,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 #: Longest wait for a connector, in seconds; its own deadline is shorter, so that it can still answer.
 TIMEOUT_S: Final = 30.0
+#: While requests under way are waited for, how often to look, in seconds.
+_LOOK_S: Final = 0.02
 #: Largest answer that is read.
 ANSWER_BYTES: Final = 4 * 1024 * 1024
 
@@ -76,6 +80,41 @@ class Carrier:
         self._runtime = runtime
         self._signer = signer
         self._faults = faults
+        self._lock = Lock()
+        self._paused = False
+        self._turns = 0
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Take a turn at preparing a request, sending it, and noting its answer.
+
+        Yields:
+            ``False`` when nothing more may be sent.
+        """
+        with self._lock:
+            admitted = not self._paused
+            self._turns += admitted
+        try:
+            yield admitted
+        finally:
+            with self._lock:
+                self._turns -= admitted
+
+    def pause(self, timeout_s: float) -> bool:
+        """Let nobody begin a turn any more, and wait for those that have begun.
+
+        Args:
+            timeout_s: Longest wait.
+
+        Returns:
+            ``True`` when all of them are over.
+        """
+        with self._lock:
+            self._paused = True
+        until = self._runtime.clock.monotonic() + timeout_s
+        while self._turns and self._runtime.clock.monotonic() < until:
+            self._runtime.tasks.sleep(_LOOK_S)
+        return not self._turns
 
     def notify(self, connector: Connector, url: str, notification_id: str, body: bytes, host: str) -> Reply:
         """Send one try of a notification, signed afresh.

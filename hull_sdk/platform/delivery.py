@@ -237,6 +237,10 @@ class Dispatcher:
 
     def _step(self, route: _Route) -> float | None:
         """Deliver what is due on one lane; return the seconds until more is due."""
+        with self._carrier.turn() as admitted:
+            return self._deliver(route) if admitted else None
+
+    def _deliver(self, route: _Route) -> float | None:
         found = self._prepare(route)
         if not isinstance(found, Outgoing):
             return found

@@ -329,6 +329,10 @@ class Extracts:
             self._end(job)
 
     def _step(self, job: _Job) -> float | None:
+        with self._carrier.turn() as admitted:
+            return self._work(job) if admitted else None
+
+    def _work(self, job: _Job) -> float | None:
         wait = job.due_at - self._source.clock.monotonic()
         if job.id not in self._jobs:
             return None

@@ -93,7 +93,8 @@ class ImportJob:
         state: ``"queued"``, ``"running"``, ``"completed"`` or ``"failed"``.
         reason: Why it failed, or is tried again; ``None`` otherwise.
         attempts: How often the file was asked for.
-        lines: Lines read so far.
+        number: Number of the last line that was read, blank ones included; from there it goes on.
+        lines: Records read so far.
         counts: How many of them were applied, skipped and failed.
         errors: The first of those that failed or were skipped.
     """
@@ -110,6 +111,7 @@ class ImportJob:
     attempts: int = 0
     started_at: float | None = None
     finished_at: float | None = None
+    number: int = 0
     lines: int = 0
     counts: dict[str, int] = field(default_factory=lambda: {"applied": 0, "skipped": 0, "failed": 0})
     errors: list[LineError] = field(default_factory=list)
@@ -119,10 +121,9 @@ class ImportJob:
         """``True`` when nothing more happens."""
         return self.state in {"completed", "failed"}
 
-    def begin_anew(self) -> None:
-        """Forget how far it was: its lines are read again, and those that were applied are known by their ids."""
-        self.state, self.attempts, self.lines = "queued", 0, 0
-        self.counts, self.errors = dict.fromkeys(self.counts, 0), []
+    def wait_again(self) -> None:
+        """Be queued once more: its file is fetched again, and read on from the line where it was."""
+        self.state, self.attempts = "queued", 0
 
     def count(self, outcome: str, error: LineError | None = None) -> None:
         """Count a line.

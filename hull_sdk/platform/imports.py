@@ -7,6 +7,7 @@ slice, pauses, and gives way while live messages are under way. Lines are applie
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -84,7 +85,6 @@ class _Run:
     alarm: Worker | None = None
     file: ImportFile | None = None
     lines: Iterator[bytes | None] | None = None
-    number: int = 0
     waits: int = 0
     due_at: float = 0.0
 
@@ -136,13 +136,13 @@ class Imports:
         return [pack(job) for job in self.jobs]
 
     def restore(self, plain: list[Any]) -> None:
-        """Take in jobs that were saved; those that were not over begin anew, and lines that were applied stay so."""
+        """Take in jobs that were saved; those that were not over fetch their file again and go on where they were."""
         for saved in plain:
             job: ImportJob = unpack(ImportJob, saved)
             if job.over:
                 self._runs[job.id] = _Run(job)
             else:
-                job.begin_anew()
+                job.wait_again()
                 self._begin(job)
 
     def _begin(self, job: ImportJob) -> None:
@@ -234,7 +234,7 @@ class Imports:
             self._end(run, "failed", err.message)
         except Exception as err:  # noqa: BLE001 - whatever it was, the job ends in a state that says so
             if not job.over:  # else its file was closed under it
-                emit(_log, logging.ERROR, "import.crashed", {"job_id": job.id, "line": run.number}, exc_info=err)
+                emit(_log, logging.ERROR, "import.crashed", {"job_id": job.id, "line": job.number}, exc_info=err)
                 self._end(run, "failed", f"internal error: {type(err).__name__}")
         return None
 
@@ -243,7 +243,7 @@ class Imports:
         job.state, job.attempts = "running", job.attempts + 1
         job.started_at = self._source.clock.time() if job.started_at is None else job.started_at
         run.file = fetch(self._runtime.net, job.request)
-        job.reason, run.lines = None, run.file.lines()
+        job.reason, run.lines = None, itertools.islice(run.file.lines(), job.number, None)
 
     def _try_again(self, run: _Run, err: HullError) -> float | None:
         if run.job.attempts >= _MAX_ATTEMPTS:
@@ -269,9 +269,10 @@ class Imports:
             except StopIteration:
                 self._end(run, "completed")
                 return None
-            run.number += 1
-            if line is None or line.strip():
-                self._apply(run.job, run.number, line)
+            with self._source.lock:  # a snapshot has the line and its number, or neither
+                run.job.number += 1
+                if line is None or line.strip():
+                    self._apply(run.job, run.job.number, line)
             if self._source.busy or self._runtime.clock.monotonic() >= until:
                 break
         return _PAUSE_S

@@ -341,6 +341,17 @@ class Platform:
         for saved in plain["organizations"]:
             self.create_organization(saved["host"], admin_secret=saved["admin_secret"]).restore(saved)
 
+    def pause(self, timeout_s: float = 5.0) -> bool:
+        """Call no connector any more, and wait for the answers to the calls under way; then save, and close.
+
+        Args:
+            timeout_s: Longest wait.
+
+        Returns:
+            ``True`` when all of them were answered.
+        """
+        return self.carrier.pause(timeout_s)
+
     def close(self) -> None:
         """Stop delivering and calling; the data stay readable."""
         for organization in self._all():

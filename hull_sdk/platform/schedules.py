@@ -180,6 +180,10 @@ class Schedules:
         return found
 
     def _step(self, found: _Round) -> float | None:
+        with self._carrier.turn() as admitted:
+            return self._look(found) if admitted else None
+
+    def _look(self, found: _Round) -> float | None:
         now = self._now()
         due_at = found.timer.look(now)
         if due_at is None:

@@ -98,10 +98,12 @@ def test_it_goes_on_where_it_was_stopped(config, tmp_path):
         (user,) = found["organizations"]["acme.test"]["users"]
         assert (user["email"], user["attributes"]["plan"]) == ("ann@acme.test", "pro")
     assert ready[0] == ready[1]
-    data.write_bytes(data.read_bytes()[:-30])
+    damaged = data.read_bytes()[:-30]
+    data.write_bytes(damaged)
     command = [sys.executable, "-m", "hull_sdk.cli", "platform", *arguments, "--port", "0"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     assert (result.returncode, "damaged" in result.stderr, "Traceback" in result.stderr) == (1, True, False)
+    assert data.read_bytes() == damaged
 
 
 def test_a_broken_configuration_is_one_clear_error(tmp_path):
