@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from hull_sdk.wire.entities import ROOT_ATTRIBUTES, SESSION_FIELDS, EntityKind, report_key
 
-__all__ = ["Schema", "attribute_tree", "schema_list"]
+__all__ = ["Schema", "attribute_tree", "is_custom", "schema_list"]
 
-#: Attributes by name: ``{"plan": {"type": "string", "hidden": False}}``.
+#: Attributes by name: ``{"plan": {"type": "string", "hidden": False, "tracked": False}}``.
 Schema = Mapping[str, Mapping[str, Any]]
 
 #: What every report of a kind has, whatever was written: field and type.
@@ -44,6 +44,11 @@ _STANDARD: Final[dict[EntityKind, dict[str, str]]] = {
 }
 
 
+def is_custom(kind: EntityKind, name: str) -> bool:
+    """Tell whether an attribute is one of the organization's own, and not one that all reports know."""
+    return report_key(kind, name) != name if kind == "user" else name not in ROOT_ATTRIBUTES
+
+
 def schema_list(kind: EntityKind, schema: Schema) -> list[dict[str, Any]]:
     """Return the fields of a kind's reports as a list.
 
@@ -54,9 +59,16 @@ def schema_list(kind: EntityKind, schema: Schema) -> list[dict[str, Any]]:
     Returns:
         ``[{"key": "traits_plan", "type": "string", "configurable", "visible", "track_changes"}, ...]``.
     """
-    standard = [_entry(key, type_) for key, type_ in _STANDARD[kind].items()]
+    fixed = {"configurable": False, "visible": True, "track_changes": False}
+    standard = [{"key": key, "type": type_, **fixed} for key, type_ in _STANDARD[kind].items()]
     own = [
-        _entry(report_key(kind, name), entry["type"], configurable=_is_custom(kind, name), visible=not entry["hidden"])
+        {
+            "key": report_key(kind, name),
+            "type": entry["type"],
+            "configurable": is_custom(kind, name),
+            "visible": not entry["hidden"],
+            "track_changes": entry["tracked"],
+        }
         for name, entry in schema.items()
         if name not in _STANDARD[kind]
     ]
@@ -89,16 +101,8 @@ def attribute_tree(kind: EntityKind, schemas: Mapping[EntityKind, Schema]) -> di
     return {"version": "new", "tree": tree}
 
 
-def _entry(key: str, type_: str, *, configurable: bool = False, visible: bool = True) -> dict[str, Any]:
-    return {"key": key, "type": type_, "configurable": configurable, "visible": visible, "track_changes": False}
-
-
-def _is_custom(kind: EntityKind, name: str) -> bool:
-    return report_key(kind, name) != name if kind == "user" else name not in ROOT_ATTRIBUTES
-
-
 def _standard(kind: EntityKind, prefix: str, schema: Schema) -> list[dict[str, Any]]:
-    own = {name: entry["type"] for name, entry in schema.items() if not _is_custom(kind, name) and not entry["hidden"]}
+    own = {name: entry["type"] for name, entry in schema.items() if not is_custom(kind, name) and not entry["hidden"]}
     return [_leaf(prefix + key, key, type_) for key, type_ in {**own, **_STANDARD[kind]}.items()]
 
 
@@ -106,7 +110,7 @@ def _custom(kind: EntityKind, prefix: str, schema: Schema) -> list[dict[str, Any
     """Return the custom attributes: a group "Traits", then one for each prefix before a slash."""
     groups: dict[str, list[dict[str, Any]]] = {"Traits": []}
     for name, entry in schema.items():
-        if entry["hidden"] or not _is_custom(kind, name):
+        if entry["hidden"] or not is_custom(kind, name):
             continue
         group, slash, rest = name.partition("/")
         title, text = (group.replace("_", " ").capitalize(), rest) if slash else ("Traits", name)

@@ -16,7 +16,7 @@ from hull_sdk.platform.settings import OrganizationSettings
 from hull_sdk.wire.attributes import AttributeType, Operation, apply_operation, cast, detect_type, normalize_name
 from hull_sdk.wire.entities import EntityKind
 
-__all__ = ["AttributeSchema", "WritePlan", "plan_writes", "same_value"]
+__all__ = ["AttributeSchema", "WritePlan", "changed_values", "plan_writes", "same_value"]
 
 _TYPES: Final[tuple[AttributeType, ...]] = get_args(AttributeType)
 
@@ -28,12 +28,13 @@ class AttributeSchema:
         kind: ``"user"`` or ``"account"``.
     """
 
-    STATE: ClassVar[dict[str, Any]] = {"_types": dict[str, Any], "_hidden": set[str]}
+    STATE: ClassVar[dict[str, Any]] = {"_types": dict[str, Any], "_hidden": set[str], "_tracked": set[str]}
 
     def __init__(self, kind: EntityKind) -> None:
         self.kind = kind
         self._types: dict[str, AttributeType] = {"created_at": "date"}
         self._hidden: set[str] = set()
+        self._tracked: set[str] = set()
         self._fresh: list[str] = []
         self._hidden_before: set[str] | None = None
 
@@ -90,9 +91,22 @@ class AttributeSchema:
         """Tell whether an attribute is left out of reports."""
         return name in self._hidden
 
+    def track(self, name: str, *, tracked: bool = True) -> None:
+        """Have changes of an attribute made into events, or no more."""
+        name = normalize_name(name)
+        (self._tracked.add if tracked else self._tracked.discard)(name)
+
+    @property
+    def tracked(self) -> list[str]:
+        """The attributes whose changes become events, by name; hidden ones are none of them."""
+        return sorted(self._tracked - self._hidden)
+
     def to_wire(self) -> dict[str, dict[str, Any]]:
-        """Return ``{name: {"type": ..., "hidden": ...}}``, sorted by name."""
-        return {name: {"type": self._types[name], "hidden": name in self._hidden} for name in sorted(self._types)}
+        """Return ``{name: {"type": ..., "hidden": ..., "tracked": ...}}``, sorted by name."""
+        return {name: self._entry(name) for name in sorted(self._types)}
+
+    def _entry(self, name: str) -> dict[str, Any]:
+        return {"type": self._types[name], "hidden": name in self._hidden, "tracked": name in self._tracked}
 
 
 @dataclass(slots=True)
@@ -188,6 +202,22 @@ def _limit_problem(values: Mapping[str, Any], name: str, value: Any, settings: O
     if bytes_limit is not None and (size := len(json.dumps(value))) > bytes_limit:
         return f"{name!r} is refused: its value has {size} bytes, the limit is {bytes_limit}"
     return None
+
+
+def changed_values(names: Iterable[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the old and the new values of attributes that differ.
+
+    Args:
+        names: Which attributes.
+        before: An entity's attributes before a change.
+        after: The same after it.
+
+    Returns:
+        For example ``{"from/plan": "free", "to/plan": "pro"}``; ``None`` stands for no value.
+    """
+    changed = [name for name in names if not same_value(before.get(name), after.get(name))]
+    sides = {"from": before, "to": after}
+    return {f"{side}/{name}": values.get(name) for name in changed for side, values in sides.items()}
 
 
 def same_value(left: Any, right: Any) -> bool:

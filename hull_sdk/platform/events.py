@@ -14,11 +14,21 @@ from hull_sdk.platform.event_contexts import context_text
 from hull_sdk.platform.messages import Track
 from hull_sdk.wire.attributes import cast
 
-__all__ = ["SEGMENTS_CHANGED", "USER_CREATED", "USER_MERGED", "Source", "builtin_item", "tracked_item"]
+__all__ = [
+    "ATTRIBUTES_CHANGED",
+    "SEGMENTS_CHANGED",
+    "USER_CREATED",
+    "USER_MERGED",
+    "Source",
+    "builtin_item",
+    "tracked_item",
+]
 
 USER_CREATED: Final = "User created"
 USER_MERGED: Final = "User merged"
 SEGMENTS_CHANGED: Final = "Segments changed"
+#: Of attributes whose changes the operator has tracked; stored and searched, told to no connector.
+ATTRIBUTES_CHANGED: Final = "Attributes changed"
 
 _DAY_S: Final = 86_400
 
@@ -67,29 +77,30 @@ def tracked_item(
 
 
 def builtin_item(
-    name: str, properties: Mapping[str, Any], *, event_id: str, at: float, source: Source
+    name: str, properties: Mapping[str, Any], *, event_id: str, at: float, source: Source, since: Any = None
 ) -> dict[str, Any]:
     """Build the stored form of an event that the platform makes; its ``event_source`` is ``None``.
 
     Args:
-        name: :data:`USER_CREATED`, :data:`USER_MERGED` or :data:`SEGMENTS_CHANGED`.
+        name: :data:`USER_CREATED`, :data:`USER_MERGED`, :data:`SEGMENTS_CHANGED` or :data:`ATTRIBUTES_CHANGED`.
         properties: What it says.
         event_id: Its id.
         at: Unix seconds.
         source: The connector whose message caused it.
+        since: When the user was created, for ``days_since_signup``; only where the event is to tell it.
     """
     return {
         "event_id": event_id,
         "event": name,
         "created_at": iso_seconds(at),
         "event_source": None,
-        "event_type": None,
+        "event_type": "attributes_changed" if name == ATTRIBUTES_CHANGED else None,
         "anonymous_id": None,
         "session_id": None,
         "app_id": source.id,
         "app_name": source.name,
         "properties": dict(properties),
-        "context": {},
+        "context": _signup_age(at, since),
     }
 
 

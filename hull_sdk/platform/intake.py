@@ -23,7 +23,7 @@ from hull_sdk.platform.door import ConnectorCredentials, admit, check_size
 from hull_sdk.platform.event_contexts import Locator
 from hull_sdk.platform.events import Source
 from hull_sdk.platform.ingestion import Outcome, apply_message
-from hull_sdk.platform.logs import LogBook, LogEntry, identifiers
+from hull_sdk.platform.logs import LogBook, LogEntry, claimed, identifiers, subject_of
 from hull_sdk.platform.messages import MessageError, ParsedMessage, message_id_of, parse_message
 from hull_sdk.platform.reports import EntityChange, View
 from hull_sdk.platform.segments import Segment, SegmentBook
@@ -116,8 +116,11 @@ class Intake:
         Returns:
             ``None`` when it can be ingested, else why not.
         """
-        admitted = self._admit(message, connector, index)
-        return admitted if isinstance(admitted, Rejection) else None
+        try:
+            self._admit(message, connector)
+        except MessageError as err:
+            return _rejection(message, err, index)
+        return None
 
     def receive(self, batch: Iterable[Any], connector: ConnectorCredentials) -> tuple[int, list[Rejection]]:
         """Take in a batch: each message passes the door and is applied, or is refused.
@@ -140,10 +143,11 @@ class Intake:
     def _receive(self, batch: Iterable[Any], connector: ConnectorCredentials) -> tuple[int, list[Rejection]]:
         accepted, rejections = 0, []
         for index, message in enumerate(batch):
-            admitted = self._admit(message, connector, index)
-            if isinstance(admitted, Rejection):
-                rejections.append(admitted)
-                self._record_rejection(message, admitted, connector.id)
+            try:
+                admitted = self._admit(message, connector)
+            except MessageError as err:
+                rejections.append(_rejection(message, err, index))
+                self._record_unreadable(message, err, err.claims, connector.id, remember=False)
             else:
                 self._process(admitted, connector.id)
                 accepted += 1
@@ -175,7 +179,7 @@ class Intake:
             check_size(message)
             parsed = parse_message(message, claims, self.settings, self.locator)
         except MessageError as err:
-            return self._record_unreadable(message, err.code, err.reason, connector_id)
+            return self._record_unreadable(message, err, claims, connector_id)
         return self._process(parsed, connector_id, notify=notify, emit_events=emit_events)
 
     @property
@@ -183,12 +187,9 @@ class Intake:
         """``True`` while messages of the firehose are being taken in."""
         return self._receiving > 0
 
-    def _admit(self, message: Any, connector: ConnectorCredentials, index: int) -> ParsedMessage | Rejection:
-        try:
-            now = self.runtime.clock.time()
-            return admit(message, connector=connector, settings=self.settings, now=now, locator=self.locator)
-        except MessageError as err:
-            return Rejection(index, message_id_of(message), err.code, err.reason)
+    def _admit(self, message: Any, connector: ConnectorCredentials) -> ParsedMessage:
+        now = self.runtime.clock.time()
+        return admit(message, connector=connector, settings=self.settings, now=now, locator=self.locator)
 
     def _process(
         self,
@@ -224,17 +225,20 @@ class Intake:
         """Take note that an entity was marked active; what waits to be told of it goes ahead."""
 
     def _unit(self, now: float, connector_id: str | None = None, *, emits: bool = True) -> Unit:
-        name = getattr(self.connectors.get(connector_id), "name", None) if connector_id is not None else None
         return Unit(
             store=self._store,
             schemas=self._schemas,
             settings=self.settings,
             ids=self.runtime.ids,
             now=now,
-            source=Source(connector_id, name),
+            source=self._source(connector_id),
             deletions=self._deletions,
             emits=emits,
         )
+
+    def _source(self, connector_id: str | None) -> Source:
+        connector = None if connector_id is None else self.connectors.get(connector_id)
+        return Source(connector_id, getattr(connector, "name", None))
 
     def _settle(self, unit: Unit, also: Iterable[ViewKey] = ()) -> Settlement:
         return settle(unit, self._views, self._book, also)
@@ -315,11 +319,14 @@ class Intake:
         for note in getattr(message.content, "debug", ()):
             self._log_book.write(logging.DEBUG, f"incoming.{what}.skip", unit.now, {**fields, "reason": note})
 
-    def _record_rejection(self, message: Any, rejection: Rejection, connector_id: str) -> None:
-        self._record_unreadable(message, rejection.code, rejection.reason, connector_id, remember=False)
-
     def _record_unreadable(
-        self, message: Any, code: str, reason: str, connector_id: str | None, *, remember: bool = True
+        self,
+        message: Any,
+        err: MessageError,
+        claims: Mapping[str, Any],
+        connector_id: str | None,
+        *,
+        remember: bool = True,
     ) -> Record:
         message_id = message_id_of(message)
         kind = message.get("type") if isinstance(message, Mapping) else None
@@ -332,14 +339,20 @@ class Intake:
                 message_id=message_id,
                 type=kind if isinstance(kind, str) else None,
                 state="failed",
-                reason=f"{code}: {reason}",
+                reason=f"{err.code}: {err.reason}",
                 connector_id=connector_id,
                 at=now,
                 idempotent=message_id is not None,
             )
-            what = "event" if kind == "track" else "user"
-            fields = {"connector_id": connector_id, "message_id": message_id, "code": code, "reason": reason}
-            self._log_book.write(logging.ERROR, f"incoming.{what}.error", now, fields)
+            fields = {
+                **claimed(claims),
+                "connector_id": connector_id,
+                "connector_name": self._source(connector_id).name,
+                "message_id": message_id,
+                "code": err.code,
+                "reason": err.reason,
+            }
+            self._log_book.write(logging.ERROR, f"incoming.{subject_of(kind, claims)}.error", now, fields)
             return self._journal.add(record, remember=remember)
 
     @property
@@ -381,3 +394,7 @@ class Intake:
         for change in changes:
             for listener in list(self._listeners):
                 listener(change)
+
+
+def _rejection(message: Any, err: MessageError, index: int) -> Rejection:
+    return Rejection(index, message_id_of(message), err.code, err.reason)

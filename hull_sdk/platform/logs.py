@@ -15,14 +15,18 @@ from hull_sdk.core import logs
 from hull_sdk.core.clock import iso_millis
 from hull_sdk.core.masking import mask, mask_text
 from hull_sdk.platform.identity import EntityClaims
-from hull_sdk.platform.store import HANDLES
+from hull_sdk.platform.store import HANDLES, KINDS
+from hull_sdk.wire.entities import CLAIM_NAMES
+from hull_sdk.wire.tokens import AS_CLAIMS, CLAIM_SUBJECT_TYPE
 
-__all__ = ["LogBook", "LogEntry", "identifiers"]
+__all__ = ["LogBook", "LogEntry", "claimed", "identifiers", "subject_of"]
 
 _log = logging.getLogger(__name__)
 
 #: Entries kept; older ones fall out.
 _KEPT: Final = 10_000
+#: Characters of an identifier that nobody has checked.
+_LONGEST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +95,37 @@ def identifiers(*claims: EntityClaims | None) -> dict[str, str | None]:
         )
         if value is not None
     }
+
+
+def claimed(claims: Mapping[str, Any]) -> dict[str, str]:
+    """Return the identifiers of claims that may break rules, as :func:`identifiers` names them.
+
+    Args:
+        claims: Of a token that was verified, for example ``{"io.hull.asUser": {"email": "ann@acme.test"}}``.
+    """
+    found = {}
+    for kind in KINDS:
+        given = claims.get(AS_CLAIMS[kind])
+        values = given if isinstance(given, Mapping) else {"id": given}
+        for name in CLAIM_NAMES[kind]:
+            value = values.get(name)
+            if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+                found[f"{kind}_{name}"] = str(value)[:_LONGEST]
+    return found
+
+
+def subject_of(kind: Any, claims: Mapping[str, Any]) -> str:
+    """Return the middle of a line's name for a message that could not be read.
+
+    Args:
+        kind: The message's type, perhaps malformed.
+        claims: Of its token, perhaps empty.
+
+    Returns:
+        ``"event"``, ``"account"`` or ``"user"``.
+    """
+    if kind == "track":
+        return "event"
+    subject = claims.get(CLAIM_SUBJECT_TYPE)
+    only_account = subject is None and claims.get(AS_CLAIMS["user"]) is None and AS_CLAIMS["account"] in claims
+    return "account" if subject == "account" or only_account else "user"

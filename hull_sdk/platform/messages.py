@@ -31,12 +31,15 @@ class MessageError(HullError):
     Args:
         code: One of ``hull_sdk.wire.firehose.REJECTION_CODES``.
         reason: The value, the rule and the way out.
+
+    ``claims`` are those of the message's token once that was verified, else empty.
     """
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
+        self.claims: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,16 @@ def parse_message(
     Raises:
         MessageError: It breaks a rule.
     """
+    try:
+        return _parsed(message, claims, settings, locator)
+    except MessageError as err:
+        err.claims = claims
+        raise
+
+
+def _parsed(
+    message: Any, claims: Mapping[str, Any], settings: OrganizationSettings, locator: Locator | None
+) -> ParsedMessage:
     if not isinstance(message, Mapping):
         raise MessageError("INVALID_MESSAGE", f"the message is {message!r:.100}; it must be a JSON object")
     kind = message.get("type")

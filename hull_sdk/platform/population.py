@@ -306,8 +306,18 @@ class Population(Segmentation):
             self._schemas[kind].hide(name, hidden=hidden)
             self._settle_all(kind, self.clock.time())
 
+    def track_attribute(self, name: str, *, tracked: bool = True) -> None:
+        """Have the platform make the event ``Attributes changed`` of changes of a user attribute, or no more.
+
+        Args:
+            name: For example ``"plan"``.
+            tracked: ``False`` makes none any more.
+        """
+        with self.lock:
+            self._schemas["user"].track(name, tracked=tracked)
+
     def schema(self, kind: EntityKind) -> dict[str, dict[str, Any]]:
-        """Return the known attributes of a kind: ``{name: {"type": "string", "hidden": False}}``."""
+        """Return the known attributes of a kind: ``{name: {"type": "string", "hidden": False, "tracked": False}}``."""
         with self.lock:
             return self._schemas[kind].to_wire()
 

@@ -97,6 +97,8 @@ class _Settler:
         if entity is None:
             return False
         before = self.views.get((kind, entity_id))
+        if kind == "user":
+            self.unit.note_attributes(entity)
         entity = self._decide_segments(entity)
         view = self._view(entity)
         events = [event.to_wire() for event in self.unit.news.get(entity_id, ())] if kind == "user" else []

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hull_sdk.core.ids import Ids
-from hull_sdk.platform.attributes import AttributeSchema
+from hull_sdk.platform.attributes import AttributeSchema, changed_values
 from hull_sdk.platform.deletions import Deletions
-from hull_sdk.platform.events import USER_MERGED, Source, builtin_item
+from hull_sdk.platform.events import ATTRIBUTES_CHANGED, USER_MERGED, Source, builtin_item
 from hull_sdk.platform.settings import OrganizationSettings
 from hull_sdk.platform.store import Entity, Store, StoredEvent, Table
 from hull_sdk.wire.entities import EntityKind
@@ -76,6 +76,18 @@ class Unit:
         item = builtin_item(name, properties, event_id=event_id, at=self.now, source=self.source)
         self.add_event(user_id, event_id, item, tracked=False)
 
+    def note_attributes(self, user: Entity) -> None:
+        """Store the event about changes of attributes that are tracked; it is no news, so no connector is told."""
+        old, names = self.store.users.original(user.id), self.schemas["user"].tracked
+        if old is None or not names or not self.emits:
+            return
+        properties = changed_values(names, old.attributes, user.attributes)
+        if properties:
+            event_id, since = self.ids.object_id(), user.attributes.get("created_at")
+            source, name = self.source, ATTRIBUTES_CHANGED
+            item = builtin_item(name, properties, event_id=event_id, at=self.now, source=source, since=since)
+            self._put_event(user.id, event_id, item, tracked=False)
+
     def add_event(self, user_id: str, event_id: str, item: Mapping[str, Any], *, tracked: bool) -> StoredEvent:
         """Store an event under its id and count it as news of its user.
 
@@ -85,11 +97,14 @@ class Unit:
             item: The event without ``user_id``.
             tracked: ``False`` for the platform's own events.
         """
+        event = self._put_event(user_id, event_id, item, tracked=tracked)
+        self.news.setdefault(user_id, []).append(event)
+        return event
+
+    def _put_event(self, user_id: str, event_id: str, item: Mapping[str, Any], *, tracked: bool) -> StoredEvent:
         old = self.store.events.get(event_id)
         sequence = self.store.next_sequence() if old is None else old.sequence
         event = StoredEvent(
             id=event_id, sequence=sequence, user_id=user_id, tracked=tracked, item=item, indexed_at=self.now
         )
-        self.store.events.put(event)
-        self.news.setdefault(user_id, []).append(event)
-        return event
+        return self.store.events.put(event)

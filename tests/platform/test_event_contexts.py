@@ -59,6 +59,40 @@ def test_what_a_sender_says_itself_wins():
     assert context["page"] == {"url": sent["url"], "host": "acme.test", "path": "/b"}
 
 
+WHOLE = {
+    "useragent": CHROME,
+    "device": {"name": "Other"},
+    "referrer": {
+        "url": "https://news.test/",
+        "host": "news.test",
+        "path": "/",
+        "campaign": {"term": "funding", "medium": "email", "name": "May", "content": "link", "source": "Newsletter"},
+    },
+    "os": {"name": "Mac OS X", "version": "10.13.6"},
+    "browser": {"major": 69, "name": "Chrome", "version": "69.0.3497"},
+    "location": {
+        "country": "FR",
+        "city": "Paris",
+        "timezone": "Europe/Paris",
+        "longitude": 2.3833,
+        "latitude": 48.9167,
+        "region": "IDF",
+        "countryname": "France",
+        "regionname": "Ile-de-France",
+        "zipcode": "93300",
+    },
+    "campaign": {"term": "funding", "medium": "email", "name": "May", "content": "link", "source": "Newsletter"},
+    "ip": "203.0.113.9",
+    "page": {"url": "https://acme.test/884a12fc/overview", "host": "acme.test", "path": "/884a12fc/overview"},
+}
+
+
+def test_a_context_in_the_whole_schema_stays_as_it_was_sent():
+    """Nothing of it is changed, and objects that the schema does not know are left out."""
+    assert event_context(WHOLE) == WHOLE
+    assert event_context({**WHOLE, "colour": "red", "network": {"carrier": "x"}}, Table()) == WHOLE
+
+
 def test_a_referrer_has_a_campaign_of_its_own():
     """The parameters of the referring address stand with the referrer, in both spellings of its name."""
     url = "https://news.test/q?utm_source=news&utm_medium=email&utm_campaign=may&utm_content=link&utm_term=a"

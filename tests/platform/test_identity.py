@@ -46,6 +46,16 @@ def test_an_external_id_that_breaks_the_pattern_is_ignored_and_noted():
     assert "pattern" in record.notes[0]
 
 
+def test_an_account_s_external_id_has_a_pattern_of_its_own():
+    """What users' ids may look like says nothing about accounts."""
+    bench = Bench(user_external_id_pattern="[0-9]+", account_external_id_pattern="acc-[0-9]+")
+    bench.account_traits({"external_id": "42", "domain": "acme.test"})
+    bench.account_traits({"external_id": "acc-42", "domain": "acme.example"})
+    bench.traits({"external_id": "42"})
+    assert [account.external_id for account in bench.accounts()] == [None, "acc-42"]
+    assert [user.external_id for user in bench.users()] == ["42"]
+
+
 def test_the_id_finds_and_never_creates(bench):
     """An unknown id alone fails; beside other claims it is ignored and noted."""
     assert bench.traits({"id": "nobody"}).state == "failed"
@@ -102,6 +112,24 @@ def test_a_sign_up_merges_the_visitor(bench):
     merged = bench.events("User merged")[0]
     assert merged["properties"]["plan"] == "free"
     assert merged["event_source"] is None
+
+
+def test_a_merge_tells_whom_it_took_in(bench):
+    """The event on the recipient holds the id, the identifiers and all attributes of the one who is gone."""
+    bench.traits({"email": "ann@acme.test", "anonymous_id": "a"}, {"plan": "free", "raw": {"n": 1}})
+    gone = bench.user(anonymous_id="a").id
+    bench.traits({"external_id": "1"}, {"plan": "pro"})
+    bench.traits({"external_id": "1", "email": "ann@acme.test"})
+    (merged,) = bench.events("User merged")
+    assert merged["user_id"] == bench.user(external_id="1").id
+    assert merged["properties"] == {
+        "id": gone,
+        "email": "ann@acme.test",
+        "anonymous_ids": ["a"],
+        "plan": "free",
+        "raw": {"n": 1},
+        "created_at": "2024-01-01T00:00:00Z",
+    }
 
 
 def test_a_merge_keeps_the_earlier_and_the_later_sight(bench):

@@ -96,6 +96,33 @@ def test_accounts_and_events_are_imported(imported, organization):
     assert organization.find_user({"anonymous_id": "v1"}).external_id == "9"
 
 
+def test_an_account_s_record_needs_its_id(imported, organization):
+    """A domain among the traits does not name the account, and an anonymous id is refused; the others are taken."""
+    job = imported(
+        "accounts",
+        {"traits": {"domain": "acme.test"}},
+        {"accountId": "", "traits": {"domain": "acme.test"}},
+        {"accountId": "1", "anonymousId": "x"},
+        {"accountId": 2, "traits": {"domain": "acme.test"}},
+    )
+    assert [(e["line"], e["code"]) for e in job["errors"]] == [
+        (1, "NO_IDENTIFIER"),
+        (2, "NO_IDENTIFIER"),
+        (3, "INVALID_MESSAGE"),
+    ]
+    assert [(a.external_id, a.handle) for a in organization.entities("account")] == [("2", "acme.test")]
+
+
+def test_an_imported_event_replaces_the_one_with_its_id(imported, organization, send):
+    """An id is unique in the organization, whichever way the event came."""
+    body = {"event": "Paid", "event_id": "e1", "properties": {"total": 1}}
+    send._send(send.message("track", body, user={"external_id": "9"}))
+    imported("events", {"event": "Paid", "userId": "8", "eventId": "e1", "properties": {"total": 2}})
+    paid = [event for event in organization.events() if event["event"] == "Paid"]
+    owner = organization.find_user({"external_id": "8"}).id
+    assert [(event["properties"], event["user_id"]) for event in paid] == [({"total": 2}, owner)]
+
+
 def test_each_bad_line_is_reported_and_spares_the_rest(imported, organization, call, credentials, monkeypatch):
     """Number, code and reason of each; blank lines do not count."""
     monkeypatch.setattr(import_files, "MAX_MESSAGE_BYTES", 400)

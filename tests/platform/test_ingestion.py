@@ -286,6 +286,17 @@ def test_a_server_call_has_no_address(bench, body):
     assert event["created_at"] == "2024-01-01T00:00:00Z"
 
 
+def test_properties_have_neither_a_schema_nor_a_limit(bench):
+    """A thousand of them are kept under their names, and the same name may be of another type in the next event."""
+    many = {f"property {number}": number for number in range(1000)}
+    bench.track({"external_id": "1"}, "Ordered", {**many, "total": 129.0, "Paid.at": None})
+    bench.track({"external_id": "1"}, "Ordered", {"total": "129 EUR"})
+    first, second = bench.events("Ordered")
+    assert first["properties"] == {**many, "total": 129.0, "Paid.at": None}
+    assert second["properties"] == {"total": "129 EUR"}
+    assert set(bench.organization.schema("user")) == {"created_at"}
+
+
 def test_an_event_id_is_unique_and_moves_to_the_second_writer(bench):
     """The second write of an event id replaces the event, counts once, and belongs to its own user."""
     bench.track({"external_id": "1"}, "Ordered", {"n": 1}, event_id="e1")
@@ -326,36 +337,6 @@ def test_active_users_are_marked_for_ten_minutes(bench, way):
     assert bench.organization.is_active("account", account)
     bench.runtime.clock.move_to(600.0)
     assert not bench.organization.is_active("user", user)
-
-
-def test_every_message_leaves_a_line_in_the_log(bench):
-    """Entries name what happened, whom it was about and which connector sent it."""
-    bench.traits({"email": "ann@acme.test"}, {"id": "x"}, message_id="m1")
-    bench.track({"email": "ann@acme.test"}, "Seen")
-    bench.traits({"email": "bob@acme.test"}, create=False)
-    bench.account_traits({"domain": "acme.test"})
-    bench.traits({"id": "nobody"})
-    assert [entry.event for entry in bench.organization.log] == [
-        "incoming.user.success",
-        "incoming.event.success",
-        "incoming.user.skip",
-        "incoming.account.success",
-        "incoming.user.error",
-    ]
-    first = bench.organization.log[0].fields
-    assert first["user_email"] == "ann@acme.test"
-    assert first["user_id"] == bench.user(email="ann@acme.test").id
-    assert (first["connector_id"], first["connector_name"], first["message_id"]) == (CONNECTOR.id, "Demo", "m1")
-    assert "derived" in first["notes"][0]
-
-
-def test_no_secret_reaches_the_log(bench):
-    """Neither the connector's secret nor a token stands in any entry or record."""
-    message = signed(bench, "traits", {}, user={"email": "ann@acme.test"}, secret="wrong-secret")
-    bench.organization.receive([message], CONNECTOR)
-    text = repr([*bench.organization.log, *bench.organization.records])
-    assert CONNECTOR.secret not in text
-    assert message["headers"]["Hull-Access-Token"] not in text
 
 
 def test_the_state_is_plain_and_repeats():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from ingestion_kit import Bench
 
+from hull_sdk.platform.attribute_lists import attribute_tree
+
 ANN = {"external_id": "1"}
 
 
@@ -65,6 +67,9 @@ def test_no_segment_looks_into_objects(bench, query):
     bench.organization.create_segment("user", "Lifted", query={"term": {"traits_plan.raw": "pro"}})
     bench.traits(ANN, {"raw": {"plan": "pro"}, "cards": [{"plan": "pro"}], "plan": "pro"})
     assert bench.names(**ANN) == ["Lifted"]
+    schemas = {kind: bench.organization.schema(kind) for kind in ("user", "account")}
+    traits = next(group for group in attribute_tree("user", schemas)["tree"] if group["text"] == "Traits")
+    assert {"id": "traits_raw", "text": "raw", "type": "json"} in traits["children"]
 
 
 def test_operations_know_whole_objects_only(bench):

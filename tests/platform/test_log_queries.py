@@ -58,6 +58,16 @@ def test_lines_are_found_by_time_name_and_number(logged, platform, call, admin):
     assert (status, events((status, answer)), answer["total"]) == (200, ["outgoing.user.success"], 3)
 
 
+def test_lines_are_found_by_connector(logged, organization, call, admin):
+    """By its id and by its name, whether they came in or went out."""
+    other = organization.install(None, manifest={}, name="Other")
+    organization.ingest({"type": "traits", "body": {}}, {"io.hull.asUser": ANN}, other.id)
+    for parameter in (f"connector_id={other.id}", "connector_name=Other"):
+        assert events(call("GET", f"/api/v1/logs?{parameter}", **admin)) == ["incoming.user.success"]
+    found = events(call("GET", "/api/v1/logs?connector_name=Fake", **admin))
+    assert found == ["outgoing.user.success", "incoming.event.success", "incoming.user.success"]
+
+
 @pytest.mark.parametrize("query", ["usr_email=x", "since=soon", "limit=0", "limit=x", "limit=1001"])
 def test_a_query_that_makes_no_sense_is_refused(logged, call, admin, query):
     """A misspelt filter would find everything; it is an error that names the known ones."""

@@ -162,6 +162,20 @@ def test_events_are_found_by_their_user_and_in_their_indexed_form(search, send):
     ]
 
 
+def test_events_of_a_merged_user_are_found_at_the_survivor(search, send, organization):
+    """They belong to the recipient at once, in searches, in its segments, and by its id."""
+    predicate = {"event": "Visited", "operator": "performed", "count": {"gte": 2}}
+    visitors = organization.create_segment("user", "Twice", predicate={"type": "all", "predicates": [predicate]})
+    send.track({"external_id": "1"}, "Visited")
+    send.track({"anonymous_id": "v"}, "Visited")
+    send.traits({"external_id": "1", "anonymous_id": "v"}, {})
+    parent = {"has_parent": {"parent_type": "user_report", "query": {"term": {"external_id.raw": "1"}}}}
+    found = search({"query": {"bool": {"filter": [parent, {"term": {"event": "Visited"}}]}}}, "events")["data"]
+    report = organization.user_report({"external_id": "1"})
+    assert [event["user_id"] for event in found] == [report["id"]] * 2
+    assert report["segment_ids"] == [visitors["id"]]
+
+
 def test_a_segment_cannot_ask_for_a_parent(organization):
     """Only a search of events may; and a parent has no parent."""
     from hull_sdk.errors import InvalidArgumentError

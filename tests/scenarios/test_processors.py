@@ -72,3 +72,23 @@ def test_merging_into_the_object_itself_comes_to_rest(planet, harness, recorder)
     merged = {"earth": "mars", "bar": "bat"}
     assert seen == [[{"earth": "mars"}, {"bar": "bat"}], [{"bar": "bat"}, merged]]
     assert harness.user(ANN)["traits_foo"] == merged
+
+
+def test_accounts_follow_from_the_domains_of_addresses(harness, recorder):
+    """A user's report has the domain of the e-mail, and a handler links by it; a free provider's makes no account."""
+
+    def join(ctx, messages):
+        for user in (message["user"] for message in messages if "user" in message):
+            ctx.client.as_user(user).account({"domain": user["domain"]}).traits({})
+
+    recorder.handle = join
+    for address in ("ann@acme.example", "bob@acme.example", "cid@gmail.com"):
+        harness.client.as_user({"email": address}).traits({"plan": "free"})
+    harness.run_until_idle()
+    accounts = {
+        address: harness.organization.find_user({"email": address}).account_id
+        for address in ("ann@acme.example", "bob@acme.example", "cid@gmail.com")
+    }
+    acme = harness.organization.find_account({"domain": "acme.example"}).id
+    assert accounts == {"ann@acme.example": acme, "bob@acme.example": acme, "cid@gmail.com": None}
+    assert len(harness.organization.entities("account")) == 1

@@ -49,6 +49,26 @@ def test_an_event_travels_to_the_handler_and_its_answer_back(harness, recorder):
     assert report["traits_score"] == 40
 
 
+def test_the_context_of_an_event_is_the_third_argument(harness, recorder):
+    """What a connector passes beside name and properties is told with the event, arranged and filled in."""
+    context = {
+        "source": "shop",
+        "type": "order",
+        "created_at": "2024-01-05T10:00:00Z",
+        "ip": "203.0.113.9",
+        "referer": None,
+        "url": "https://acme.example/p?utm_source=mail",
+        "campaign": {"medium": "email"},
+    }
+    harness.client.as_user(ANN).track("Ordered", {"sku": "A1"}, context)
+    harness.run_until_idle()
+    (event,) = [event for event in recorder.messages()[0]["events"] if event["event"] == "Ordered"]
+    assert (event["event_source"], event["event_type"], event["properties"]) == ("shop", "order", {"sku": "A1"})
+    assert event["context"]["campaign"] == {"source": "mail", "medium": "email"}
+    assert (event["context"]["page"]["path"], event["context"]["ip"]) == ("/p", "203.0.113.9")
+    assert "referrer" not in event["context"]
+
+
 @pytest.mark.shows("channel: account:update")
 def test_account_changes_reach_users_and_accounts(harness, recorder):
     """A changed account notifies its own channel and every user that is linked to it."""

@@ -13,7 +13,7 @@ from hull_sdk.platform.api.access import Caller, secret_caller
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.api.routing import Route, add_routes
-from hull_sdk.platform.attribute_lists import schema_list
+from hull_sdk.platform.attribute_lists import is_custom, schema_list
 from hull_sdk.wire.entities import EntityKind
 
 if TYPE_CHECKING:
@@ -33,14 +33,25 @@ def _schema(caller: Caller, kind: EntityKind) -> list[dict[str, Any]]:
     return schema_list(kind, caller.organization.schema(kind))
 
 
-def _show_attribute(caller: Caller, kind: EntityKind, name: str) -> dict[str, Any]:
+#: What can be said of an attribute.
+_FLAGS: Final = frozenset({"visible", "track_changes"})
+
+
+def _set_attribute(caller: Caller, kind: EntityKind, name: str) -> dict[str, Any]:
     body = read_object(request)
-    if set(body) != {"visible"} or not isinstance(body["visible"], bool):
-        refuse(400, f'send {{"visible": true | false}} to show or hide the {kind} attribute {name!r:.100}')
-    if name not in caller.organization.schema(kind):
+    if not body or set(body) - _FLAGS or not all(isinstance(value, bool) for value in body.values()):
+        refuse(400, f"send visible, track_changes or both, each true or false, for the {kind} attribute {name!r:.100}")
+    organization = caller.organization
+    if name not in organization.schema(kind):
         refuse(404, f"no {kind} has an attribute {name!r:.100}; name it without traits_")
-    caller.organization.hide_attribute(kind, name, hidden=not body["visible"])
-    return {"name": name, "visible": body["visible"]}
+    if body.get("track_changes") and (kind == "account" or not is_custom(kind, name)):
+        refuse(400, f"track_changes is for custom attributes of users, and {name!r:.100} of the {kind} is none")
+    if "visible" in body:
+        organization.hide_attribute(kind, name, hidden=not body["visible"])
+    if "track_changes" in body and kind == "user":
+        organization.track_attribute(name, tracked=body["track_changes"])
+    entry = organization.schema(kind)[name]
+    return {"name": name, "visible": not entry["hidden"], "track_changes": entry["tracked"]}
 
 
 _ROUTES: Final[tuple[Route, ...]] = (
@@ -49,6 +60,6 @@ _ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/accounts_segments", lambda caller: caller.organization.accounts_segments()),
     ("GET", "/users/schema", lambda caller: _schema(caller, "user")),
     ("GET", "/accounts/schema", lambda caller: _schema(caller, "account")),
-    ("PUT", "/settings/user_traits/<path:name>", lambda caller, name: _show_attribute(caller, "user", name)),
-    ("PUT", "/settings/account_traits/<path:name>", lambda caller, name: _show_attribute(caller, "account", name)),
+    ("PUT", "/settings/user_traits/<path:name>", lambda caller, name: _set_attribute(caller, "user", name)),
+    ("PUT", "/settings/account_traits/<path:name>", lambda caller, name: _set_attribute(caller, "account", name)),
 )

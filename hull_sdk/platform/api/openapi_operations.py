@@ -199,10 +199,10 @@ def _lists() -> Table:
 
     def visibility(what: str) -> Operation:
         return Operation(
-            summary=f"Show or hide an attribute of {what}",
+            summary=f"Show, hide or track an attribute of {what}",
             topic="Segments and attributes",
-            answer=record({"name": TEXT, "visible": {"type": "boolean"}}),
-            body=reference("Visibility"),
+            answer=record({"name": TEXT, "visible": {"type": "boolean"}, "track_changes": {"type": "boolean"}}),
+            body=reference("AttributeFlags"),
         )
 
     users = listing("List the segments of users", "Segment")

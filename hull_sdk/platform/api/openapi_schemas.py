@@ -176,7 +176,7 @@ def _bodies() -> dict[str, Shape]:
         "ObjectChanges": {"type": "object", "description": "Of a connector or a segment; attributes of anybody else."},
         "TrackBody": record({"event": _SHORT}, open=True),
         "AliasBody": record({"anonymous_id": _SHORT}, open=True),
-        "Visibility": record({"visible": BOOLEAN}),
+        "AttributeFlags": {**record({}, {"visible": BOOLEAN, "track_changes": BOOLEAN}), "minProperties": 1},
         "ConnectorLogs": record(
             {
                 "logs": list_of(
