@@ -11,6 +11,7 @@ __all__ = ["COMMANDS", "main"]
 
 #: Subcommands and their modules; each module has a click command of the subcommand's name.
 COMMANDS: Final = {
+    "deadletters": "hull_sdk.cli.deadletters",
     "demo": "hull_sdk.cli.demo",
     "doctor": "hull_sdk.cli.doctor",
     "new": "hull_sdk.cli.new",

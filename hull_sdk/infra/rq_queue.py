@@ -37,7 +37,7 @@ from hull_sdk.infra.queues import (
 )
 from hull_sdk.infra.redis_store import TIMEOUT_S, RedisStore
 
-__all__ = ["JobFailedError", "RQQueue", "open_queue"]
+__all__ = ["JobFailedError", "RQQueue", "line_names", "open_queue"]
 
 #: How long a job counts as running after its worker was last heard of, in seconds.
 LEASE_S: Final = 30
@@ -179,7 +179,7 @@ class RQQueue:
             with store.reaching():
                 store.client.ping()
             _worker_module().run_worker(
-                _lines(queue_name), store.client, run, lease_s=self._lease_s, burst=burst, fork=fork
+                line_names(queue_name), store.client, run, lease_s=self._lease_s, burst=burst, fork=fork
             )
         finally:
             store.close()
@@ -260,11 +260,16 @@ def _worker_module() -> Any:
 
 
 def _line_name(queue_name: str, priority: int | None) -> str:
-    first, middle, last = _lines(queue_name)
+    first, middle, last = line_names(queue_name)
     if priority is None or priority == 0:
         return middle
     return first if priority < 0 else last
 
 
-def _lines(queue_name: str) -> tuple[str, str, str]:
+def line_names(queue_name: str) -> tuple[str, str, str]:
+    """Return the names of RQ's queues for a queue, the first ones first.
+
+    Args:
+        queue_name: As of ``ctx.enqueue``.
+    """
     return f"{queue_name}:first", queue_name, f"{queue_name}:last"

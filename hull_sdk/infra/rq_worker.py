@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import rq
 import rq.job
+from rq.exceptions import DeserializationError
 from rq.serializers import JSONSerializer
 
 from hull_sdk.errors import InvalidArgumentError
 
-__all__ = ["JSON", "PERFORM", "JobQueue", "current_job", "perform", "run_worker"]
+__all__ = ["JSON", "PERFORM", "JobQueue", "StoredJob", "current_job", "is_ours", "perform", "run_worker"]
 
 #: How jobs are stored; never as pickle.
 JSON: Final = JSONSerializer
@@ -78,7 +79,7 @@ class StoredJob(rq.job.Job):
         Raises:
             InvalidArgumentError: The record names something else.
         """
-        if self.func_name != PERFORM or self.instance is not None:
+        if not is_ours(self):
             raise InvalidArgumentError(
                 f"the job {self.id} was not stored by ctx.enqueue; it names {self.func_name!r:.200}"
             )
@@ -91,6 +92,18 @@ class StoredJob(rq.job.Job):
             raw_data: Its fields, as they came from the store.
         """
         return super().restore({name: value for name, value in raw_data.items() if name not in _AFTERWARDS})
+
+
+def is_ours(job: rq.job.Job) -> bool:
+    """Tell whether a record is that of a job of this package; ``False`` for one that cannot be read.
+
+    Args:
+        job: RQ's record.
+    """
+    try:
+        return bool(job.func_name == PERFORM and job.instance is None)
+    except DeserializationError:
+        return False
 
 
 class JobQueue(rq.Queue):
