@@ -27,7 +27,7 @@ Stage = Literal["requests", "batches", "jobs", "senders"]
 #: What each stage leaves to those behind it of 30 seconds, in seconds; of less, a share as large.
 _LEFT_S: Final[dict[Stage, float]] = {"requests": 9.0, "batches": 7.0, "jobs": 5.0, "senders": 0.0}
 
-#: What the last errors and metrics get at the end of the process, also when the time is over, in seconds.
+#: What the last logs, errors and metrics get at the end of the process, also when the time is over, in seconds.
 MIN_REPORT_S: Final = 0.5
 
 #: How often it is looked whether another thread has finished what is held, in seconds.
@@ -158,8 +158,10 @@ class Shutdown:
         return left
 
     def _await_finisher(self) -> int:
+        # When its time is over, it still has to name what is left.
+        until = self._now() + self.left_s("jobs") + MIN_REPORT_S
         # A signal may have interrupted that very thread, which then cannot go on.
-        while self._left is None and self._finisher != current_thread_id() and self.left_s("jobs") > 0.0:
+        while self._left is None and self._finisher != current_thread_id() and self._now() < until:
             self._extension.runtime.tasks.sleep(_LOOK_S)
         return self.waiting if self._left is None else self._left
 
