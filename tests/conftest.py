@@ -30,7 +30,7 @@ WATCHED_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _COMMON = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("default", derandomize=True, max_examples=100, **_COMMON)
-settings.register_profile("nightly", max_examples=5_000, **_COMMON)
+settings.register_profile("nightly", derandomize=False, max_examples=5_000, **_COMMON)
 settings.load_profile("default")
 
 
