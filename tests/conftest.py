@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hypothesis import HealthCheck, settings
 from running_process import RunningProcess
+from secrets_watch import SecretsPlugin
 from trials import TrialsPlugin
 
 from hull_sdk.wire.signatures import generate_key
@@ -44,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the whole run, also what other folders test."""
     config.pluginmanager.register(TrialsPlugin(), "trials")
+    config.pluginmanager.register(SecretsPlugin(), "secrets")
 
 
 @pytest.fixture(scope="session")
@@ -131,11 +133,12 @@ def shared_valkey() -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture
-def valkey(shared_valkey: ValkeyServer) -> ValkeyServer:
+def valkey(shared_valkey: ValkeyServer) -> Iterator[ValkeyServer]:
     """A real Valkey without any keys."""
     with shared_valkey.client() as client:
         client.flushall()
-    return shared_valkey
+    yield shared_valkey
+    shared_valkey.show()
 
 
 @pytest.fixture
@@ -148,6 +151,7 @@ def own_valkey() -> Iterator[Callable[..., ValkeyServer]]:
         def start(**options: Any) -> ValkeyServer:
             server = ValkeyServer(**options)
             stack.callback(server.close)
+            stack.callback(server.show)
             return server
 
         yield start

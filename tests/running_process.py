@@ -14,6 +14,8 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import IO
 
+from secrets_watch import WATCH
+
 #: Seconds that a process may take to say what is expected of it, or to end.
 PATIENCE_S = 60.0
 
@@ -108,6 +110,7 @@ class RunningProcess:
             thread.join(PATIENCE_S)
         self.process.stdout.close()
         self.process.stderr.close()
+        WATCH.saw_output([*self.stdout, *self.stderr])
 
 
 def _resolve(command: Sequence[str]) -> list[str]:

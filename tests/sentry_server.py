@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+from secrets_watch import WATCH
+
 
 class SentryServer(HTTPServer):
     """Keeps each post as its path and its text, decompressed."""
@@ -24,6 +26,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         text = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
         self.server.posts.append((self.path, text.decode()))
+        WATCH.saw("Sentry", text.decode())
         self.send_response(200)
         self.end_headers()
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import tracemalloc
+import zlib
 
 import pytest
 
 from hull_sdk.core.logs import fields_of
-from hull_sdk.core.net import Network, Request, Response
+from hull_sdk.core.net import MAX_RESPONSE_BYTES, Network, Request, Response
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import (
     ApiError,
@@ -310,6 +312,22 @@ def test_compressed_answers_are_read():
     body = gzip.compress(b'{"a":1}')
     session, _ = session_with(Response(200, {"content-encoding": "gzip", "content-type": "application/json"}, body))
     assert session.get("/").json() == {"a": 1}
+
+
+@pytest.mark.attack("decompression bomb")
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_an_answer_that_unpacks_to_too_much_is_refused(encoding):
+    """What an answer unpacks to counts against the limit of answers, and is given up there."""
+    pack = {"gzip": gzip.compress, "deflate": zlib.compress}[encoding]
+    bomb = pack(bytes(2 * MAX_RESPONSE_BYTES))
+    session, _ = session_with(Response(200, {"content-encoding": encoding}, bomb))
+    tracemalloc.start()
+    try:
+        with pytest.raises(NetworkError, match=rf"the answer is larger than {MAX_RESPONSE_BYTES} bytes"):
+            session.get("/")
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * MAX_RESPONSE_BYTES
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("body", [b"abc", "abc", [b"a", b"bc"]])

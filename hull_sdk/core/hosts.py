@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from hull_sdk.errors import InvalidArgumentError
 
-__all__ = ["AMBIGUOUS", "HostPatterns", "host_of", "is_loopback", "is_public_address", "split_host"]
+__all__ = ["AMBIGUOUS", "HostPatterns", "host_of", "is_link_local", "is_loopback", "is_public_address", "split_host"]
 
 _HOST = re.compile(
     r"(?P<host>[a-z0-9_](?:[a-z0-9_-]|\.(?=[a-z0-9_]))*(?<=[a-z0-9_])|\[[0-9a-f:.]+\])\.?(?::(?P<port>[0-9]{1,5}))?"
@@ -21,6 +21,8 @@ _HOST = re.compile(
 #: Readers of URLs disagree about these, so that one may see another host than the other.
 AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
 #: IPv6 networks whose last 32 bits are the IPv4 address that is meant.
+#: Addresses of cloud machines' credentials that are not link-local.
+_METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200")))
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 #: Where all IPv6 addresses lie that everybody can reach. Others lead to this machine or network in some system or
 #: other: ``::127.0.0.1``, ``::ffff:0:127.0.0.1``, ``fec0::/10`` and the local translations of ``64:ff9b:1::/48``.
@@ -103,6 +105,16 @@ def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped or address.sixtofour or address
+
+
+def is_link_local(text: str) -> bool:
+    """Tell whether an address is one where cloud machines serve their credentials: link-local, or known for it.
+
+    Args:
+        text: For example ``"169.254.169.254"`` or ``"[fe80::1]"``; a name is none.
+    """
+    address = _ip_address(text.strip("[]").split("%", maxsplit=1)[0])
+    return address is not None and (address.is_link_local or address in _METADATA)
 
 
 class HostPatterns:

@@ -36,7 +36,15 @@ from hull_sdk.core.exchange import (
     check_size,
     joined,
 )
-from hull_sdk.core.hosts import AMBIGUOUS, HostPatterns, host_of, is_loopback, is_public_address, split_host
+from hull_sdk.core.hosts import (
+    AMBIGUOUS,
+    HostPatterns,
+    host_of,
+    is_link_local,
+    is_loopback,
+    is_public_address,
+    split_host,
+)
 from hull_sdk.core.masking import mask_text, mask_url
 from hull_sdk.core.wsgi import WsgiNetwork, call_wsgi
 from hull_sdk.errors import NetworkError
@@ -58,10 +66,29 @@ __all__ = [
     "split_host",
 ]
 
+_LINK_LOCAL = "is a link-local address, where machines keep credentials; nothing is ever sent there"
 _LINE_BREAK = re.compile(r"[\r\n\x00]")
 
 #: Where the library below writes each request's path with its query, at the debug level.
 _library_log = logging.getLogger(urllib3.connectionpool.__name__)
+
+
+class _HTTPConnection(urllib3.connection.HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return _not_link_local(self, super()._new_conn())
+
+
+class _HTTPSConnection(urllib3.connection.HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return _not_link_local(self, super()._new_conn())
+
+
+def _not_link_local(connection: urllib3.connection.HTTPConnection, opened: socket.socket) -> socket.socket:
+    # Whoever chose the name, nothing of ours is served there; what is asked for there are a machine's own credentials.
+    if is_link_local(str(opened.getpeername()[0])):
+        opened.close()
+        raise urllib3.exceptions.NewConnectionError(connection, f"{connection.host} {_LINK_LOCAL}")
+    return opened
 
 
 class _PublicHTTPConnection(urllib3.connection.HTTPConnection):
@@ -94,12 +121,24 @@ def _connect_public(connection: urllib3.connection.HTTPConnection) -> socket.soc
     raise urllib3.exceptions.NewConnectionError(connection, str(error)) from error
 
 
+class _HTTPPool(urllib3.connectionpool.HTTPConnectionPool):
+    ConnectionCls: Any = _HTTPConnection
+
+
+class _HTTPSPool(urllib3.connectionpool.HTTPSConnectionPool):
+    ConnectionCls: Any = _HTTPSConnection
+
+
 class _PublicHTTPPool(urllib3.connectionpool.HTTPConnectionPool):
     ConnectionCls: Any = _PublicHTTPConnection
 
 
 class _PublicHTTPSPool(urllib3.connectionpool.HTTPSConnectionPool):
     ConnectionCls: Any = _PublicHTTPSConnection
+
+
+_POOLS: Any = {"http": _HTTPPool, "https": _HTTPSPool}
+_PUBLIC_POOLS: Any = {"http": _PublicHTTPPool, "https": _PublicHTTPSPool}
 
 
 class HttpNetwork(Network):
@@ -171,8 +210,7 @@ class HttpNetwork(Network):
                 # Reading the certificates takes a while, and locks that a child would inherit if it forked meanwhile.
                 options["ssl_context"] = ssl.create_default_context()
             manager = _proxied(proxy, options) if proxy else urllib3.PoolManager(**options)
-            if request.public_only:
-                manager.pool_classes_by_scheme = {"http": _PublicHTTPPool, "https": _PublicHTTPSPool}
+            manager.pool_classes_by_scheme = _PUBLIC_POOLS if request.public_only else _POOLS
             manager = self._managers.setdefault(key, manager)
         return manager
 
@@ -200,7 +238,7 @@ def _url_problem(url: str) -> str | None:
         return str(err)
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or AMBIGUOUS.search(url):
         return "not an absolute http or https URL"
-    return None
+    return f"the host {_LINK_LOCAL}" if is_link_local(parts.hostname) else None
 
 
 def _proxied(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:

@@ -2,6 +2,7 @@
 
 Mounted on a session, every request of that session passes the same address guard, limits and recording as all
 others, and stays inside the process on a virtual network. Certificates and proxies are the network's business.
+What an answer unpacks to is held to the limit of answers, too.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import email.message
 import http.client
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,7 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
-from hull_sdk.core.net import Network, Request, Response
+from hull_sdk.core.exchange import CHUNK_BYTES, Network, Request, Response, check_size
 from hull_sdk.errors import InvalidArgumentError
 
 __all__ = ["NetworkAdapter"]
@@ -69,16 +70,15 @@ class NetworkAdapter(BaseAdapter):
             raise InvalidArgumentError(
                 "verify= and cert= are not supported; add the certificate to the system's store or to SSL_CERT_FILE"
             )
-        answer = self._network().send(
-            Request(
-                method=request.method or "GET",
-                url=request.url or "",
-                headers={str(name): _text(value) for name, value in request.headers.items()},
-                body=_bytes(request.body),
-                timeout_s=self._seconds(timeout),
-            )
+        asked = Request(
+            method=request.method or "GET",
+            url=request.url or "",
+            headers={str(name): _text(value) for name, value in request.headers.items()},
+            body=_bytes(request.body),
+            timeout_s=self._seconds(timeout),
         )
-        return _response(request, answer, self)
+        answer = self._network().send(asked)
+        return _response(request, answer, self, _Body(asked, answer))
 
     def close(self) -> None:
         """Do nothing: the network belongs to the runtime."""
@@ -90,14 +90,33 @@ class NetworkAdapter(BaseAdapter):
         return self._timeout_s if timeout is None else float(timeout)
 
 
-def _response(request: requests.PreparedRequest, answer: Response, adapter: BaseAdapter) -> requests.Response:
-    raw: Any = urllib3.HTTPResponse(
-        body=io.BytesIO(b"" if request.method == "HEAD" else answer.body),
-        headers=dict(answer.headers),
-        status=answer.status,
-        preload_content=False,
-        request_method=request.method,
-    )
+class _Body(urllib3.HTTPResponse):
+    """An answer's body, unpacked piece by piece; what grows beyond the limit of answers is refused."""
+
+    def __init__(self, request: Request, answer: Response) -> None:
+        super().__init__(
+            body=io.BytesIO(b"" if request.method == "HEAD" else answer.body),
+            headers=dict(answer.headers),
+            status=answer.status,
+            preload_content=False,
+            request_method=request.method,
+        )
+        self._asked = request
+
+    def stream(  # the signature is the library's
+        self,
+        amt: int | None = CHUNK_BYTES,
+        decode_content: bool | None = None,  # noqa: FBT001
+    ) -> Generator[bytes]:
+        """Give the pieces as they are unpacked."""
+        size = 0
+        for chunk in super().stream(amt, decode_content):
+            size += len(chunk)
+            check_size(size, self._asked)
+            yield chunk
+
+
+def _response(request: requests.PreparedRequest, answer: Response, adapter: BaseAdapter, raw: Any) -> requests.Response:
     # The library looks for cookies in the message object of the standard library's HTTP client.
     raw._original_response = SimpleNamespace(  # noqa: SLF001
         msg=_message(answer.headers), isclosed=lambda: True, close=lambda: None

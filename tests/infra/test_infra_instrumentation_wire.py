@@ -102,6 +102,7 @@ def test_an_expected_error_does_not_reach_sentry(world, sentry):
     assert sentry.posts == []
 
 
+@pytest.mark.shows_secrets("error", reason="an error of its own with a token in its text")
 def test_metrics_reach_an_agent_as_packets(world, agent):
     """Each metric and event is a packet of its own with the connector's tags and no secret."""
     assert fail(world, TransientError(f"busy {TOKEN}"), agent=agent).status_code == 400

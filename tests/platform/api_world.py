@@ -13,7 +13,7 @@ from hull_sdk.platform.api.app import build_flask
 from hull_sdk.platform.api.gate import Gate
 
 HOST = "acme.hullapp.test"
-ADMIN_SECRET = "the operator"
+ADMIN_SECRET = "the operators secret"
 PERSON = {"email": "ann@acme.test", "external_id": "ann"}
 
 

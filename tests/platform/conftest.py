@@ -19,7 +19,7 @@ def platform(signing_key):
 @pytest.fixture
 def organization(platform):
     """An organization whose API answers on the virtual network."""
-    organization = platform.create_organization("acme.hullapp.test", admin_secret="the operator")
+    organization = platform.create_organization("acme.hullapp.test", admin_secret="the operators secret")
     platform.runtime.net.mount("acme.hullapp.test", platform.wsgi_app)
     return organization
 
@@ -69,4 +69,4 @@ def credentials(connector):
 @pytest.fixture
 def admin():
     """The headers of the operator."""
-    return {"Hull_Access_Token": "the operator"}
+    return {"Hull_Access_Token": "the operators secret"}

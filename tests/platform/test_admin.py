@@ -82,9 +82,9 @@ def test_a_connector_is_no_operator(call, credentials, send, connector):
         ("PUT", "/settings"),
     ):
         assert call(method, f"/api/v1{path}", {}, **credentials)[0] == 403
-    assert call("POST", "/api/v1/firehose", {"batch": []}, Hull_Access_Token="the operator")[0] == 401
-    assert call("GET", "/api/v1/app", Hull_Access_Token="the operator")[0] == 400
-    assert call("GET", f"/api/v1/{connector.id}", Hull_Access_Token="the operator")[0] == 200
+    assert call("POST", "/api/v1/firehose", {"batch": []}, Hull_Access_Token="the operators secret")[0] == 401
+    assert call("GET", "/api/v1/app", Hull_Access_Token="the operators secret")[0] == 400
+    assert call("GET", f"/api/v1/{connector.id}", Hull_Access_Token="the operators secret")[0] == 200
 
 
 def test_test_controls_are_off_by_default(call, organization):
@@ -192,7 +192,7 @@ def test_a_reset_keeps_who_is_there_and_forgets_the_rest(platform, call, credent
     assert platform.deliveries == []
     assert new.entities("user") == []
     assert [s["id"] for s in call("GET", "/api/v1/users_segments", **credentials)[1]] == [segment["id"]]
-    assert call("GET", "/api/v1/settings", Hull_Access_Token="the operator")[0] == 200
+    assert call("GET", "/api/v1/settings", Hull_Access_Token="the operators secret")[0] == 200
     new.receive([send.message("traits", {"plan": "pro"}, user=ANN)], new.connectors[send.connector.id])
     platform.run_until_idle()
     assert fake.messages()[-1]["user"]["email"] == "ann@acme.test"

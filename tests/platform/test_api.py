@@ -100,6 +100,7 @@ def test_credentials_are_checked(call, connector, send, other):
     assert get(Hull_Access_Token=token) == 401
 
 
+@pytest.mark.shows_secrets("address", reason="credentials in a query, as it says")
 def test_credentials_may_stand_in_the_query(call, connector):
     """The older form is understood, with either name of the connector's id."""
     for query in (
@@ -125,7 +126,7 @@ def test_organizations_are_told_apart(call, connector, credentials, other):
     assert call("GET", "/api/v1/", Hull_Organization="acme.hullapp.test", **credentials)[0] == 200
     assert call("GET", "/api/v1/", Hull_Organization="acme.hullapp.test:443", **credentials)[0] == 200
     assert call("GET", "/api/v1/", Hull_Organization="other.hullapp.test", **credentials)[0] == 401
-    assert call("GET", "/api/v1/", Hull_Organization="nobody.test", Hull_Access_Token="the operator")[0] == 404
+    assert call("GET", "/api/v1/", Hull_Organization="nobody.test", Hull_Access_Token="the operators secret")[0] == 404
     header = {"Hull_Organization": "other.hullapp.test"}
     assert call("GET", "/api/v1/", Hull_Access_Token="their operator", **header)[1]["domain"] == "other.hullapp.test"
     assert call("GET", "/api/v1/", Hull_Access_Token="their operator")[0] == 401
@@ -305,6 +306,7 @@ def test_an_unexpected_failure_says_nothing_of_its_inside(platform, organization
     assert "detail" not in answer["message"]
 
 
+@pytest.mark.shows_secrets("address", reason="credentials in a query, of which no log may tell")
 def test_no_secret_is_logged(platform, call, fake, send, records):
     """Neither the query of a request nor that of a schedule, nor a notification, leaves a secret in the log."""
     organization, connector = send.organization, send.connector
