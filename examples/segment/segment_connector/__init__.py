@@ -1,0 +1,1 @@
+"""A connector between Hull and Segment, in both directions."""

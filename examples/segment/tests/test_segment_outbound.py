@@ -1,0 +1,184 @@
+"""From Hull to Segment: scenarios that state everything, and a service that is not always there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from segment_connector.segment_api import MAX_BATCH_BYTES, batches
+
+AT = "2026-05-01T10:00:00Z"
+PRO = {"id": "5a7962e2793d3e942a03b201", "name": "Pro"}
+BIG = {"id": "5a7962e2793d3e942a03b202", "name": "Big"}
+USER = {
+    "id": "5a7962e2793d3e942a03b29d",
+    "external_id": "u-1",
+    "email": "ann@acme.example",
+    "anonymous_ids": ["crm:7", "a-1"],
+    "traits_plan": "pro",
+    "traits_crm/stage": "lead",
+    "traits_gone": None,
+}
+ACCOUNT = {"id": "5a7962e2793d3e942a03b29e", "external_id": "g-1", "domain": "acme.example", "crm/size": 7}
+ORDER = {
+    "event_id": "e-1",
+    "event": "Order Completed",
+    "created_at": AT,
+    "event_source": "shop",
+    "anonymous_id": "a-2",
+    "properties": {"total": 5},
+    "context": {
+        "ip": "203.0.113.9",
+        "useragent": "Mozilla/5.0",
+        "os": {"name": "Linux"},
+        "page": {"url": "https://acme.example/cart", "path": "/cart"},
+        "referrer": {"url": "https://search.example/"},
+        "location": {"latitude": 48.2, "longitude": 16.3},
+    },
+}
+PAGE = {**ORDER, "event_id": "e-2", "event": "page", "properties": {"name": "Pricing"}}
+SCREEN = {**ORDER, "event_id": "e-3", "event": "screen", "properties": {"name": "Home"}, "context": {}}
+LOOP = {**ORDER, "event_id": "e-4", "event_source": "segment"}
+NEWS = {"is_new": True}
+ALL = {"write_key": "wk-1", "synchronized_segments": ["ALL"]}
+ATTRIBUTES = {
+    "synchronized_properties": ["plan", "traits_crm/stage", "traits_gone", "missing", "account.domain"],
+    "synchronized_account_properties": ["domain", "account.crm/size"],
+}
+GROUPS = {"handle_accounts": True}
+
+#: Private settings, settings, and the message.
+CASES = {
+    "only-segments": (ALL, {}, {"user": USER, "segments": [PRO, BIG], "changes": NEWS}),
+    "attributes": (
+        {**ALL, **ATTRIBUTES},
+        {},
+        {"user": USER, "account": ACCOUNT, "changes": {"user": {"traits_gone": ["x", None]}}},
+    ),
+    "group": (
+        {**ALL, **ATTRIBUTES},
+        GROUPS,
+        {"user": USER, "account": ACCOUNT, "account_segments": [BIG], "changes": {"account": {"id": [None, "g"]}}},
+    ),
+    "group-off": ({**ALL, **ATTRIBUTES}, {}, {"user": USER, "account": ACCOUNT, "changes": NEWS}),
+    "account-not-chosen": (
+        {**ALL, "synchronized_account_segments": [PRO["id"]]},
+        GROUPS,
+        {"user": USER, "account": ACCOUNT, "account_segments": [BIG], "changes": NEWS},
+    ),
+    "events": (ALL, {}, {"user": USER, "events": [ORDER, PAGE, SCREEN]}),
+    "listed-events": ({**ALL, "send_events": ["page"]}, {}, {"user": USER, "events": [ORDER, PAGE]}),
+    "no-forwarding": (ALL, {}, {"user": USER, "events": [LOOP]}),
+    "forwarding": ({**ALL, "forward_events": True}, {}, {"user": USER, "events": [LOOP]}),
+    "nothing-new": (ALL, {}, {"user": USER, "changes": {"user": {"traits_plan": ["free", "pro"]}}}),
+    "chosen": ({**ALL, "synchronized_segments": [PRO["id"]]}, {}, {"user": USER, "segments": [PRO], "changes": NEWS}),
+    "not-chosen": (
+        {**ALL, "synchronized_segments": [PRO["id"]]},
+        {},
+        {"user": USER, "segments": [BIG], "changes": NEWS},
+    ),
+    "nobody-chosen": ({"write_key": "wk-1"}, {}, {"user": USER, "changes": NEWS}),
+    "no-write-key": ({"synchronized_segments": ["ALL"]}, {}, {"user": USER, "events": [ORDER], "changes": NEWS}),
+    "anonymous": (ALL, {}, {"user": {"id": USER["id"], "anonymous_ids": ["crm:7", "a-1"]}, "changes": NEWS}),
+    "nobody": (ALL, {}, {"user": {"id": USER["id"], "anonymous_ids": ["crm:7"]}, "changes": NEWS}),
+    "ids-of-hull": (
+        ALL,
+        {**GROUPS, "public_id_field": "id", "public_account_id_field": "id"},
+        {"user": USER, "account": ACCOUNT, "changes": {**NEWS, "account": {"id": [None, "g"]}}},
+    ),
+    "too-large": (ALL, {}, {"user": USER, "events": [{**ORDER, "properties": {"text": "x" * 40}}, PAGE]}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_message(installed, hull_scenario, monkeypatch, name):
+    """Each message with all that it does: calls of Segment, log lines, metrics and the answer."""
+    private, public, message = CASES[name]
+    if name == "too-large":
+        monkeypatch.setattr("segment_connector.outbound.MAX_CALL_BYTES", 700)
+    harness = installed(private, **public)
+    with hull_scenario(harness):
+        harness.notify("user:update", [message])
+
+
+@pytest.mark.parametrize("failure", [429, 500, 503, None])
+def test_segment_loses_nothing_and_gets_nothing_twice(installed, segment, failure):
+    """Whatever it answers, and if its answer is lost, each call arrives; what came again has the same id."""
+    harness = installed({**ALL, "synchronized_properties": ["plan"]})
+    segment.failures = [failure, failure, failure]
+    for number in range(30):
+        user = harness.client.as_user({"external_id": f"u-{number}"})
+        user.traits({"plan": "pro"})
+        user.track("Ordered", {"number": number}, {"event_id": f"e-{number}"})
+    harness.run_until_idle()
+    assert segment.requests > 3
+    assert {call["messageId"] for call in segment.of_type("track") if call["event"] == "Ordered"} == {
+        f"e-{number}" for number in range(30)
+    }
+    sent = [
+        (call["userId"], call["traits"]["plan"]) for call in segment.of_type("identify") if call["traits"].get("plan")
+    ]
+    assert sorted(set(sent)) == sorted({(f"u-{number}", "pro") for number in range(30)})
+    assert len(sent) == len(set(sent))
+    assert harness.organization.dead_letters(harness.connector.id) == []
+
+
+def test_a_pause_that_segment_asks_for_is_kept(installed, segment):
+    """After 429 the next notification comes when Segment said, and no sooner."""
+    harness = installed(ALL)
+    segment.failures = [429]
+    harness.client.as_user({"external_id": "u-1"}).track("Ordered", {}, {"event_id": "e-1"})
+    harness.advance(seconds=2)
+    before = segment.requests
+    assert before == 1
+    harness.run_until_idle()
+    first, second = [each.at for each in harness.outgoing][:2]
+    assert second - first >= 3
+    assert "e-1" in segment.calls
+
+
+def test_one_call_that_segment_refuses_costs_no_other(installed, segment):
+    """A batch answered 400 is cut until the one is found, which becomes a dead letter."""
+    harness = installed(ALL)
+    take = segment.api.view_functions["_batch"]
+    bad = []
+
+    def refuse_one():
+        from flask import request
+
+        if "poison" in request.get_data(as_text=True):
+            bad.append(1)
+            return "no", 400
+        return take()
+
+    segment.api.view_functions["_batch"] = refuse_one
+    events = [{**ORDER, "event_id": f"e-{n}", "event": "poison" if n == 3 else "Ordered"} for n in range(8)]
+    answer = harness.notify(
+        "user:update",
+        [{"user": {**USER, "id": f"5a7962e2793d3e942a03b3{n:02}"}, "events": [e]} for n, e in enumerate(events)],
+    )
+    results = json.loads(answer.body)["responses"]
+    assert [each["status"] for each in results] == ["ok"] * 3 + ["error"] + ["ok"] * 4
+    assert set(segment.calls) == {f"e-{n}" for n in range(8) if n != 3}
+    assert len(bad) == 4
+
+
+def test_batches_are_no_larger_than_segment_takes():
+    """Calls keep their order and stand in as few batches as they fit into."""
+    calls = [(str(number), b"x" * 30_000) for number in range(40)]
+    cut = list(batches(calls))
+    assert [call for batch in cut for call in batch] == calls
+    assert [len(batch) for batch in cut] == [15, 15, 10]
+    assert all(sum(len(call) + 1 for _, call in batch) <= MAX_BATCH_BYTES for batch in cut)
+
+
+def test_an_operator_can_send_a_segment_by_hand(installed, segment):
+    """A batch brings everybody of it, whatever the filter says, and again if they were sent before."""
+    harness = installed({"write_key": "wk-1"})
+    for number in range(3):
+        harness.client.as_user({"external_id": f"u-{number}"}).traits({"plan": "pro"})
+    harness.run_until_idle()
+    assert segment.calls == {}
+    harness.organization.extract("user", harness.connector, "/smart-notifier")
+    harness.run_until_idle()
+    assert {call["userId"] for call in segment.of_type("identify")} == {"u-0", "u-1", "u-2"}
