@@ -41,6 +41,7 @@ def create_app(connector: Connector | None = None) -> Flask:
     app.register_blueprint(action_handler(receive), url_prefix=WEBHOOK_PATH)
     app.register_blueprint(action_handler(credentials), url_prefix="/credentials")
     app.register_blueprint(smart_notifier_handler({"user:update": send_users}), url_prefix="/smart-notifier")
+    app.register_blueprint(smart_notifier_handler({"user:update": send_users}), url_prefix="/batch")
     app.register_blueprint(status_handler(settings_go_together), url_prefix="/status")
     app.register_blueprint(admin)
     if is_available():

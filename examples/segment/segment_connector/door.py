@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from typing import Final
 
-from flask import Response, abort, request
+from flask import Response, abort, has_request_context, request
 
 from hull_sdk import Context, incoming
 from segment_connector.settings import private_settings
@@ -68,7 +68,8 @@ def ask_again(response: Response) -> Response:
 
 
 def _is_webhook() -> bool:
-    return request.path.rstrip("/") == WEBHOOK_PATH
+    # Jobs, which bring batches, have a context without a request.
+    return has_request_context() and request.path.rstrip("/") == WEBHOOK_PATH
 
 
 def _is_signed(body: bytes, secret: str) -> bool:

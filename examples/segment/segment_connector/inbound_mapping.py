@@ -15,8 +15,8 @@ _UNDERSCORE = re.compile(r"_+([a-z0-9])")
 
 #: Attributes with a name of their own in Hull, by their name in lower case without underscores.
 _RENAMED: Final = {"firstname": "first_name", "lastname": "last_name", "createdat": "created_at"}
-#: Identifiers, which are claims and no attributes.
-_DROPPED: Final = frozenset({"id", "external_id", "guest_id", "uniqToken", "visitToken"})
+#: Identifiers, which are claims and no attributes, and what this connector itself sends.
+_DROPPED: Final = frozenset({"id", "external_id", "guest_id", "uniqToken", "visitToken", "hull_segments"})
 #: Parts of Segment's context that Hull's events have as well, or that are passed on as they are.
 _CONTEXT_PARTS: Final = (
     "app",

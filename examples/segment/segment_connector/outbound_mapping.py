@@ -218,4 +218,4 @@ def _changes(message: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
 
 
 def _names(segments: Iterable[Mapping[str, Any]] | None) -> list[Any]:
-    return [segment.get("name") for segment in segments or ()]
+    return [segment["name"] for segment in segments or () if segment.get("name")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,8 +47,8 @@ class SegmentApi:
             ApiError: It refuses the batch for good.
         """
         # The same call has the same messageId on each try, so a repeated batch changes nothing.
-        headers = {"Idempotency-Key": json.loads(batch[0])["messageId"]}
-        self._session.post("/batch", data=_ENVELOPE % b",".join(batch), headers=headers)
+        body = _ENVELOPE % b",".join(batch)
+        self._session.post("/batch", data=body, headers={"Idempotency-Key": hashlib.sha256(body).hexdigest()})
 
 
 def encoded(call: dict[str, Any]) -> bytes:

@@ -26,7 +26,7 @@ class FakeSegment:
         self.failures: list[int | None] = []
         self.requests = 0
         self.received = 0
-        self.api = Flask("segment")
+        self.api = Flask("stand_in_for_segment")
         self.api.add_url_rule("/v1/batch", view_func=self._batch, methods=["POST"])
 
     def _batch(self) -> Response:

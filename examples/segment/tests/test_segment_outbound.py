@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from flask import request
 from segment_connector.segment_api import MAX_BATCH_BYTES, batches
 
 AT = "2026-05-01T10:00:00Z"
@@ -86,7 +87,7 @@ CASES = {
         {**GROUPS, "public_id_field": "id", "public_account_id_field": "id"},
         {"user": USER, "account": ACCOUNT, "changes": {**NEWS, "account": {"id": [None, "g"]}}},
     ),
-    "too-large": (ALL, {}, {"user": USER, "events": [{**ORDER, "properties": {"text": "x" * 40}}, PAGE]}),
+    "too-large": (ALL, {}, {"user": USER, "events": [{**ORDER, "properties": {"text": "x" * 400}}, PAGE]}),
 }
 
 
@@ -95,7 +96,7 @@ def test_message(installed, hull_scenario, monkeypatch, name):
     """Each message with all that it does: calls of Segment, log lines, metrics and the answer."""
     private, public, message = CASES[name]
     if name == "too-large":
-        monkeypatch.setattr("segment_connector.outbound.MAX_CALL_BYTES", 700)
+        monkeypatch.setattr("segment_connector.outbound.MAX_CALL_BYTES", 900)
     harness = installed(private, **public)
     with hull_scenario(harness):
         harness.notify("user:update", [message])
@@ -144,8 +145,6 @@ def test_one_call_that_segment_refuses_costs_no_other(installed, segment):
     bad = []
 
     def refuse_one():
-        from flask import request
-
         if "poison" in request.get_data(as_text=True):
             bad.append(1)
             return "no", 400
@@ -179,6 +178,7 @@ def test_an_operator_can_send_a_segment_by_hand(installed, segment):
         harness.client.as_user({"external_id": f"u-{number}"}).traits({"plan": "pro"})
     harness.run_until_idle()
     assert segment.calls == {}
-    harness.organization.extract("user", harness.connector, "/smart-notifier")
-    harness.run_until_idle()
-    assert {call["userId"] for call in segment.of_type("identify")} == {"u-0", "u-1", "u-2"}
+    for times in (1, 2):
+        harness.organization.send_batch(harness.connector)
+        harness.run_until_idle()
+        assert sorted(call["userId"] for call in segment.of_type("identify")) == sorted(["u-0", "u-1", "u-2"] * times)
