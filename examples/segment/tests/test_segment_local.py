@@ -1,0 +1,66 @@
+"""The one command of the README: the connector and a platform, as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+FOLDER = Path(__file__).parents[1]
+
+
+def free_port():
+    """Return a port that nobody uses at the moment."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def eventually(ask, patience_s=30):
+    """Return the first answer that is something."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        try:
+            found = ask()
+        except requests.ConnectionError:
+            found = None
+        if found:
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"nothing came within {patience_s} seconds")
+
+
+@pytest.mark.process
+def test_one_command_runs_connector_and_platform(tmp_path):
+    """The printed page shows a key; a call with it is an event of a user on the platform."""
+    environment = {**os.environ, "PORT": str(free_port()), "PYTHONPATH": os.pathsep.join([str(FOLDER), *sys.path])}
+    command = [sys.executable, "-m", "segment_connector.local"]
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(  # noqa: S603 - our own
+            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        try:
+            address = process.stdout.readline().strip()
+            page = eventually(lambda: requests.get(address, timeout=10).text)
+            key = page.partition('API key <input readonly size="80" value="')[2].partition('"')[0]
+            call = {"type": "track", "userId": "u-1", "event": "Ordered", "messageId": "m-1"}
+            webhook = address.partition("/admin")[0] + "/segment"
+            assert requests.post(webhook, json=call, auth=(key, ""), timeout=30).text == "thanks"
+            query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+            headers = {"Hull-App-Id": query["ship"], "Hull-Access-Token": query["secret"]}
+            api = f"http://{query['organization']}/api/v1/search/events"
+            found = eventually(lambda: requests.post(api, json={}, headers=headers, timeout=10).json()["data"])
+            assert "Ordered" in [event["event"] for event in found]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
