@@ -23,6 +23,12 @@ _FLAGS: Final = re.compile(r"\(\?[aiLmsu]+\)")
 #: What may follow an opening parenthesis without being matched itself.
 _OPENING: Final = re.compile(r"\((?:\?(?:P<\w+>|<=|<!|[:=!>]|[aiLmsu-]+:))?")
 
+#: Characters in brackets, and outside of them those after a backslash.
+_SETS: Final = re.compile(r"\\.|\[\^?(\]?(?:\\.|[^\]\\])*)(?:\]|\Z)", re.DOTALL)
+_ESCAPED: Final = re.compile(r"\\.", re.DOTALL)
+#: What Python warns of in brackets, since it may come to mean something else there.
+_DOUBTFUL: Final = re.compile(r"\[|--|&&|~~|\|\|")
+
 #: Groups that are not tried in another way once they have matched.
 _LEFT_FOR_GOOD: Final = frozenset({"(?>", "(?=", "(?!", "(?<=", "(?<!"})
 
@@ -38,6 +44,11 @@ def check_pattern(text: str) -> None:
     """
     if len(text) > _MAX_PATTERN:
         raise InvalidArgumentError(f"the pattern has {len(text)} characters; at most {_MAX_PATTERN} are allowed")
+    if any(_DOUBTFUL.search(_ESCAPED.sub("", found[1] or "")) for found in _SETS.finditer(text)):
+        raise InvalidArgumentError(
+            f"{text!r} has '[', '--', '&&', '~~' or '||' within brackets, which later versions of Python may read in "
+            "another way; put backslashes before them"
+        )
     try:
         re.compile(text)
     except (re.error, OverflowError, RecursionError) as err:

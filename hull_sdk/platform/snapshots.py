@@ -23,6 +23,17 @@ _FORMAT: Final = "hull-platform-snapshot"
 _VERSION: Final = 1
 _WAY_OUT: Final = "move it away to start empty, or put back a copy"
 
+#: What a state raises that is not of the shape that was saved.
+_UNREADABLE: Final = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    StopIteration,
+    ArithmeticError,
+    RecursionError,
+)
+
 
 class Keeper:
     """Saves a platform to its file whenever it is asked to.
@@ -89,7 +100,7 @@ def load_snapshot(platform: Platform, path: str | Path) -> bool:
     _check(path, _decoded(header), body.rstrip(b"\n"))
     try:
         platform.restore(json.loads(body))
-    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as err:
+    except _UNREADABLE as err:
         raise InvalidArgumentError(f"{path}: the snapshot cannot be read: {err!r:.200}; {_WAY_OUT}") from err
     return True
 

@@ -20,6 +20,8 @@ from hull_sdk.platform.settings import load_settings
         "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}",
         "(?i)[a-z]+-[0-9]+",
         r"[\]a-z^]*",
+        r"[\[a|b]\[--",
+        "--&&",
         r"(?![^@]*@).+",
         r"\w++@\w++\.\w+",
         r"(?>\w+)@(?>\w+)\.\w+",
@@ -36,6 +38,10 @@ def test_useful_patterns_are_accepted(text):
 @pytest.mark.parametrize(
     "text",
     [
+        "[[a]",
+        "[a--z]",
+        "[^]&&a]",
+        "[[",
         "(a+)+",
         "(a*)*b",
         "(a|aa)+b",
