@@ -15,6 +15,7 @@ from hull_sdk.platform.identity import read_claims, resolve
 from hull_sdk.platform.log_queries import find_lines, read_log_query
 from hull_sdk.platform.logs import LogEntry
 from hull_sdk.platform.packing import pack, restore_state, unpack
+from hull_sdk.platform.previews import preview_of
 from hull_sdk.platform.reports import View
 from hull_sdk.platform.search import search_events, search_reports
 from hull_sdk.platform.segmentation import Segmentation
@@ -266,19 +267,22 @@ class Population(Segmentation):
         self._store.table(entity.kind).remove(entity.id)
 
     def preview(self, kind: EntityKind, claims: Mapping[str, Any] | str, *, create: bool = True) -> dict[str, Any]:
-        """Return what claims would do, without doing it: whom they find or create, what merges, what attaches.
+        """Return what claims would do and why, without doing it: whom they find or create, what merges, what attaches.
 
         Args:
             kind: ``"user"`` or ``"account"``.
             claims: For example ``{"external_id": "42", "email": "ann@acme.test"}``.
             create: ``False`` creates nobody.
 
+        Returns:
+            ``kind``, ``outcome``, ``id``, ``merges``, ``attaches``, ``reason``, ``notes``, ``matches``, ``why`` and
+            ``warnings`` (of devices that several people use); see the section "Identity" of ``docs/protocol.md``.
+
         Raises:
             InvalidArgumentError: The claims hold no usable identifier.
         """
         with self.lock:
-            read = read_claims(kind, claims, self.settings)
-            return resolve(self._store.table(kind), read, create=create).to_wire()
+            return preview_of(self._store.table(kind), read_claims(kind, claims, self.settings), create=create)
 
     def declare_attribute(self, kind: EntityKind, name: str, type: str) -> None:  # noqa: A002
         """Fix the type of an attribute before its first value.

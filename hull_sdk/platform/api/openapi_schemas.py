@@ -265,6 +265,9 @@ def _controls() -> dict[str, Shape]:
                 "attaches": map_of(TEXT),
                 "reason": maybe(TEXT),
                 "notes": _TEXTS,
+                "matches": map_of(_TEXTS),
+                "why": _TEXTS,
+                "warnings": _TEXTS,
             }
         ),
         "NewFault": record(
