@@ -19,6 +19,7 @@ from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Worker
 from hull_sdk.platform.attempts import Delivery, log_attempt
 from hull_sdk.platform.carrier import Carrier, Reply
+from hull_sdk.platform.conditions import wanted_part
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.consequences import Tellings
 from hull_sdk.platform.dead_letters import DeadLetter, DeadLetters
@@ -288,7 +289,7 @@ class Dispatcher:
                 wait = min(wait, lane.current.expires_in(now))
             if wait > _TICK_S:
                 return wait
-            outgoing = box.next_outgoing(lane, self._organization.catalog(), functools.partial(self._freeze, route))
+            outgoing = self._next(route)
             if outgoing is None:
                 return None
             if outgoing.expires_in(now) <= _TICK_S:
@@ -298,6 +299,13 @@ class Dispatcher:
             outgoing.attempt += 1
             route.sending = True
             return outgoing
+
+    def _next(self, route: _Route) -> Outgoing | None:
+        box, freeze = route.box, functools.partial(self._freeze, route)
+        if box.channel not in _ENTITY_CHANNELS.values():
+            return box.next_outgoing(route.lane, self._organization.catalog(), freeze)
+        choose = functools.partial(wanted_part, route.connector, box.channel)
+        return box.next_outgoing(route.lane, self._organization.catalog(), freeze, choose)
 
     def _is_closed(self, route: _Route) -> bool:
         return self._boxes.get((route.connector.id, route.box.channel)) is not route.box

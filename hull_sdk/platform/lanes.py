@@ -154,6 +154,13 @@ class Lane:
 #: Freezes messages into a notification: the entities and their messages, still without ids.
 Freeze = Callable[[list[tuple[str, dict[str, Any]]]], Outgoing]
 
+#: Returns the part of a message that is wanted, or ``None``.
+Choose = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+def _all_of_it(message: dict[str, Any]) -> dict[str, Any]:
+    return message
+
 
 class Mailbox:
     """What one connector is still to be told on one channel.
@@ -249,16 +256,19 @@ class Mailbox:
         entry.news = ObjectNews(value)
         return self.lanes[entry.lane]
 
-    def next_outgoing(self, lane: Lane, catalog: Catalog, freeze: Freeze) -> Outgoing | None:
+    def next_outgoing(
+        self, lane: Lane, catalog: Catalog, freeze: Freeze, choose: Choose = _all_of_it
+    ) -> Outgoing | None:
         """Return the notification to send next, freezing news into one where it is their turn.
 
         Args:
             lane: A lane of this mailbox.
             catalog: The organization's segments.
             freeze: Makes the notification.
+            choose: Returns what is wanted of each message.
         """
         if lane.current is None and (not lane.parts or lane.part_last):
-            told = self._take(lane, catalog)
+            told = self._take(lane, catalog, choose)
             if told:
                 lane.current, lane.part_last = freeze(told), False
         if lane.current is None and lane.parts:
@@ -305,7 +315,7 @@ class Mailbox:
         self.lanes[entry.lane].queue.setdefault(key, None)
         return entry
 
-    def _take(self, lane: Lane, catalog: Catalog) -> list[tuple[str, dict[str, Any]]]:
+    def _take(self, lane: Lane, catalog: Catalog, choose: Choose) -> list[tuple[str, dict[str, Any]]]:
         told: list[tuple[str, dict[str, Any]]] = []
         taken: list[str] = []
         for key in lane.queue:
@@ -317,9 +327,10 @@ class Mailbox:
             message = None if entry.news is None else entry.news.message(catalog)
             entry.news = None
             taken.append(key)
-            if message is not None:
+            wanted = None if message is None else choose(message)
+            if wanted is not None:
                 entry.held += 1
-                told.append((key, message))
+                told.append((key, wanted))
         for key in taken:
             del lane.queue[key]
             self._drop_if_done(key)

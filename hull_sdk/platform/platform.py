@@ -86,6 +86,7 @@ class Platform:
         self.history = None if isinstance(self.runtime.tasks, VirtualTasks) else HISTORY
         self._signing_key = signing_key
         self._key_id: str | None = None
+        self._old_keys: dict[str, str] = {}
         self._file_key: bytes | None = None
         self._lock = Lock()
         self._sequence = itertools.count(1)
@@ -176,8 +177,29 @@ class Platform:
     def key_id(self) -> str:
         """The id of the signing key, which is the beginning of its public half's digest."""
         if self._key_id is None:
-            self._key_id = hashlib.sha256(public_pem(self.signing_key).encode()).hexdigest()[:24]
+            self._key_id = _key_id(public_pem(self.signing_key))
         return self._key_id
+
+    def rotate_signing_key(self, key: RSAPrivateKey | None = None) -> str:
+        """Sign notifications with another key from now on; the old ones' public halves are served as before.
+
+        Connectors need not be told: the key's address is another one, and they fetch what they do not know.
+
+        Args:
+            key: The new key; made when ``None``.
+
+        Returns:
+            Its id.
+        """
+        old, new = public_pem(self.signing_key), generate_key() if key is None else key
+        with self._lock:
+            self._old_keys[_key_id(old)] = old
+            self._signing_key, self._key_id = new, _key_id(public_pem(new))
+            return self._key_id
+
+    def public_key(self, key_id: str) -> str | None:
+        """Return the public half of the signing key, or of one that was used before, as PEM; ``None`` for any other."""
+        return public_pem(self.signing_key) if key_id == self.key_id else self._old_keys.get(key_id)
 
     @property
     def file_key(self) -> bytes:
@@ -385,3 +407,7 @@ def _copy_setup(old: Organization, new: Organization) -> None:
     for segment in [*old.users_segments(), *old.accounts_segments()]:
         source = "predicate" if segment.get("predicate") is not None else "query"
         new.create_segment(segment["type"], segment["name"], id=segment["id"], **{source: segment[source]})
+
+
+def _key_id(pem: str) -> str:
+    return hashlib.sha256(pem.encode()).hexdigest()[:24]

@@ -6,7 +6,7 @@ Rules: section "Manifest" of ``docs/protocol.md``. Keys that are not listed are 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from hull_sdk.errors import InvalidArgumentError
@@ -26,6 +26,7 @@ __all__ = [
     "load_manifest",
     "schedules",
     "setting_defaults",
+    "setting_value",
     "subscriptions",
 ]
 
@@ -45,10 +46,14 @@ class Subscription:
     Args:
         url: Path on the connector, for example ``"/smart-notifier"``.
         channels: Names of channels; ``None`` means all.
+        segments: By channel, the settings that list the segments whose members are told of; others are not.
+        events: By channel, the settings that list the events which are told; others are not.
     """
 
     url: str
     channels: frozenset[str] | None
+    segments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    events: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def wants(self, channel: str) -> bool:
         """Tell whether a channel is sent there."""
@@ -110,14 +115,28 @@ def check_settings(manifest: Mapping[str, Any], key: SettingsKey, values: Mappin
 
 def subscriptions(manifest: Mapping[str, Any]) -> list[Subscription]:
     """Return a manifest's subscriptions; one without ``channels`` takes all of them."""
-    found = []
-    for entry in manifest.get("subscriptions") or []:
-        channels = entry.get("channels")
-        names = None
-        if channels is not None:
-            names = frozenset(c["channel"] if isinstance(c, Mapping) else c for c in channels)
-        found.append(Subscription(entry["url"], names))
-    return found
+    return [_subscription(entry) for entry in manifest.get("subscriptions") or []]
+
+
+def _subscription(entry: Mapping[str, Any]) -> Subscription:
+    listed, conditions = entry.get("channels"), entry.get("conditions") or {}
+    described = [each if isinstance(each, Mapping) else {"channel": each} for each in listed or []]
+    only = (conditions.get("channels") or {}).get("only")
+    names = [
+        frozenset(found)
+        for found in (None if listed is None else [each["channel"] for each in described], only)
+        if found is not None
+    ]
+    return Subscription(
+        entry["url"],
+        frozenset.intersection(*names) if names else None,
+        {channel: tuple(settings) for channel, settings in (conditions.get("segments") or {}).items()},
+        {
+            each["channel"]: tuple(each["events-whitelist"])
+            for each in described
+            if each.get("events-whitelist") is not None
+        },
+    )
 
 
 def schedules(manifest: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]] | None = None) -> list[Schedule]:
@@ -156,7 +175,7 @@ def _schedule(entry: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]
     kind = entry.get("type")
     if kind is None:
         return None
-    for value in (_setting(entry.get("value_from"), settings), entry.get("value"), entry.get("default")):
+    for value in (setting_value(entry.get("value_from"), settings), entry.get("value"), entry.get("default")):
         if value is not None and is_time(kind, value):
             zone = _time_zone(entry, settings) if kind == "cron" else "UTC"
             return Schedule(entry["url"], kind, str(value).strip(), zone)
@@ -165,12 +184,17 @@ def _schedule(entry: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]
 
 def _time_zone(entry: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the zone that a setting names, else the entry's own, else UTC."""
-    named = (_setting(entry.get("timezone_from"), settings), entry.get("timezone"))
+    named = (setting_value(entry.get("timezone_from"), settings), entry.get("timezone"))
     return next((str(zone) for zone in named if is_time_zone(zone)), "UTC")
 
 
-def _setting(name: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Any:
-    """Return the value of a setting that a manifest names, with or without the list that it is in."""
+def setting_value(name: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Return the value of a setting that a manifest names, with or without the list that it is in.
+
+    Args:
+        name: For example ``"private_settings.every"`` or ``"every"``.
+        settings: ``{"settings": {...}, "private_settings": {...}}`` of an installation.
+    """
     if name is None:
         return None
     where, _, inner = name.partition(".")

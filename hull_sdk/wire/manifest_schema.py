@@ -43,6 +43,8 @@ SETTING_LISTS: Final = ("settings", "private_settings", "deployment_settings")
 _PATH_HINT: Final = 'write a path on the connector, such as "/sync"'
 _CRON_HINT: Final = 'write five fields, such as "*/5 * * * *"'
 _INTERVAL_HINT: Final = f'write minutes from {MIN_INTERVAL_MINUTES} to {MAX_INTERVAL_MINUTES}, such as "5"'
+_EVENTS_HINT: Final = 'such as ["private_settings.events_to_send"]'
+_SEGMENTS_HINT: Final = 'such as {"user:update": ["private_settings.synchronized_segments"]}'
 _METHODS: Final = ("GET", "POST", "PUT")
 #: How alike two keys are of which one is a slip of the other, from 0 to 1.
 _NEAR: Final = 0.8
@@ -95,6 +97,18 @@ def _is_text(value: Any) -> bool:
 
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_name, value))
+
+
+def _is_only(value: Any) -> bool:
+    return isinstance(value, Mapping) and _are_names(value.get("only", []))
+
+
+def _are_names_by_name(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(map(_are_names, value.values()))
 
 
 def _of_type(name: str, hint: str = "") -> Checked:
@@ -158,6 +172,9 @@ class _Channel(fields.Field[Any]):
         if not _is_name(name):
             hint = 'write "user:update" or {"channel": "user:update"}'
             raise ValidationError([Rule("a channel's name, or an object that holds it", hint)])
+        names = value.get("events-whitelist") if isinstance(value, Mapping) else None
+        if names is not None and not _are_names(names):
+            raise ValidationError({"events-whitelist": [Rule("a list of the names of settings", _EVENTS_HINT)]})
         return value
 
 
@@ -236,8 +253,13 @@ class _ChannelList(_Open):
     )
 
 
+class _Conditions(_Open):
+    channels = Checked(_is_only, 'an object that may hold a list under "only"', 'such as {"only": ["user:update"]}')
+    segments = Checked(_are_names_by_name, "an object of lists of settings by channel", _SEGMENTS_HINT)
+
+
 class _Subscription(_ChannelList):
-    conditions = _object()
+    conditions = fields.Nested(_Conditions, error_messages=rule_errors("an object"))
 
 
 class _Timed(_Open):

@@ -431,3 +431,29 @@ def test_on_real_time_a_platform_comes_to_rest(signing_key):
     platform.run_until_idle()
     assert len(fake.messages()) == 20
     platform.close()
+
+
+def test_keys_are_rotated_without_a_word_to_connectors(platform, organization, call, send, fake):
+    """What is sent from then on is signed with the new key at its own address; the old one is served as before."""
+    send.traits({"external_id": "1"}, {"n": 1})
+    platform.run_until_idle()
+    old = platform.key_id
+    new = platform.rotate_signing_key()
+    fake.answer = lambda _n: NEXT if len(fake.bodies) > 2 else (503, "busy")
+    send.traits({"external_id": "1"}, {"n": 2})
+    platform.advance(minutes=1)
+    used = [
+        headers["HTTP_X_HULL_SMART_NOTIFIER_SIGNATURE_PUBLIC_KEY_URL"].rpartition("/")[2] for headers in fake.headers
+    ]
+    assert used == [old, new, new]
+    for headers, body, key_id in zip(fake.headers, fake.bodies, used, strict=True):
+        status, pem = call("GET", f"/api/v1/notification_keys/{key_id}")
+        assert status == 200
+        verify_notification(
+            headers["HTTP_X_HULL_SMART_NOTIFIER_SIGNATURE"],
+            load_public_key(pem.encode()),
+            notification_id=json.loads(body)["notification_id"],
+            body=body,
+            now=platform.runtime.clock.time(),
+        )
+    assert call("GET", "/api/v1/notification_keys/unknown")[0] == 404

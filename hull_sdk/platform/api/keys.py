@@ -1,4 +1,4 @@
-"""The public half of the signing key, which connectors check notifications with.
+"""The public halves of the signing keys, which connectors check notifications with.
 
 Rules: section "Signatures" of ``docs/protocol.md``.
 """
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response
 
 from hull_sdk.platform.api.errors import refuse
-from hull_sdk.wire.signatures import public_pem
 
 if TYPE_CHECKING:
     from hull_sdk.platform.platform import Platform
@@ -24,8 +23,9 @@ def key_routes(platform: Platform) -> Blueprint:
 
     @routes.route("/notification_keys/<key_id>", methods=["GET", "POST"])
     def key(key_id: str) -> Response:
-        if key_id != platform.key_id:
+        pem = platform.public_key(key_id)
+        if pem is None:
             refuse(404, f"there is no signing key {key_id!r}")
-        return Response(public_pem(platform.signing_key), mimetype="text/plain")
+        return Response(pem, mimetype="text/plain")
 
     return routes
