@@ -226,6 +226,7 @@ def test_retries_end():
         assert len(network.requests) == retries + 1
 
 
+@pytest.mark.attack("SSRF through redirects")
 def test_redirects_pass_the_network_and_drop_credentials_on_other_hosts():
     """A redirect is another exchange on the network; keys in headers of any name do not follow to another host."""
     session, network = session_with(Response(302, {"location": "https://other.test/x"}, b""), OK)
@@ -388,6 +389,7 @@ def test_failures_are_measured_as_errors(answer, group):
     assert {record.tags["statusGroup"] for record in recording.metrics} == {group}
 
 
+@pytest.mark.attack("secrets outside their lawful places")
 def test_no_secret_reaches_logs_metrics_or_errors(caplog):
     """Keys in addresses, headers and answers appear in no log line, metric or error."""
     caplog.set_level(logging.DEBUG)

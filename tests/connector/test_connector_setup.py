@@ -220,12 +220,14 @@ def test_files_are_served(folder, path, content):
         "/assets/" + "deep/" * 2000,
     ],
 )
+@pytest.mark.attack("path traversal in assets")
 def test_nothing_else_is_served(folder, path):
     """Neither hidden files nor anything outside the two folders can be reached."""
     assert client_in(folder).get(path).status_code == 404
 
 
 @pytest.mark.parametrize(("own", "limit"), [(None, 40 * 1024 * 1024), (1000, 1000)])
+@pytest.mark.attack("bodies of 20 MB and more")
 def test_bodies_are_bounded(world, own, limit):
     """A larger body than the application's limit, or than 40 MiB when it has none, is answered 413 without a read."""
     app = world.app(action_handler(print), batcher_handler(print), setup=False)

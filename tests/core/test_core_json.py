@@ -93,6 +93,7 @@ def test_the_levels_of_a_value_are_counted(value, levels):
     assert levels == 0 or json.nests_deeper(value, levels - 1)
 
 
+@pytest.mark.attack("deep JSON")
 def test_bottomless_values_are_refused_when_written():
     """Nesting that cannot be written, and a value that holds itself, raise ValueError."""
     deep: list = []

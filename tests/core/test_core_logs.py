@@ -124,6 +124,7 @@ def test_json_lines_mask_the_records_of_other_libraries(logger):
     assert "hunter2" not in text
 
 
+@pytest.mark.attack("header and log injection")
 def test_fields_never_replace_what_every_line_has(logger):
     """A field named like a part of every line is kept under its name with an underscore."""
     stream = listen(logger, JsonFormatter())

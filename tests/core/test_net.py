@@ -158,6 +158,7 @@ def test_a_request_arrives_whole_and_its_answer_comes_back(server, network):
 
 
 @pytest.mark.parametrize(("path", "status"), [("missing", 404), ("moved", 302)])
+@pytest.mark.attack("SSRF through redirects")
 def test_every_status_is_an_answer_and_redirects_are_not_followed(server, network, path, status):
     """A refusal is returned, not raised, and a redirect is the caller's business."""
     assert network.send(get(f"{server.url}/{path}")).status == status
@@ -213,6 +214,7 @@ def test_an_answer_over_the_limit_is_refused(server, network):
 
 
 @pytest.mark.parametrize(("path", "reason"), [("silent", "timed out"), ("drip", "not complete within 0.3 s|timed out")])
+@pytest.mark.attack("slow bodies and files")
 def test_the_whole_answer_has_to_arrive_in_time(server, network, path, reason):
     """Neither a silent server nor one that sends a byte now and then holds a request beyond its time."""
     began = net.time.monotonic()
@@ -272,6 +274,7 @@ def test_what_is_no_web_address_is_refused_before_anything_is_opened(network, ur
 
 
 @pytest.mark.parametrize("headers", [{"X-Key": "hunter2\r\nX-Evil: 1"}, {"X\r\nEvil": "1"}, {"X-Key": "hunter2\n"}])
+@pytest.mark.attack("header and log injection")
 def test_headers_cannot_smuggle_lines(server, network, headers):
     """A line break in a header is refused by name, without showing its value."""
     with pytest.raises(NetworkError, match="line break") as caught:
@@ -289,6 +292,7 @@ def test_public_only_refuses_this_machine(server, network, host):
     assert server.seen == []
 
 
+@pytest.mark.attack("SSRF through another answer of the DNS")
 def test_public_only_refuses_a_name_with_one_private_address(network, monkeypatch):
     """A name is refused when any of its addresses is not public, whatever the others are."""
     answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80)) for address in ("8.8.8.8", "169.254.169.254")]
@@ -297,6 +301,7 @@ def test_public_only_refuses_a_name_with_one_private_address(network, monkeypatc
         network.send(get("http://metadata.test/", public_only=True))
 
 
+@pytest.mark.attack("SSRF through another answer of the DNS")
 def test_public_only_connects_to_the_address_that_was_checked(network, monkeypatch):
     """The checked address is the one connected to; a name that changes its answer meanwhile gains nothing."""
     tried = []

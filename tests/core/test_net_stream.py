@@ -66,6 +66,7 @@ def test_an_answer_comes_in_pieces(base, network):
     assert max(map(len, chunks)) <= 65_536
 
 
+@pytest.mark.attack("SSRF through redirects")
 def test_redirects_are_not_followed(base, network):
     """A redirect is an answer like any other."""
     with network.stream(Request(method="GET", url=f"{base}/moved")) as answer:
@@ -81,6 +82,7 @@ def test_what_breaks_off_hangs_or_grows_is_an_error(base, network, path, options
         read(network, f"{base}{path}", **options)
 
 
+@pytest.mark.attack("SSRF through another answer of the DNS")
 def test_public_only_holds_for_streams(base, network):
     """This machine's address is refused before anything is sent."""
     with pytest.raises(NetworkError) as caught:

@@ -47,6 +47,7 @@ def test_the_function_gets_body_and_query(world):
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000])
+@pytest.mark.attack("deep JSON")
 def test_a_body_that_is_nested_too_deeply_counts_as_none(world, body):
     """Whoever has a webhook's address can send JSON that no reader gets through: it is no error of the connector."""
     seen = []

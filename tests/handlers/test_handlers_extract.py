@@ -159,6 +159,7 @@ def test_the_log_tells_how_far_a_file_was_handled(world, files, caplog):
     ]
 
 
+@pytest.mark.attack("slow bodies and files")
 def test_a_file_that_only_drips_is_given_up(world, files, caplog):
     """A server that keeps a file open without sending much does not hold up the jobs of all connectors."""
     sent = []
@@ -187,6 +188,7 @@ def test_a_file_that_only_drips_is_given_up(world, files, caplog):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.attack("bodies of 20 MB and more")
 def test_an_endless_body_is_refused(world, chunked):
     """A body beyond the limit is answered 413 and not kept, also when it does not say how long it is."""
     app = world.app(smart_notifier_handler({"user:update": lambda *_: None}), action_handler(lambda *_: None))
@@ -251,6 +253,7 @@ def test_gzip_is_read(world, files):
         (["https://example.com"], "text"),
     ],
 )
+@pytest.mark.attack("SSRF through files of extracts and imports")
 def test_a_forbidden_address_is_refused_without_a_connection(world, files, url, words):
     """Files lie on allowed hosts or at public https addresses; nothing else is asked."""
     app = world.app(smart_notifier_handler({"user:update": lambda *_: None}))
@@ -261,6 +264,7 @@ def test_a_forbidden_address_is_refused_without_a_connection(world, files, url, 
     world.runtime.tasks.run_until_idle()
 
 
+@pytest.mark.attack("SSRF through files of extracts and imports")
 def test_public_addresses_are_checked_when_the_connection_is_made(world, files):
     """A name outside the trust root is asked with the guard against private addresses, an allowed one without."""
     world.net.mount("files.example", files)

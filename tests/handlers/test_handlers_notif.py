@@ -168,6 +168,7 @@ def test_both_versions_of_signatures_count(world, sns):
     assert len(sns.asked) == 1
 
 
+@pytest.mark.attack("forged notification, with a key, an address or an organization of the attacker")
 def test_a_forged_message_is_refused(world, sns):
     """A message that somebody else signed or changed is answered 401 with a reason, before any call of a function."""
     app = world.app(notif_handler({"ship:update": lambda _ctx, _payload: pytest.fail("called")}))
@@ -191,6 +192,7 @@ def test_a_forged_message_is_refused(world, sns):
         "nonsense",
     ],
 )
+@pytest.mark.attack("forged notification, with a key, an address or an organization of the attacker")
 def test_certificates_of_strangers_are_not_fetched(world, sns, url):
     """An address that is not allowed is refused without any outgoing connection."""
     app = world.app(notif_handler({}))
@@ -207,6 +209,7 @@ def test_the_trust_root_may_serve_certificates(world, sns):
     assert sns.post(world.app(notif_handler({})), message, URL).status_code == 200
 
 
+@pytest.mark.attack("SSRF through redirects")
 def test_a_redirect_of_the_certificate_is_not_followed(world, sns):
     """A redirect, an error and a text that is no certificate are refused."""
     app = world.app(notif_handler({}))
@@ -225,6 +228,7 @@ def test_the_validation_can_be_switched_off(world):
     assert SnsSender(world, world.platform.key).post(app, envelope(), URL).text == "ok"
 
 
+@pytest.mark.attack("replay")
 def test_a_message_is_handled_once(world, sns):
     """A repeated message is acknowledged and not handled again; one that failed is handled again."""
     calls = []
@@ -258,6 +262,7 @@ def test_a_subscription_is_confirmed(world, sns):
 
 
 @pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.attack("SSRF through SubscribeURL")
 def test_subscriptions_of_strangers_are_not_confirmed(world, sns, skip):
     """An address elsewhere is refused without a call, also when signatures are not validated."""
     app = world.app(notif_handler({}, on_subscribe=lambda _ctx: pytest.fail("called")), skip_signature_validation=skip)
@@ -382,6 +387,7 @@ def test_a_wrong_option_is_an_error_at_once(make, text):
         make()
 
 
+@pytest.mark.attack("bodies of 20 MB and more")
 def test_a_larger_body_is_not_read(world):
     """An envelope of more than 2 MiB, far more than SNS sends, is answered 413 without a call."""
     app = world.app(notif_handler({}))

@@ -137,6 +137,7 @@ def test_the_whole_way(world, provider):
     assert PROVIDER in world.asked()
 
 
+@pytest.mark.attack("CSRF and reuse of a state")
 def test_a_state_is_good_once(world, provider):
     """The same callback a second time fails, and asks for no token."""
     client = browser(world.app(handler()))
@@ -149,6 +150,7 @@ def test_a_state_is_good_once(world, provider):
     assert provider.asked == 1
 
 
+@pytest.mark.attack("CSRF and reuse of a state")
 def test_another_process_completes_an_authorization_once(world, provider, valkey):
     """An authorization that one process began, another one completes, and no process does so a second time."""
     apps = [world.app(handler(), redis_url=valkey.url) for _ in range(2)]
@@ -165,6 +167,7 @@ def test_another_process_completes_an_authorization_once(world, provider, valkey
         app.extensions["hull"].runs.close()
 
 
+@pytest.mark.attack("CSRF and reuse of a state")
 def test_a_state_belongs_to_a_browser(world, provider):
     """Somebody else's browser cannot complete an authorization; the right one still can."""
     app = world.app(handler())
@@ -176,6 +179,7 @@ def test_a_state_belongs_to_a_browser(world, provider):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.attack("CSRF and reuse of a state")
 def test_another_site_cannot_begin_an_authorization(world, provider, method):
     """A browser that another site sent to the login sees the page with the button first; the connector's own goes on."""
     app = world.app(handler(on_login=lambda _ctx: pytest.fail("called")))
@@ -197,6 +201,7 @@ def test_two_windows_do_not_disturb_each_other(world, provider):
     assert [reason_of(back(client, path)) for path in reversed(paths)] == [None, None]
 
 
+@pytest.mark.attack("CSRF and reuse of a state")
 def test_a_state_grows_old(world, provider):
     """After ten minutes a state opens nothing any more."""
     client = browser(world.app(handler()))
@@ -207,6 +212,7 @@ def test_a_state_grows_old(world, provider):
     assert provider.asked == 0
 
 
+@pytest.mark.attack("a token of one purpose for another")
 def test_a_state_opens_nothing_but_the_callback(world, provider):
     """What the other service gets to see is no key to the connector's other pages."""
     client = browser(world.app(handler()))
@@ -215,6 +221,7 @@ def test_a_state_opens_nothing_but_the_callback(world, provider):
     assert (response.status_code, response.text) == (403, MISSING_CREDENTIALS)
 
 
+@pytest.mark.attack("a token of one purpose for another")
 def test_a_webhooks_address_connects_no_account(world, provider):
     """A token that other services have leads to no page of the authorization, where it would become one of people."""
     app = world.app(handler())
@@ -228,6 +235,7 @@ def test_a_webhooks_address_connects_no_account(world, provider):
         assert answers[1].status_code in {200, 302}, page
 
 
+@pytest.mark.attack("CSRF and reuse of a state")
 def test_a_state_that_was_made_up_is_refused(world, provider):
     """Texts, tokens for other purposes, and states of other connectors lead nowhere."""
     app = world.app(handler())
@@ -281,6 +289,7 @@ def test_a_failing_function_leads_to_the_failure_page(world, provider):
     assert reason_of(back(client, provider.grant(login(client)))) == "setup"
 
 
+@pytest.mark.attack("secrets outside their lawful places")
 def test_no_secret_stands_in_addresses_and_pages(world, provider):
     """Neither the connector's secret nor the client's nor a token of the service appears; pages leave no trace."""
     client = browser(world.app(handler()))

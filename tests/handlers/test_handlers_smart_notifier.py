@@ -328,6 +328,7 @@ def counting(calls, *outcomes):
     return handler
 
 
+@pytest.mark.attack("replay")
 def test_a_finished_notification_is_answered_from_the_store(world, calls):
     """The same notification again gets the same answer without a second run."""
     app = world.app(smart_notifier_handler({"user:update": counting(calls, {"type": "next", "size": 9, "in": 1})}))
@@ -363,6 +364,7 @@ def test_a_retry_is_never_final(world, calls, first):
     assert calls == [1, 2]
 
 
+@pytest.mark.attack("replay")
 def test_a_duplicate_during_the_run_is_answered_retry(world, calls):
     """A second delivery while the first is handled is answered retry and not handled."""
     inner = []

@@ -116,6 +116,7 @@ def test_metrics_reach_an_agent_as_packets(world, agent):
     assert "hunter2" not in event
 
 
+@pytest.mark.attack("header and log injection")
 def test_a_tag_cannot_forge_a_packet(agent):
     """What separates the parts of a packet is replaced in names and tags."""
     metric = Instrumentation.from_env(environ(agent=agent))

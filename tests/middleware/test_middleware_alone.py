@@ -106,6 +106,7 @@ def test_the_platforms_refusals_are_answered(world, client, status, answer):
     assert SECRET not in response.text
 
 
+@pytest.mark.attack("SSRF through an organization")
 def test_a_bad_token_and_a_foreign_organization_are_401(world, client):
     """An invalid token and an organization outside the trust root are answered 401 without a call."""
     assert (client.get("/show?token=x").status_code, client.get("/show?token=x").text) == (401, "Invalid Token")

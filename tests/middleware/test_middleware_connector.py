@@ -46,6 +46,7 @@ def test_the_connector_is_fetched_once_a_minute(world, app):
     assert world.platform.requests == [GET_CONNECTOR] * 2
 
 
+@pytest.mark.attack("another organization's connector id and secret")
 def test_a_wrong_secret_never_sees_the_cached_connector(world, app):
     """A request with another secret does not profit from what a good one has cached."""
     client = app.test_client()

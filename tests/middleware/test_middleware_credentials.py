@@ -87,6 +87,7 @@ def test_a_token_in_the_query_is_decrypted(client, app, parameter, purpose):
     ("parameter", "purpose"),
     [("hullToken", "webhook"), ("hullToken", "oauth"), ("token", "oauth"), ("token", "job")],
 )
+@pytest.mark.attack("a token of one purpose for another")
 def test_a_token_of_another_purpose_is_refused(client, app, parameter, purpose):
     """A token made for one purpose opens nothing else, even beside a good query."""
     token = tokens(app).encrypt(CREDENTIALS, purpose)
@@ -95,6 +96,7 @@ def test_a_token_of_another_purpose_is_refused(client, app, parameter, purpose):
 
 
 @pytest.mark.parametrize("purpose", ["oauth", "dashboard"])
+@pytest.mark.attack("a token of one purpose for another")
 def test_a_state_opens_no_plain_route(client, app, purpose):
     """A state in the query of any route but the callback of an authorization is nothing to the middleware."""
     state = tokens(app).encrypt(CREDENTIALS, purpose)
@@ -148,6 +150,7 @@ def test_what_takes_the_state_is_a_view():
         takes_state("back")
 
 
+@pytest.mark.attack("tampered or truncated context token")
 def test_a_damaged_token_is_refused(client, app):
     """A token that was cut or changed is answered 401."""
     token = tokens(app).encrypt(CREDENTIALS, "dashboard")
@@ -202,6 +205,7 @@ def test_what_the_application_sets_ends_with_the_request(world, app):
     ],
 )
 @pytest.mark.parametrize("way", ["query", "token", "config", "incoming token"])
+@pytest.mark.attack("SSRF through an organization")
 def test_another_organization_is_refused_before_any_call(world, app, organization, way):
     """Whichever way an organization arrives, one that is not allowed is answered 401 without a single call."""
     values = {**CREDENTIALS, "organization": organization}

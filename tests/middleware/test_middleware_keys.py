@@ -54,6 +54,7 @@ def test_get_is_tried_where_post_is_unknown(world, keys, status):
     assert [line.split()[0] for line in world.platform.requests] == ["POST", "GET"]
 
 
+@pytest.mark.attack("keys and secrets that were exchanged")
 def test_a_key_is_fetched_again_after_an_hour(world, keys):
     """A key is believed for an hour, then fetched again."""
     use(keys)

@@ -91,6 +91,7 @@ def test_a_body_that_is_no_notification_is_refused(world, app, body, code):
     assert world.asked() == []
 
 
+@pytest.mark.attack("forged notification, with a key, an address or an organization of the attacker")
 def test_a_forged_key_is_refused(world, app, seen):
     """A notification signed with somebody else's key is not believed."""
     assert refusal(world.notify(app, key=generate_key())) == (401, "INVALID_SIGNATURE")
@@ -109,6 +110,7 @@ def test_a_forged_key_is_refused(world, app, seen):
         "https://hullapp.test/key",
     ],
 )
+@pytest.mark.attack("forged notification, with a key, an address or an organization of the attacker")
 def test_a_key_address_elsewhere_is_refused_without_a_call(world, app, seen, key_url):
     """A key address on a host that is not allowed, or without https, is never fetched."""
     response = world.notify(app, key=generate_key(), key_url=key_url)
@@ -117,6 +119,7 @@ def test_a_key_address_elsewhere_is_refused_without_a_call(world, app, seen, key
     assert seen == []
 
 
+@pytest.mark.attack("forged notification, with a key, an address or an organization of the attacker")
 def test_another_organization_is_refused_without_a_call(world, app, seen):
     """An organization that is not allowed is refused before any call, and the reason names the option."""
     notification = world.notification(configuration={**CREDENTIALS, "organization": "evil.example"})
@@ -153,6 +156,7 @@ def test_a_large_notification_is_handled(world, app, seen, decoded):
 
 
 @pytest.mark.parametrize("organization", ["evil.example", "a.b.c.d", "x" * 300, "", 'q"uote.hullapp.test'])
+@pytest.mark.attack("forged notification, with a key, an address or an organization of the attacker")
 def test_a_large_notification_from_elsewhere_is_refused_without_a_call(world, app, seen, decoded, organization):
     """However large, an organization that is not allowed costs neither a call nor the memory of its body."""
     response = world.notify(app, large(world, configuration={**CREDENTIALS, "organization": organization}))
@@ -160,6 +164,7 @@ def test_a_large_notification_from_elsewhere_is_refused_without_a_call(world, ap
     assert (world.asked(), seen, decoded) == ([], [], [])
 
 
+@pytest.mark.attack("forged notification, with a key, an address or an organization of the attacker")
 def test_a_large_forgery_is_never_decoded(world, app, seen, decoded):
     """A large body that nobody signed is refused without being decoded, whatever it names."""
     notification = {"notification_id": "n", "configuration": CREDENTIALS, "messages": [[]] * MAX_UNVERIFIED_BYTES}
@@ -167,6 +172,7 @@ def test_a_large_forgery_is_never_decoded(world, app, seen, decoded):
     assert (seen, decoded) == ([], [])
 
 
+@pytest.mark.attack("forged notification, with a key, an address or an organization of the attacker")
 def test_a_decoy_does_not_let_another_organization_in(world, app, seen):
     """A signed body whose messages name an allowed organization and whose configuration another is refused."""
     decoy = {"configuration": {"organization": HOST}}
@@ -186,6 +192,7 @@ def test_a_million_organizations_are_not_all_looked_at(world, app, seen):
     assert len(seen) == 1
 
 
+@pytest.mark.attack("changed body under a valid signature")
 def test_a_large_signature_of_another_notification_is_refused(world, app, seen):
     """A large body with the id of another notification than the signed one is refused."""
     notification = large(world)
@@ -206,6 +213,7 @@ def test_a_changed_body_is_refused(world, app, seen):
     assert seen == []
 
 
+@pytest.mark.attack("changed body under a valid signature")
 def test_the_signature_of_another_notification_is_refused(world, app):
     """A signature whose id is another notification's is refused."""
     notification = world.notification()
@@ -214,6 +222,7 @@ def test_the_signature_of_another_notification_is_refused(world, app):
     assert refusal(response) == (401, "INVALID_SIGNATURE")
 
 
+@pytest.mark.attack("replay")
 def test_an_old_signature_is_refused(world, app):
     """A signature that has expired is refused, and the reason says by how much."""
     notification = world.notification()
@@ -324,6 +333,7 @@ class Endless(io.RawIOBase):
         return b" " * size
 
 
+@pytest.mark.attack("bodies of 20 MB and more")
 def test_too_large_is_413_and_asks_for_single_messages(world, app):
     """A body over the limit is not read beyond it, and the platform is asked for one message at a time."""
     stream = Endless()

@@ -65,6 +65,7 @@ def test_encrypted_tokens_are_accepted_beside_signed_ones(world, ask):
     assert ask(f"token={token}", accept_signed_tokens=True).get_json()["config"] == CREDENTIALS
 
 
+@pytest.mark.attack("keys and secrets that were exchanged")
 def test_signed_tokens_survive_a_rotation(ask):
     """Tokens signed with any of the host secrets count, and with no other."""
     secrets = [HOST_SECRET, OLD_SECRET]
@@ -87,6 +88,7 @@ def test_signed_tokens_survive_a_rotation(ask):
         signed({**CONFIG, "exp": 1}),
     ],
 )
+@pytest.mark.attack("algorithm confusion and none")
 def test_a_signed_token_that_does_not_verify_is_refused(world, ask, token):
     """Another secret or algorithm, no signature, damage, missing values and an expired one are answered 401."""
     response = ask(f"token={token}", accept_signed_tokens=True)
@@ -94,6 +96,7 @@ def test_a_signed_token_that_does_not_verify_is_refused(world, ask, token):
     assert world.asked() == []
 
 
+@pytest.mark.attack("SSRF through an organization")
 def test_a_signed_token_stays_within_the_trust_root(world, ask):
     """A signed token that names another organization is refused without a call."""
     response = ask(f"token={signed({**CONFIG, 'organization': 'evil.example'})}", accept_signed_tokens=True)
@@ -102,6 +105,7 @@ def test_a_signed_token_stays_within_the_trust_root(world, ask):
     assert world.asked() == []
 
 
+@pytest.mark.attack("a token of one purpose for another")
 def test_a_signed_token_is_no_state(ask):
     """A signed token in the state of a plain route is nothing."""
     assert ask(f"state={signed()}", accept_signed_tokens=True).get_json()["config"] is None

@@ -29,6 +29,7 @@ def test_a_token_gives_back_what_went_in(secret, purpose, connector_id, organiza
 
 @pytest.mark.parametrize("made_for", PURPOSES)
 @pytest.mark.parametrize("used_for", PURPOSES)
+@pytest.mark.attack("a token of one purpose for another")
 def test_a_token_serves_its_purpose_only(made_for, used_for):
     """A token decrypts for the purpose it was made for and for no other."""
     tokens = box("one")
@@ -40,6 +41,7 @@ def test_a_token_serves_its_purpose_only(made_for, used_for):
             tokens.decrypt(token, [used_for])
 
 
+@pytest.mark.attack("keys and secrets that were exchanged")
 def test_secrets_can_be_rotated():
     """The newest secret encrypts; older ones still decrypt, until they are dropped."""
     old = box("old").encrypt(CREDENTIALS, "webhook")
@@ -69,6 +71,7 @@ def test_without_a_host_secret_there_are_no_tokens():
 
 
 @pytest.mark.parametrize("token", ["", "é", "gAAAA", "=" * 100, "\x00"])
+@pytest.mark.attack("tampered or truncated context token")
 def test_any_text_is_refused_alike(token):
     """Text that is no token at all is refused like a damaged one."""
     with pytest.raises(CredentialsError, match="Invalid Token"):

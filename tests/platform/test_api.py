@@ -76,6 +76,7 @@ def test_the_firehose_reads_gzip(call, credentials, send, path):
         (b"{}", {"Content_Encoding": "br"}, 415),
     ],
 )
+@pytest.mark.attack("bodies of 20 MB and more")
 def test_malformed_and_oversized_bodies_are_refused(call, credentials, raw, headers, status):
     """The answer is an error in the one shape, and nothing is applied."""
     found, answer = call("POST", "/api/v1/firehose", raw=raw, **headers, **credentials)
@@ -84,6 +85,7 @@ def test_malformed_and_oversized_bodies_are_refused(call, credentials, raw, head
     assert answer["message"]
 
 
+@pytest.mark.attack("another organization's connector id and secret")
 def test_credentials_are_checked(call, connector, send, other):
     """Missing or wrong ones are 401, an unknown connector 404, another connector's secret 401."""
 
@@ -110,6 +112,7 @@ def test_credentials_may_stand_in_the_query(call, connector):
         assert call("GET", f"/api/v1/app?{query}")[0] == 200
 
 
+@pytest.mark.attack("a token of one connector at another")
 def test_a_token_of_another_issuer_is_refused(call, connector, organization):
     """A token signed with one connector's secret does not open another one's door."""
     second = organization.install(None, manifest={})
@@ -119,6 +122,7 @@ def test_a_token_of_another_issuer_is_refused(call, connector, organization):
     assert call("GET", "/api/v1/me", Hull_App_Id=connector.id, Hull_Access_Token=forged)[0] == 401
 
 
+@pytest.mark.attack("another organization's connector id and secret")
 def test_organizations_are_told_apart(call, connector, credentials, other):
     """The connector names its organization; another one in the header is refused, an unknown one not found."""
     assert call("GET", "/api/v1/", **credentials)[1]["domain"] == "acme.hullapp.test"
@@ -140,6 +144,7 @@ def test_the_servers_own_address_names_no_organization(platform, call, credentia
     assert call("GET", "/api/v1/", Hull_Organization="localhost:4000", **credentials)[0] == 401
 
 
+@pytest.mark.attack("another organization's connector id and secret")
 def test_nothing_of_another_organization_is_visible(call, credentials, other, send):
     """Its connectors, segments and users are answered as if they did not exist."""
     their_user = other.ingest({"type": "traits", "body": {}}, {"io.hull.asUser": ANN}, None).entity_id
@@ -307,6 +312,7 @@ def test_an_unexpected_failure_says_nothing_of_its_inside(platform, organization
 
 
 @pytest.mark.shows_secrets("address", reason="credentials in a query, of which no log may tell")
+@pytest.mark.attack("secrets outside their lawful places")
 def test_no_secret_is_logged(platform, call, fake, send, records):
     """Neither the query of a request nor that of a schedule, nor a notification, leaves a secret in the log."""
     organization, connector = send.organization, send.connector
@@ -323,6 +329,7 @@ def test_no_secret_is_logged(platform, call, fake, send, records):
     assert connector.secret not in repr(connector)
 
 
+@pytest.mark.attack("SSRF through an installed connector")
 def test_only_the_connectors_own_host_is_called(platform, organization):
     """Whatever a manifest says, notifications and schedules go to the configured address."""
     hostile = FakeConnector({"tags": ["smart-notifier"], "subscriptions": [{"url": "@evil.test/x"}], "schedules": []})

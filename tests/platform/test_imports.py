@@ -268,6 +268,7 @@ def test_malformed_imports_are_refused(call, credentials, organization, body):
     assert (status, organization.imports.jobs) == (400, []), answer
 
 
+@pytest.mark.attack("SSRF through files of extracts and imports")
 def test_only_hosts_that_are_ours_are_asked_beyond_public_ones(platform, organization):
     """The network connects to public addresses only, except on the connector's host and those the operator named."""
     from hull_sdk.errors import InvalidArgumentError

@@ -60,6 +60,7 @@ def test_what_is_refused_at_the_door_names_a_code_and_spares_the_rest(bench):
     assert bench.organization.record_counts == {"applied": 1, "merged": 0, "ignored": 0, "failed": 5}
 
 
+@pytest.mark.attack("deep JSON")
 def test_a_message_is_flat_enough_to_be_worked_with(bench):
     """Deep values are taken up to a limit and can be compared; deeper ones are refused at the door."""
     fine, refused = json.loads('{"a":' * 95 + "1" + "}" * 95), json.loads('{"a":' * 120 + "1" + "}" * 120)
@@ -88,12 +89,14 @@ def test_the_raw_secret_is_no_token_of_a_message(bench, change, reason):
     assert bench.organization.records == []
 
 
+@pytest.mark.attack("a token of one connector at another")
 def test_a_token_of_another_connector_is_refused(bench):
     """The issuer of the token must be the connector that sends the batch."""
     message = signed(bench, "traits", {}, user={"email": "ann@acme.test"}, issuer="somebody")
     assert bench.organization.accept(message, connector=CONNECTOR).code == "BAD_TOKEN"
 
 
+@pytest.mark.attack("expired and future tokens")
 def test_tokens_are_checked_against_the_real_clock():
     """Moving domain time outdates no token."""
     bench = Bench()
@@ -161,6 +164,7 @@ def test_the_subject_of_a_token_may_stand_in_sub(bench):
     assert record.entity_id == ann
 
 
+@pytest.mark.attack("replay")
 def test_a_message_id_is_applied_once_a_day(bench):
     """The same id counts as accepted and changes nothing, until a day of domain time has passed."""
     message = signed(bench, "traits", {"n": {"operation": "inc"}}, user={"email": "ann@acme.test"}, message_id="m1")
@@ -352,6 +356,7 @@ def test_the_state_is_plain_and_repeats():
     assert run() == run()
 
 
+@pytest.mark.attack("another organization's connector id and secret")
 def test_organizations_never_meet():
     """What one organization is told is not seen in another one on the same runtime."""
     one, two = Bench(), Bench()

@@ -273,6 +273,7 @@ def test_jobs_of_all_processes_run_in_their_worker(open_site, valkey):
 
 
 @pytest.mark.fault("SIGKILL of a process during a job")
+@pytest.mark.attack("secrets outside their lawful places")
 def test_a_killed_job_is_run_again_and_stores_no_secret(open_site, valkey):
     """A job whose process is killed runs again, its event arrives once, and nothing on the store tells a secret."""
     site = open_site(valkey)

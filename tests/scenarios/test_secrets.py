@@ -186,6 +186,7 @@ def leaks(texts, secrets) -> list[str]:
 
 
 @pytest.mark.shows_secrets("error", reason="errors of its own with secrets in their texts, of which no log may tell")
+@pytest.mark.attack("secrets outside their lawful places")
 def test_no_secret_comes_to_light(harness, crm, lines, sentry):
     """Logs, answers, pages, prints, metrics, events and what goes to Sentry hold no part of any secret."""
     said = work(harness, crm)

@@ -160,6 +160,7 @@ def test_a_damaged_file_is_refused_with_the_row(file_format, data, error, words)
 
 
 @pytest.mark.parametrize("data", [b"[" + b",".join([b'{"a":1}'] * 50) + b"]\n", b'{"a":1}' * 50 + b"\n"])
+@pytest.mark.attack("decompression bomb")
 def test_the_limit_of_a_row_is_not_one_of_a_line(data):
     """Rows below the limit are read although the line that they share is longer, the same at every cut."""
     for chunks in ([data], one_by_one(data)):
@@ -190,6 +191,7 @@ def test_a_damaged_gzip_is_refused(data, encoding, error):
 
 
 @pytest.mark.parametrize("file_format", ["json", "array", "csv"])
+@pytest.mark.attack("decompression bomb")
 def test_memory_does_not_grow_with_the_file(file_format):
     """Reading 20 MB out of a small gzip takes a few chunks of memory."""
     row = b'{"id":"1","name":"' + b"x" * 980 + b'"}'

@@ -77,6 +77,7 @@ def test_other_readers_understand_the_signature(signing_key, public_key):
         ({"notification_id": None}, "another notification_id"),
     ],
 )
+@pytest.mark.attack("changed body under a valid signature")
 def test_a_signature_holds_for_its_id_and_its_bytes_only(signing_key, public_key, change, reason):
     """Another id or one changed byte is refused, and the reason says which."""
     with refused(reason) as caught:
@@ -90,6 +91,7 @@ def test_another_key_is_refused(public_key):
         verify(sign_notification(generate_key(), "n1", BODY, NOW), public_key)
 
 
+@pytest.mark.attack("algorithm confusion and none")
 def test_a_symmetric_signature_with_the_public_key_is_refused(signing_key, public_key):
     """The public key cannot be used as a shared secret to sign with."""
     forged = jwt.api_jws.PyJWS().encode(b'{"jti":"n1"}', "x" * 32, algorithm="HS256")
@@ -105,6 +107,7 @@ def test_what_is_no_signature_is_refused(public_key, signature):
 
 
 @pytest.mark.parametrize("digest", [5, ["a"], "", "ä", hashlib.sha256(b"other").hexdigest()])
+@pytest.mark.attack("changed body under a valid signature")
 def test_digests_that_do_not_match_are_refused(signing_key, public_key, digest):
     """A digest of another body or of another type is no match."""
     with refused("body was changed"):
@@ -131,6 +134,7 @@ def test_clocks_may_differ_by_a_minute(signing_key, public_key, skew):
     ("skew", "reason"),
     [(-61, "signed 61 s in the future"), (LIFETIME_S + 61, "expired 61 s ago"), (86_400, "check the clocks")],
 )
+@pytest.mark.attack("expired and future tokens")
 def test_other_differences_are_named(signing_key, public_key, skew, reason):
     """Outside of that it is refused with the difference of the clocks."""
     with refused(reason):
@@ -160,6 +164,7 @@ def test_what_is_no_key_is_refused(pem):
     assert caught.value.status == 401
 
 
+@pytest.mark.attack("algorithm confusion and none")
 def test_keys_of_another_kind_are_refused():
     """Only RSA keys sign notifications."""
     key = ec.generate_private_key(ec.SECP256R1()).public_key()

@@ -134,6 +134,7 @@ def test_a_changed_token_is_refused():
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS512", "HS384"])
+@pytest.mark.attack("algorithm confusion and none")
 def test_other_algorithms_are_refused(algorithm):
     """Only HS256 is accepted, whatever the token says of itself."""
     key = None if algorithm == "none" else SECRET * 2
@@ -148,6 +149,7 @@ def test_tokens_of_the_past_and_of_slightly_fast_clocks_are_accepted(skew):
 
 
 @pytest.mark.parametrize("skew", [61, 412])
+@pytest.mark.attack("expired and future tokens")
 def test_tokens_from_the_future_name_the_difference(skew):
     """A token of more than a minute ahead is refused with the difference and the advice to check the clocks."""
     with pytest.raises(CredentialsError, match=rf"issued {skew} s in the future, leeway 60 s; check the clocks"):
@@ -166,6 +168,7 @@ def test_tokens_from_the_future_name_the_difference(skew):
         ({"nbf": []}, r"\[\]"),
     ],
 )
+@pytest.mark.attack("expired and future tokens")
 def test_times_that_do_not_hold_are_refused(claims, text):
     """Expired tokens, tokens that are not valid yet and times that are none are refused with the reason."""
     with pytest.raises(CredentialsError, match=text):
