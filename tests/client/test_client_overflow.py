@@ -156,6 +156,22 @@ def test_a_callback_may_send_again(make_client, sink):
     assert sink.values() == [2, 3, 9]
 
 
+def test_what_is_raised_and_what_arrives_add_up_under_load(http_sink, real_client):
+    """With ``raise`` each call that found no room says so itself, and the firehose has all the others, once."""
+    sink, host = http_sink
+    client = real_client(host, queue_size=50, block_s=0)
+    taken, refused = [], []
+    for n in range(5_000):
+        try:
+            taken += send(client, n)
+        except QueueFullError:
+            refused.append(n)
+    result = client.flush(30)
+    assert (result.sent, result.failed, result.dropped, result.pending) == (len(taken), 0, 0, 0)
+    assert refused
+    assert sorted([*refused, *(message["body"]["n"] for message in sink.accepted)]) == list(range(5_000))
+
+
 @BOTH
 def test_everything_is_counted_under_load(http_sink, real_client, overflow):
     """Of five thousand messages through a small queue, sent and dropped add up, and the firehose has the sent ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Semaphore
@@ -12,6 +13,8 @@ import pytest
 from flask import Flask
 
 from hull_sdk import Connector, current_context
+from hull_sdk.core.logs import fields_of
+from hull_sdk.errors import LogicError
 from hull_sdk.infra import RecordingInstrumentation
 
 TENANTS = 20
@@ -62,6 +65,7 @@ class Shop:
 
     def _note(self, ctx, place):
         self.seen.append((ctx.request_id.partition("/")[0], seen(ctx)))
+        ctx.client.logger.info("shop.seen", {"setting": ctx.ship["private_settings"]["tenant"]})
         ctx.metric.increment(f"shop.{place}")
         ctx.client.as_user({"external_id": "u1"}).track(place, {"tenant": ctx.config.id})
 
@@ -85,6 +89,8 @@ class Shop:
         self._note(ctx, "outer job")
         ctx.submit(self._note, ctx, "submit in job").result(PATIENCE_S)
         ctx.enqueue("inner")
+        # No try can mend it, so it is reported at once.
+        raise LogicError("no try can mend this", ctx.config.id)
 
     def _inner(self, ctx, _payload):
         self._note(ctx, "inner job")
@@ -109,9 +115,10 @@ def tenants(served_platform, monkeypatch):
     return found
 
 
-def test_twenty_tenants_on_sixteen_threads_never_mix(tenants):
-    """Contexts, clients, caches, settings, services, metrics and helpers stay apart, in submits and jobs too."""
+def test_twenty_tenants_on_sixteen_threads_never_mix(tenants, caplog):
+    """Contexts, clients, caches, settings, services, logs, metrics and errors stay apart, in submits and jobs too."""
     shop = Shop()
+    caplog.set_level(logging.INFO, "hull_sdk.client")
 
     def ask(number):
         tenant = tenants[number % TENANTS]
@@ -125,6 +132,12 @@ def test_twenty_tenants_on_sixteen_threads_never_mix(tenants):
     shop.connector.close()
     assert len(shop.seen) == REQUESTS * len(PLACES)
     assert [(whose, what) for whose, what in shop.seen if set(what.values()) != {whose}] == []
+    lines = [fields_of(record) for record in caplog.records if record.getMessage() == "shop.seen"]
+    assert len(lines) == REQUESTS * len(PLACES)
+    assert [line for line in lines if line["context"]["id"] != SETTINGS[line["data"]["setting"]]] == []
+    errors = [(record.tags["ship"], record.error.action) for record in shop.instrumentation.exceptions]
+    assert len(errors) == REQUESTS
+    assert [(tag, whose) for tag, whose in errors if tag != whose] == []
     each = REQUESTS // TENANTS
     for tenant in tenants:
         events = [event for event in tenant.organization.state()["events"] if event["tracked"]]

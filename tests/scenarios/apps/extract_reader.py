@@ -1,6 +1,7 @@
 """Reads a generated extract of many megabytes over real HTTP in a job, and says how much memory that took.
 
-``python extract_reader.py MEGABYTES FORMAT`` prints one line of JSON.
+``python extract_reader.py MEGABYTES FORMAT`` prints one line of JSON. The format is ``json`` (lines), ``array`` or
+``csv``, or one of these with ``.gz``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -37,9 +39,23 @@ def lines(file_format: str, size: int):
             else:
                 row = {"id": str(number), "email": email, "traits_crm/stage": "won", "note": note}
                 rows.append(json.dumps({**row, "segment_ids": [], "account": {"domain": "acme.example"}}))
-        block = ("\r\n".join(rows) + "\r\n").encode()
+        if file_format == "array":
+            block = (("," if sent else "[") + ",\n".join(rows)).encode()
+        else:
+            block = ("\r\n".join(rows) + "\r\n").encode()
         sent += len(block)
         yield block
+    if file_format == "array":
+        yield b"]"
+
+
+def packed(blocks):
+    """Return a file as gzip."""
+    packer = zlib.compressobj(1, wbits=31)
+    for block in blocks:
+        if part := packer.compress(block):
+            yield part
+    yield packer.flush()
 
 
 class Platform:
@@ -54,7 +70,8 @@ class Platform:
         start_response("200 OK", [("Content-Type", "application/json"), ("ETag", '"one"')])
         path = environ["PATH_INFO"]
         if path == "/file":
-            return lines(self.file_format, self.size)
+            found = lines(self.file_format.removesuffix(".gz"), self.size)
+            return packed(found) if self.file_format.endswith(".gz") else found
         return [json.dumps([] if path.endswith("segments") else {"id": ID, "private_settings": {}}).encode()]
 
 
@@ -94,7 +111,11 @@ def main() -> None:
     answer = app.test_client().post(
         "/batch",
         query_string={"ship": ID, "organization": organization, "secret": "s3cret"},
-        json={"url": f"http://{organization}/file", "format": file_format, "object_type": "user_report"},
+        json={
+            "url": f"http://{organization}/file",
+            "format": "csv" if file_format.startswith("csv") else "json",
+            "object_type": "user_report",
+        },
     )
     left = app.extensions["hull"].queue.stop(600)
     seconds = time.monotonic() - began
