@@ -28,6 +28,7 @@ __all__ = [
     "encode",
     "issuer_of",
     "looks_like_token",
+    "scopes_of",
     "verify",
 ]
 
@@ -40,6 +41,9 @@ AS_CLAIMS: Final[dict[EntityKind, str]] = {"user": "io.hull.asUser", "account": 
 CLAIM_SUBJECT_TYPE: Final = "io.hull.subjectType"
 CLAIM_CREATE: Final = "io.hull.create"
 CLAIM_ACTIVE: Final = "io.hull.active"
+
+#: The names of the claim about rights: what clients write, and what older descriptions call it.
+_SCOPES: Final = ("scopes", "io.hull.scope")
 
 _TOKEN_PARTS: Final = 3
 #: No time that a token names is beyond this, in Unix seconds; larger integers would not fit a float.
@@ -96,6 +100,19 @@ def build_claims(
     if scopes is not None:
         claims["scopes"] = scopes
     return claims
+
+
+def scopes_of(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Return the rights that claims give beyond those of their subject, for example ``{"admin"}``.
+
+    Args:
+        claims: Of a token that was verified; a list of texts or one text under either name.
+    """
+    found: list[Any] = []
+    for name in _SCOPES:
+        value = claims.get(name)
+        found.extend(value if isinstance(value, list) else [value])
+    return frozenset(scope for scope in found if isinstance(scope, str))
 
 
 def encode(claims: Mapping[str, Any], secret: str) -> str:

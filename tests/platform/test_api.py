@@ -249,12 +249,31 @@ def test_a_users_token_reads_and_writes_that_user_only(organization, call, conne
         assert call("GET", path, **token)[0] == 401
 
 
+@pytest.mark.parametrize("scopes", [{"scopes": ["admin"]}, {"io.hull.scope": ["admin"]}, {"io.hull.scope": "admin"}])
+def test_a_token_with_the_scope_admin_has_the_rights_of_its_secret(platform, call, connector, send, scopes):
+    """It speaks for its user and opens what the secret opens, but not the operator's doors; other scopes open nothing."""
+    send.traits(ANN, {"plan": "pro"})
+
+    def headers(**extra):
+        now = platform.runtime.clock.time()
+        claims = tokens.build_claims(issuer=connector.id, issued_at=now, subject_type="user", user=ANN)
+        token = tokens.encode({**claims, **extra}, connector.secret)
+        return {"Hull_App_Id": connector.id, "Hull_Access_Token": token}
+
+    assert call("GET", "/api/v1/app", **headers(**scopes))[1]["id"] == connector.id
+    assert call("GET", "/api/v1/me", **headers(**scopes))[1]["email"] == "ann@acme.test"
+    assert call("GET", "/api/v1/settings", **headers(**scopes))[0] == 403
+    for other in ({}, {"scopes": ["read"]}, {"scopes": [["admin"]]}, {"scopes": {"admin": True}}):
+        assert call("GET", "/api/v1/app", **headers(**other))[0] == 401
+
+
 def test_a_secret_acts_for_a_user_that_a_header_names(organization, call, credentials, send):
-    """Hull-User-Id makes /me that user."""
+    """Hull-User-Id makes /me that user, and takes no right away."""
     send.traits(ANN, {"plan": "pro"})
     user_id = organization.find_user(ANN).id
     assert call("GET", "/api/v1/me", Hull_User_Id=user_id, **credentials)[1]["email"] == "ann@acme.test"
     assert call("GET", "/api/v1/me", **credentials)[0] == 401
+    assert call("GET", "/api/v1/app", Hull_User_Id=user_id, **credentials)[0] == 200
 
 
 def test_connectors_send_their_logs(organization, call, connector, credentials):

@@ -65,6 +65,28 @@ def test_a_backend_signs_tokens_of_its_own_users(platform, call, shop, organizat
     assert organization.records[-1].connector_id == shop["id"]
 
 
+def test_messages_of_a_backend_go_through_the_firehose(platform, call, shop, organization):
+    """Each has a token that names the backend's own user; ended tokens and those of another site are refused one by one."""
+    now = platform.runtime.clock.time()
+    other = organization.create_platform("Other")
+
+    def message(user, secret, **more):
+        claims = tokens.build_claims(issuer=shop["id"], issued_at=now, subject_type="user", user=user)
+        token = tokens.encode({**claims, **more}, secret)
+        return {"type": "traits", "body": {"plan": "pro"}, "headers": {"Hull-Access-Token": token}}
+
+    batch = [
+        message(ANN, shop["secret"]),
+        message({"external_id": "43"}, shop["secret"], exp=int(now) - 3600),
+        message({"external_id": "44"}, other.secret),
+    ]
+    headers = {"Hull_App_Id": shop["id"], "Hull_Access_Token": shop["secret"]}
+    status, answer = call("POST", "/api/v1/firehose", {"batch": batch}, **headers)
+    assert (status, answer["accepted"]) == (200, 1)
+    assert [(each["index"], each["code"]) for each in answer["rejected"]] == [(1, "BAD_TOKEN"), (2, "BAD_TOKEN")]
+    assert [user.external_id for user in organization.entities("user")] == ["42"]
+
+
 def test_platforms_survive_a_reset_and_end_with_their_deletion(platform, call, admin, shop):
     """Reset keeps ids and secrets; deleting voids them."""
     platform.reset()

@@ -35,6 +35,8 @@ __all__ = [
 #: Names of credentials in a query, first wins; the header wins over all of them.
 _ID_PARAMETERS: Final = ("ship", "id", "app_id")
 _SECRET_PARAMETERS: Final = ("secret", "access_token")
+#: The scope that gives a token the rights of the secret that signed it.
+_ADMIN: Final = "admin"
 #: What a query may hold beside its own parameters.
 CREDENTIAL_PARAMETERS: Final = frozenset({*_ID_PARAMETERS, *_SECRET_PARAMETERS, "organization"})
 
@@ -78,8 +80,8 @@ class Caller:
 
     @property
     def has_secret(self) -> bool:
-        """``True`` for a connector's secret or the operator's."""
-        return self.claims is None
+        """``True`` for a connector's secret or the operator's, and for a token with the scope ``admin``."""
+        return self.claims is None or _ADMIN in tokens.scopes_of(self.claims)
 
 
 def authenticate(directory: Directory, request: Request) -> Caller:
@@ -126,7 +128,9 @@ def secret_caller(directory: Directory, request: Request) -> Caller:
     """
     caller = authenticate(directory, request)
     if not caller.has_secret:
-        refuse(401, "a user's token gives access to /me only; send the connector's secret")
+        refuse(
+            401, 'a user\'s token gives access to /me only; send the secret, or sign scopes ["admin"] into the token'
+        )
     return caller
 
 
@@ -201,7 +205,11 @@ def _check_token(directory: Directory, connector: Connector, token: str) -> dict
 def _as_user(directory: Directory, connector: Connector, user_id: str) -> dict[str, Any]:
     kind: EntityKind = "user"
     return tokens.build_claims(
-        issuer=connector.id, issued_at=directory.runtime.clock.time(), subject_type=kind, user={"id": user_id}
+        issuer=connector.id,
+        issued_at=directory.runtime.clock.time(),
+        subject_type=kind,
+        user={"id": user_id},
+        scopes=[_ADMIN],
     )
 
 
