@@ -14,11 +14,17 @@ from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.settings import OrganizationSettings
 from hull_sdk.wire.attributes import AttributeType, Operation, apply_operation, cast, detect_type, normalize_name
-from hull_sdk.wire.entities import EntityKind
+from hull_sdk.wire.entities import ROOT_ATTRIBUTES, EntityKind
 
 __all__ = ["AttributeSchema", "WritePlan", "changed_values", "plan_writes", "same_value"]
 
 _TYPES: Final[tuple[AttributeType, ...]] = get_args(AttributeType)
+#: Of the attributes that all organizations share, those that are no text.
+_SHARED: Final[Mapping[str, AttributeType]] = {
+    "accepts_marketing": "boolean",
+    "created_at": "date",
+    "is_approved": "boolean",
+}
 
 
 class AttributeSchema:
@@ -157,7 +163,7 @@ def _plan_one(
     if not settings.json_attributes and _holds_objects(operation.value):
         plan.notes.append(f"{name!r} has objects in its value; the setting json_attributes is off, so it is ignored")
         return
-    kind = schema.type_of(name) or plan.types.get(name) or detect_type(name, operation.value)
+    kind = schema.type_of(name) or plan.types.get(name) or _first_type(schema.kind, name, operation.value)
     if kind is None:
         return  # null on an attribute that nobody has written yet
     old = plan.values.get(name)
@@ -174,6 +180,13 @@ def _plan_one(
         del plan.values[name]
     else:
         plan.values[name] = value
+
+
+def _first_type(kind: EntityKind, name: str, value: Any) -> AttributeType | None:
+    """Return the type that a first value fixes; what all organizations share has its own, whatever comes first."""
+    if value is not None and (name == "name" or (kind == "user" and name in ROOT_ATTRIBUTES)):
+        return _SHARED.get(name, "string")
+    return detect_type(name, value)
 
 
 def _holds_objects(value: Any) -> bool:

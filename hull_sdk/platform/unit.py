@@ -78,8 +78,9 @@ class Unit:
 
     def note_attributes(self, user: Entity) -> None:
         """Store the event about changes of attributes that are tracked; it is no news, so no connector is told."""
-        old, names = self.store.users.original(user.id), self.schemas["user"].tracked
-        if old is None or not names or not self.emits:
+        names = self.schemas["user"].tracked if self.emits else ()
+        old = self.store.users.original(user.id) if names else None
+        if old is None:
             return
         properties = changed_values(names, old.attributes, user.attributes)
         if properties:

@@ -39,6 +39,22 @@ def test_the_first_value_fixes_the_type(bench):
     assert "'seats' is a number" in record.notes[0]
 
 
+def test_what_all_organizations_share_has_its_type_whatever_comes_first(bench):
+    """A number as the first name of all spoils nobody else's; accounts share the name alone."""
+    bench.traits({"external_id": "0"}, {"name": 123, "phone": 33123, "accepts_marketing": "true", "picture": None})
+    bench.traits(ANN, {"name": "Ann", "phone": "+33 1", "accepts_marketing": False})
+    first = bench.report(external_id="0")
+    assert (first["name"], first["phone"], first["accepts_marketing"]) == ("123", "33123", True)
+    assert (value_of(bench, "name"), value_of(bench, "phone"), value_of(bench, "accepts_marketing")) == (
+        "Ann",
+        "+33 1",
+        False,
+    )
+    bench.account_traits({"external_id": "1"}, {"name": 42, "phone": 33123})
+    account = bench.account(external_id="1").attributes
+    assert (account["name"], account["phone"]) == ("42", 33123)
+
+
 def test_null_says_nothing_about_the_type(bench):
     """Null clears a value and fixes no type."""
     bench.traits(ANN, {"plan": None})
