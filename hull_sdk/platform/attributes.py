@@ -37,7 +37,7 @@ class AttributeSchema:
     STATE: ClassVar[dict[str, Any]] = {"_types": dict[str, Any], "_hidden": set[str], "_tracked": set[str]}
 
     def __init__(self, kind: EntityKind) -> None:
-        self.kind = kind
+        self.kind: EntityKind = kind
         self._types: dict[str, AttributeType] = {"created_at": "date"}
         self._hidden: set[str] = set()
         self._tracked: set[str] = set()
