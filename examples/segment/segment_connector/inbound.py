@@ -7,6 +7,7 @@ from typing import Any, Final
 from flask import Response
 
 from hull_sdk import Context
+from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.types import RequestParts
 from segment_connector.inbound_mapping import CallError, Skip, UnsupportedError, Write, normalized, writes
 from segment_connector.settings import settings
@@ -30,15 +31,14 @@ def receive(ctx: Context, request: RequestParts) -> Any:
     """
     try:
         call = normalized(request["body"])
-        found = writes(call, dict(settings(ctx)))
+        for write in writes(call, dict(settings(ctx))):
+            _write(ctx, write)
     except Skip as skipped:
         _log(ctx, call, "skip", reason=str(skipped))
         return "thanks"
-    except CallError as refused:
+    except (CallError, InvalidArgumentError) as refused:
         ctx.metric.increment("ship.incoming.errors")
         return _refusal(ctx, refused)
-    for write in found:
-        _write(ctx, write)
     _log(ctx, call, "success")
     return "thanks"
 
@@ -58,7 +58,7 @@ def _write(ctx: Context, write: Write) -> None:
         ctx.metric.increment("ship.incoming.users")
 
 
-def _refusal(ctx: Context, refused: CallError) -> Response:
+def _refusal(ctx: Context, refused: Exception) -> Response:
     ctx.client.logger.error("incoming.bogus.error", {"reason": str(refused)})
     return Response(str(refused), 501 if isinstance(refused, UnsupportedError) else 400, mimetype="text/plain")
 

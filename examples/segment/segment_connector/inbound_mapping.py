@@ -15,6 +15,8 @@ _UNDERSCORE = re.compile(r"_+([a-z0-9])")
 
 #: Attributes with a name of their own in Hull, by their name in lower case without underscores.
 _RENAMED: Final = {"firstname": "first_name", "lastname": "last_name", "createdat": "created_at"}
+#: Characters that Hull leaves out of names, so that a name of nothing else is none.
+_UNNAMED: Final = " \t\n.$"
 #: Identifiers, which are claims and no attributes, and what this connector itself sends.
 _DROPPED: Final = frozenset({"id", "external_id", "guest_id", "uniqToken", "visitToken", "hull_segments"})
 #: Parts of Segment's context that Hull's events have as well, or that are passed on as they are.
@@ -200,9 +202,18 @@ def _event_context(call: Mapping[str, Any], *, active: bool) -> dict[str, Any]:
 
 
 def _clean(traits: Mapping[str, Any]) -> dict[str, Any]:
-    """Return attributes under the names that Hull has for them, without identifiers and without what is null."""
-    kept = {name: value for name, value in traits.items() if name not in _DROPPED and value is not None}
-    return {_RENAMED.get(name.lower().replace("_", ""), name): value for name, value in kept.items()}
+    """Return attributes under the names that Hull has for them, without identifiers, null and what has no name."""
+    kept = {
+        name: value
+        for name, value in traits.items()
+        if name.strip(_UNNAMED) and name not in _DROPPED and value is not None
+    }
+    return {_RENAMED.get(name.lower().replace("_", ""), name): _plain(value) for name, value in kept.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as what it is: what looks like an operation of Hull's is none when a stranger sends it."""
+    return {"operation": "set", "value": value} if isinstance(value, Mapping) and "operation" in value else value
 
 
 def _is_active(call: Mapping[str, Any]) -> bool:

@@ -61,6 +61,9 @@ CALLS = {
     "unknown": {**COMMON, "type": "explode"},
     "no-event": {**COMMON, "type": "track"},
     "active": {"type": "identify", "userId": "u-1", "traits": {"plan": "pro"}, "context": {"active": True}},
+    "operation": {"type": "identify", "userId": "u-1", "traits": {"visits": {"operation": "inc", "value": 9}}},
+    "blank-name": {"type": "identify", "userId": "u-1", "traits": {"": 1}},
+    "empty-group": {"type": "group", "userId": "u-1", "groupId": "g-1"},
     "snake": {
         "type": "track",
         "event": "Order Completed",
@@ -183,6 +186,12 @@ def test_a_list_is_no_call(receiver):
     """The answer names what was sent and what to send."""
     answer = receiver.call([CALLS["track"]])
     assert (answer.status, answer.body) == (400, b"the body is list; send one call of Segment, a JSON object")
+
+
+def test_a_call_that_hull_cannot_take_is_refused(receiver):
+    """What is too large for one message of Hull is answered 400, since no repetition would help."""
+    answer = receiver.call({"type": "identify", "userId": "u-1", "traits": {"text": "x" * 500_000}})
+    assert (answer.status, b"at most 500000" in answer.body) == (400, True)
 
 
 def test_a_call_that_is_far_too_large_is_not_read(receiver):

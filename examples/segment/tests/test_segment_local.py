@@ -24,7 +24,7 @@ def free_port():
         return listening.getsockname()[1]
 
 
-def eventually(ask, patience_s=30):
+def eventually(ask, patience_s=60):
     """Return the first answer that is something."""
     until = time.monotonic() + patience_s
     while time.monotonic() < until:
