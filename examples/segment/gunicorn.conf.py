@@ -13,9 +13,9 @@ workers = int(os.environ.get("WEB_CONCURRENCY", "4" if os.environ.get("HULL_REDI
 worker_class = "gthread"
 threads = 8
 
-# After a SIGTERM handlers may finish (25 s), then batches, jobs and messages (30 s).
+# A stop takes 30 s at most (the shutdown_timeout_s of Connector); only after that may gunicorn kill.
 timeout = 60
-graceful_timeout = 60
+graceful_timeout = 40
 
 _handler = logging.StreamHandler()
 _handler.setFormatter(JsonFormatter())

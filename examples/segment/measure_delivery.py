@@ -14,7 +14,7 @@ from threading import Lock, Thread
 from types import SimpleNamespace
 from typing import Any
 
-import segment.analytics as library
+import segment.analytics as library  # type: ignore[import-untyped]  # it has no types
 from flask import Flask, request
 from segment_connector.segment_api import SegmentApi, batches, encoded
 from werkzeug.serving import WSGIRequestHandler, make_server
