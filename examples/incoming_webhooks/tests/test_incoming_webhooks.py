@@ -131,6 +131,13 @@ def test_what_is_no_webhook_is_refused(installed, post, body, status):
     assert post(installed(SETTINGS), body).status == status
 
 
+def test_what_hull_cannot_take_is_refused(installed, post):
+    """The answer says what is wrong, so that the service does not repeat it."""
+    harness = installed({"user_email": "email", "user_attributes": {"text": "text"}})
+    answer = post(harness, {"email": "b@x.example", "text": "x" * 600_000})
+    assert (answer.status, b"at most 500000" in answer.body) == (400, True)
+
+
 def test_strangers_are_refused(installed):
     """Without the token of the address nothing is written, and there is no page."""
     harness = installed(SETTINGS)

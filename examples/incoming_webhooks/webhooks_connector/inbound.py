@@ -9,6 +9,7 @@ from typing import Any
 from flask import Response, has_request_context, request
 
 from hull_sdk import Context
+from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.types import RequestParts
 from webhooks_connector.mapping import Found, mapped
 from webhooks_connector.settings import private_settings
@@ -54,7 +55,11 @@ def receive(ctx: Context, parts: RequestParts) -> Any:
         What was written, for example ``{"written": ["user", "event"]}``; nothing when it names nobody, which is logged.
     """
     found = mapped(parts["body"], private_settings(ctx))
-    written = _write(ctx, found)
+    try:
+        written = _write(ctx, found)
+    except InvalidArgumentError as err:  # too large, for example; no repetition would help
+        ctx.client.logger.error("incoming.webhook.error", {"reason": err.message})
+        return Response(err.message, 400, mimetype="text/plain")
     ctx.metric.increment("ship.incoming.webhooks")
     if written:
         ctx.client.logger.info("incoming.webhook.success", {"written": written})
