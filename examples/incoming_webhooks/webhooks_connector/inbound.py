@@ -58,8 +58,7 @@ def receive(ctx: Context, parts: RequestParts) -> Any:
     try:
         written = _write(ctx, found)
     except InvalidArgumentError as err:  # too large, for example; no repetition would help
-        ctx.client.logger.error("incoming.webhook.error", {"reason": err.message})
-        return Response(err.message, 400, mimetype="text/plain")
+        return _refusal(ctx, err.message)
     ctx.metric.increment("ship.incoming.webhooks")
     if written:
         ctx.client.logger.info("incoming.webhook.success", {"written": written})
@@ -82,6 +81,11 @@ def _write(ctx: Context, found: Found) -> list[str]:
         user.track(found.event, found.properties, _event_context(found))
         written.append("event")
     return written
+
+
+def _refusal(ctx: Context, reason: str) -> Response:
+    ctx.client.logger.error("incoming.webhook.error", {"reason": reason})
+    return Response(reason, 400, mimetype="text/plain")
 
 
 def _event_context(found: Found) -> dict[str, Any]:
