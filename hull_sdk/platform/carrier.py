@@ -23,7 +23,9 @@ from hull_sdk.core.tasks import Lock
 from hull_sdk.errors import NetworkError
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.faults import Fault, Faults
+from hull_sdk.platform.legacy import push_request
 from hull_sdk.wire.signatures import sign_notification, signature_headers
+from hull_sdk.wire.sns import sign_message
 
 __all__ = ["ANSWER_BYTES", "Carrier", "Reply", "Signer"]
 
@@ -47,6 +49,10 @@ class Signer(Protocol):
 
     def key_url(self, organization_host: str) -> str:
         """Return where an organization's connectors find the public half."""
+        ...
+
+    def certificate_url(self, organization_host: str) -> str:
+        """Return where they find its certificate."""
         ...
 
 
@@ -129,7 +135,25 @@ class Carrier:
         Returns:
             What came back; never raises for what happens on the way.
         """
-        request = self._signed(url, notification_id, body, host)
+        return self._deliver(connector, self._signed(url, notification_id, body, host))
+
+    def push(self, connector: Connector, url: str, envelope: Mapping[str, Any], host: str) -> Reply:
+        """Send one try of a legacy notification, signed.
+
+        Args:
+            connector: Whom to.
+            url: Absolute URL on the connector's host, with its credentials.
+            envelope: What it says, still without signature.
+            host: The organization's host, for the certificate's address.
+
+        Returns:
+            What came back; never raises for what happens on the way.
+        """
+        named = {**envelope, "SigningCertURL": self._signer.certificate_url(host)}
+        signed = sign_message(named, self._signer.signing_key)
+        return self._deliver(connector, push_request(url, signed, timeout_s=TIMEOUT_S, max_bytes=ANSWER_BYTES))
+
+    def _deliver(self, connector: Connector, request: Request) -> Reply:
         fault = self._faults.take("delivery")
         if fault is None:
             return self.send(connector, request)

@@ -110,12 +110,17 @@ class Connector:
             channel: For example ``"user:update"``.
 
         Returns:
-            The first subscription that wants the channel; ``None`` when nobody does, when the manifest does
-            not ask for smart delivery, or when the connector has no address.
+            The first subscription that wants the channel; ``None`` when nobody does, or when the connector has no
+            address.
         """
-        if self.url is None or self.manifest is None or not is_smart(self.manifest):
+        if self.url is None or self.manifest is None:
             return None
         return next((s for s in subscriptions_of(self.manifest) if s.wants(channel)), None)
+
+    @property
+    def legacy(self) -> bool:
+        """``True`` when it is told one message at a time, as before smart delivery: its manifest has no tag for it."""
+        return self.manifest is not None and not is_smart(self.manifest)
 
     def may_want(self, channel: str) -> bool:
         """Tell whether news of a channel must be kept: it is subscribed to, or that is not known yet."""

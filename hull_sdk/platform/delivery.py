@@ -26,6 +26,7 @@ from hull_sdk.platform.dead_letters import DeadLetter, DeadLetters
 from hull_sdk.platform.history import History
 from hull_sdk.platform.landlord import Host
 from hull_sdk.platform.lanes import FAST, NORMAL, Lane, Mailbox, Outgoing
+from hull_sdk.platform.legacy import envelope_of, legacy_answer
 from hull_sdk.platform.notifications import notification_body, with_message_id
 from hull_sdk.platform.packing import pack, restore_state
 from hull_sdk.platform.reports import EntityChange
@@ -256,10 +257,23 @@ class Dispatcher:
         subscription = connector.subscription(route.box.channel)
         if subscription is None:
             return None
-        url = connector.url_of(subscription.url)
-        reply = self._carrier.notify(connector, url, outgoing.id, outgoing.body, self._organization.dialled_host())
+        host = self._organization.dialled_host()
+        if connector.legacy:
+            reply = self._push(route, subscription.url, outgoing, host)
+        else:
+            url = connector.url_of(subscription.url)
+            reply = self._carrier.notify(connector, url, outgoing.id, outgoing.body, host)
         self._settle(route, outgoing, reply, now)
         return 0.0
+
+    def _push(self, route: _Route, path: str, outgoing: Outgoing, host: str) -> Reply:
+        connector = route.connector
+        if len(outgoing.messages) > 1:  # frozen when the manifest still had its tag
+            return Reply(413, error="legacy notifications have one message each")
+        query = {"ship": connector.id, "id": connector.id, "organization": host, "secret": connector.secret}
+        now, (message,) = self._runtime.clock.time(), outgoing.messages
+        envelope = envelope_of(route.box.channel, connector.id, outgoing.id, message, now)
+        return self._carrier.push(connector, connector.url_of(path, query), envelope, host)
 
     def _sent(self, route: _Route) -> None:
         """Note that a request is over; a mailbox opened anew for its channel meanwhile has waited for that."""
@@ -302,6 +316,8 @@ class Dispatcher:
 
     def _next(self, route: _Route) -> Outgoing | None:
         box, freeze = route.box, functools.partial(self._freeze, route)
+        if route.connector.legacy:
+            route.lane.size = 1
         if box.channel not in _ENTITY_CHANNELS.values():
             return box.next_outgoing(route.lane, self._organization.catalog(), freeze)
         choose = functools.partial(wanted_part, route.connector, box.channel)
@@ -350,7 +366,7 @@ class Dispatcher:
 
     def _settle(self, route: _Route, outgoing: Outgoing, reply: Reply, at: float) -> None:
         """Record what came of a try and do what the answer asks for."""
-        answer = Answer(None) if reply.status is None else parse_answer(reply.body)
+        answer = _answer(route.connector, reply)
         outgoing.failures = outgoing.failures + 1 if answer.flow_control is None else 0
         message_ids = [message["message_id"] for message in outgoing.messages]
         verdict = decide(
@@ -448,3 +464,9 @@ class Dispatcher:
             outcome=verdict.outcome,
             at=at,
         )
+
+
+def _answer(connector: Connector, reply: Reply) -> Answer:
+    if connector.legacy:
+        return legacy_answer(reply.status)
+    return Answer(None) if reply.status is None else parse_answer(reply.body)

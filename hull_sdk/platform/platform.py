@@ -86,7 +86,7 @@ class Platform:
         self.history = None if isinstance(self.runtime.tasks, VirtualTasks) else HISTORY
         self._signing_key = signing_key
         self._key_id: str | None = None
-        self._old_keys: dict[str, str] = {}
+        self._old_keys: dict[str, RSAPrivateKey] = {}
         self._file_key: bytes | None = None
         self._lock = Lock()
         self._sequence = itertools.count(1)
@@ -191,15 +191,15 @@ class Platform:
         Returns:
             Its id.
         """
-        old, new = public_pem(self.signing_key), generate_key() if key is None else key
+        old, old_id, new = self.signing_key, self.key_id, generate_key() if key is None else key
         with self._lock:
-            self._old_keys[_key_id(old)] = old
+            self._old_keys[old_id] = old
             self._signing_key, self._key_id = new, _key_id(public_pem(new))
             return self._key_id
 
-    def public_key(self, key_id: str) -> str | None:
-        """Return the public half of the signing key, or of one that was used before, as PEM; ``None`` for any other."""
-        return public_pem(self.signing_key) if key_id == self.key_id else self._old_keys.get(key_id)
+    def find_key(self, key_id: str) -> RSAPrivateKey | None:
+        """Return the signing key, or one that was used before, by its id; ``None`` for any other."""
+        return self.signing_key if key_id == self.key_id else self._old_keys.get(key_id)
 
     @property
     def file_key(self) -> bytes:
@@ -226,8 +226,15 @@ class Platform:
         Args:
             organization_host: The host that connectors of the organization dial.
         """
-        scheme = "https" if self.address is None else "http"
-        return f"{scheme}://{organization_host}/api/v1/notification_keys/{self.key_id}"
+        return f"{self._scheme}://{organization_host}/api/v1/notification_keys/{self.key_id}"
+
+    def certificate_url(self, organization_host: str) -> str:
+        """Return where the certificate of the key is served, which legacy notifications are signed with."""
+        return f"{self._scheme}://{organization_host}/api/v1/notification_certificates/{self.key_id}"
+
+    @property
+    def _scheme(self) -> str:
+        return "https" if self.address is None else "http"
 
     def next_sequence(self) -> int:
         """Return the next number of the platform's records."""

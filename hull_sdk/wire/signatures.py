@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import jwt
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
+from cryptography.x509.oid import NameOID
 
 from hull_sdk.errors import NotificationError
 from hull_sdk.wire.tokens import LEEWAY_S, MAX_TIME
@@ -25,6 +28,7 @@ __all__ = [
     "HEADER_SIGNATURE",
     "HEADER_VERSION",
     "SIGNATURE_VERSION",
+    "certificate_pem",
     "check_notification_id",
     "generate_key",
     "load_public_key",
@@ -50,6 +54,18 @@ _ALGORITHM: Final = "RS256"
 def generate_key() -> RSAPrivateKey:
     """Return a fresh 2048-bit signing key."""
     return generate_private_key(public_exponent=65_537, key_size=2048)
+
+
+def certificate_pem(key: RSAPrivateKey) -> str:
+    """Return a certificate of a key that it has signed itself; the same one each time, valid in this century.
+
+    Args:
+        key: See :func:`generate_key`.
+    """
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hull-platform")])
+    begin, end = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, begin, end)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
 def public_pem(key: RSAPrivateKey) -> str:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from flask import Blueprint, Response
 
 from hull_sdk.platform.api.errors import refuse
+from hull_sdk.wire.signatures import certificate_pem, public_pem
 
 if TYPE_CHECKING:
     from hull_sdk.platform.platform import Platform
@@ -18,14 +20,19 @@ __all__ = ["key_routes"]
 
 
 def key_routes(platform: Platform) -> Blueprint:
-    """Return the route of the key, which answers GET and POST without credentials."""
+    """Return the routes of keys and certificates, which answer without credentials."""
     routes = Blueprint("keys", __name__, url_prefix="/api/v1")
 
     @routes.route("/notification_keys/<key_id>", methods=["GET", "POST"])
     def key(key_id: str) -> Response:
-        pem = platform.public_key(key_id)
-        if pem is None:
-            refuse(404, f"there is no signing key {key_id!r}")
-        return Response(pem, mimetype="text/plain")
+        return Response(public_pem(found(key_id)), mimetype="text/plain")
+
+    @routes.get("/notification_certificates/<key_id>")
+    def certificate(key_id: str) -> Response:
+        return Response(certificate_pem(found(key_id)), mimetype="text/plain")
+
+    def found(key_id: str) -> RSAPrivateKey:
+        key = platform.find_key(key_id)
+        return refuse(404, f"there is no signing key {key_id!r}") if key is None else key
 
     return routes

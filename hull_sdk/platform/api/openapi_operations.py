@@ -6,7 +6,7 @@ Rules: sections "REST" and "Test controls" of ``docs/protocol.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from hull_sdk.platform.api.openapi_shapes import COUNT, OBJECT, TEXT, Shape, list_of, record, reference
@@ -311,6 +311,9 @@ def _open() -> Table:
     return {
         ("GET", "/api/v1/notification_keys/{key_id}"): key,
         ("POST", "/api/v1/notification_keys/{key_id}"): key,
+        ("GET", "/api/v1/notification_certificates/{key_id}"): replace(
+            key, summary="Read the certificate that legacy notifications are signed with"
+        ),
         ("GET", "/openapi.json"): Operation(
             summary="Read this description", topic="Open to everybody", answer=OBJECT, access="nobody"
         ),
