@@ -26,13 +26,12 @@ from hull_sdk.platform.dead_letters import DeadLetter, DeadLetters
 from hull_sdk.platform.history import History
 from hull_sdk.platform.landlord import Host
 from hull_sdk.platform.lanes import FAST, NORMAL, Lane, Mailbox, Outgoing
-from hull_sdk.platform.legacy import envelope_of, legacy_answer
-from hull_sdk.platform.notifications import notification_body, with_message_id
+from hull_sdk.platform.notifications import with_message_id
 from hull_sdk.platform.packing import pack, restore_state
+from hull_sdk.platform.postman import Postman, answer_of
 from hull_sdk.platform.reports import EntityChange
 from hull_sdk.platform.verdicts import BACKOFF, Verdict, decide
 from hull_sdk.wire.entities import EntityKind
-from hull_sdk.wire.flow_control import Answer, parse_answer
 
 __all__ = ["Dispatcher"]
 
@@ -79,6 +78,7 @@ class Dispatcher:
         self._organization = organization
         self._runtime = runtime
         self._carrier = carrier
+        self._postman = Postman(organization, runtime=runtime, carrier=carrier)
         self._next_sequence = next_sequence
         self._boxes: dict[tuple[str, str], Mailbox] = {}
         self._routes: dict[tuple[str, str, str], _Route] = {}
@@ -253,27 +253,12 @@ class Dispatcher:
                 self._sent(route)
 
     def _send(self, route: _Route, outgoing: Outgoing) -> float | None:
-        connector, now = route.connector, self._organization.clock.time()
-        subscription = connector.subscription(route.box.channel)
-        if subscription is None:
+        now = self._organization.clock.time()
+        reply = self._postman.send(route.connector, route.box.channel, outgoing)
+        if reply is None:
             return None
-        host = self._organization.dialled_host()
-        if connector.legacy:
-            reply = self._push(route, subscription.url, outgoing, host)
-        else:
-            url = connector.url_of(subscription.url)
-            reply = self._carrier.notify(connector, url, outgoing.id, outgoing.body, host)
         self._settle(route, outgoing, reply, now)
         return 0.0
-
-    def _push(self, route: _Route, path: str, outgoing: Outgoing, host: str) -> Reply:
-        connector = route.connector
-        if len(outgoing.messages) > 1:  # frozen when the manifest still had its tag
-            return Reply(413, error="legacy notifications have one message each")
-        query = {"ship": connector.id, "id": connector.id, "organization": host, "secret": connector.secret}
-        now, (message,) = self._runtime.clock.time(), outgoing.messages
-        envelope = envelope_of(route.box.channel, connector.id, outgoing.id, message, now)
-        return self._carrier.push(connector, connector.url_of(path, query), envelope, host)
 
     def _sent(self, route: _Route) -> None:
         """Note that a request is over; a mailbox opened anew for its channel meanwhile has waited for that."""
@@ -331,42 +316,15 @@ class Dispatcher:
         messages = [with_message_id(content, notification_id) for _, content in told]
         for (key, _), message in zip(told, messages, strict=True):
             self.tellings.told(route.connector.id, route.box.channel, key, notification_id, message["message_id"])
-        return self._outgoing(route, notification_id, None, messages, [key for key, _ in told])
+        keys = [key for key, _ in told]
+        return self._postman.frozen(route.connector, route.box.channel, messages, keys, notification_id=notification_id)
 
-    def _part(
-        self, route: _Route, parent_id: str, messages: list[dict[str, Any]], keys: list[str], first_at: float | None
-    ) -> Outgoing:
-        part = self._outgoing(route, self._runtime.ids.uuid(), parent_id, messages, keys)
-        part.first_at = first_at
-        return part
-
-    def _outgoing(
-        self,
-        route: _Route,
-        notification_id: str,
-        parent_id: str | None,
-        messages: list[dict[str, Any]],
-        keys: list[str],
-    ) -> Outgoing:
-        connector = route.connector
-        body = notification_body(
-            notification_id=notification_id,
-            parent_id=parent_id,
-            configuration={
-                "id": connector.id,
-                "organization": self._organization.dialled_host(),
-                "secret": connector.secret,
-            },
-            connector=connector.to_wire(with_secret=True),
-            channel=route.box.channel,
-            messages=messages,
-            catalog=self._organization.catalog(),
-        )
-        return Outgoing(id=notification_id, parent_id=parent_id, messages=messages, keys=keys, body=body)
+    def _part(self, route: _Route, parent_id: str, messages: list[dict[str, Any]], keys: list[str]) -> Outgoing:
+        return self._postman.frozen(route.connector, route.box.channel, messages, keys, parent_id=parent_id)
 
     def _settle(self, route: _Route, outgoing: Outgoing, reply: Reply, at: float) -> None:
         """Record what came of a try and do what the answer asks for."""
-        answer = _answer(route.connector, reply)
+        answer = answer_of(route.connector, reply)
         outgoing.failures = outgoing.failures + 1 if answer.flow_control is None else 0
         message_ids = [message["message_id"] for message in outgoing.messages]
         verdict = decide(
@@ -397,7 +355,9 @@ class Dispatcher:
         for message_ids in verdict.parts:
             messages, keys = zip(*(by_id[each] for each in message_ids), strict=True)
             route.box.hold(list(keys), route.lane.name)
-            lane.parts.append(self._part(route, outgoing.id, list(messages), list(keys), outgoing.first_at))
+            part = self._part(route, outgoing.id, list(messages), list(keys))
+            part.first_at = outgoing.first_at
+            lane.parts.append(part)
         for message_id, reason in verdict.dead:
             self._bury(route, outgoing, *by_id[message_id], reason)
         route.box.release(outgoing.keys)
@@ -443,7 +403,7 @@ class Dispatcher:
             chunk = letters[start : start + lane.size]
             keys = [letter.key for letter in chunk]
             box.hold(keys, lane_name)
-            lane.parts.append(self._part(route, parent_id, [letter.message for letter in chunk], keys, None))
+            lane.parts.append(self._part(route, parent_id, [letter.message for letter in chunk], keys))
         self._wake(connector, box, lane)
 
     def _delivery(self, route: _Route, outgoing: Outgoing, reply: Reply, verdict: Verdict, at: float) -> Delivery:
@@ -464,9 +424,3 @@ class Dispatcher:
             outcome=verdict.outcome,
             at=at,
         )
-
-
-def _answer(connector: Connector, reply: Reply) -> Answer:
-    if connector.legacy:
-        return legacy_answer(reply.status)
-    return Answer(None) if reply.status is None else parse_answer(reply.body)

@@ -22,7 +22,7 @@ from hull_sdk.platform.attempts import Delivery
 from hull_sdk.platform.carrier import Carrier
 from hull_sdk.platform.connectors import Connector, renewed
 from hull_sdk.platform.event_contexts import Locator
-from hull_sdk.platform.extracts import ExtractFile, ExtractRun
+from hull_sdk.platform.extract_jobs import ExtractFile, ExtractRun
 from hull_sdk.platform.faults import Faults
 from hull_sdk.platform.history import HISTORY
 from hull_sdk.platform.loops import MAX_ATTEMPTS, LoopWatch

@@ -26,7 +26,7 @@ from hull_sdk.platform.api.openapi_shapes import (
     settings_shape,
 )
 from hull_sdk.platform.attempts import Delivery
-from hull_sdk.platform.extracts import ExtractRun
+from hull_sdk.platform.extract_jobs import ExtractRun
 from hull_sdk.platform.faults import KINDS as FAULT_KINDS
 from hull_sdk.platform.faults import TARGETS
 from hull_sdk.platform.import_records import DATA_SETS

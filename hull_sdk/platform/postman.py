@@ -1,0 +1,100 @@
+"""Notifications on their way: frozen into bytes once, and sent in the form that their connector asks for.
+
+Rules: sections "Notifications" and "Legacy notifications" of ``docs/protocol.md``. When something is sent, and what its
+answer leads to, is the matter of ``delivery``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hull_sdk.core.runtime import Runtime
+from hull_sdk.platform.carrier import Carrier, Reply
+from hull_sdk.platform.connectors import Connector
+from hull_sdk.platform.landlord import Host
+from hull_sdk.platform.lanes import Outgoing
+from hull_sdk.platform.legacy import envelope_of, legacy_answer
+from hull_sdk.platform.notifications import notification_body
+from hull_sdk.wire.flow_control import Answer, parse_answer
+
+__all__ = ["Postman", "answer_of"]
+
+_TOO_LARGE = 413
+
+
+class Postman:
+    """Freezes and sends the notifications of one organization.
+
+    Args:
+        organization: Whose.
+        runtime: Clock and ids.
+        carrier: Signs and sends.
+    """
+
+    def __init__(self, organization: Host, *, runtime: Runtime, carrier: Carrier) -> None:
+        self._organization = organization
+        self._runtime = runtime
+        self._carrier = carrier
+
+    def frozen(
+        self,
+        connector: Connector,
+        channel: str,
+        messages: list[dict[str, Any]],
+        keys: list[str],
+        *,
+        notification_id: str | None = None,
+        parent_id: str | None = None,
+    ) -> Outgoing:
+        """Return a notification whose bytes stay the same on every try.
+
+        Args:
+            connector: Whom it is for.
+            channel: For example ``"user:update"``.
+            messages: With their ids.
+            keys: The entity of each message.
+            notification_id: Its id; a fresh one when ``None``.
+            parent_id: The notification that it is a part of.
+        """
+        notification_id = self._runtime.ids.uuid() if notification_id is None else notification_id
+        body = notification_body(
+            notification_id=notification_id,
+            parent_id=parent_id,
+            configuration={
+                "id": connector.id,
+                "organization": self._organization.dialled_host(),
+                "secret": connector.secret,
+            },
+            connector=connector.to_wire(with_secret=True),
+            channel=channel,
+            messages=messages,
+            catalog=self._organization.catalog(),
+        )
+        return Outgoing(id=notification_id, parent_id=parent_id, messages=messages, keys=keys, body=body)
+
+    def send(self, connector: Connector, channel: str, outgoing: Outgoing) -> Reply | None:
+        """Send a notification once.
+
+        Returns:
+            What came back; ``None`` when the connector does not subscribe to the channel any more.
+        """
+        subscription, host = connector.subscription(channel), self._organization.dialled_host()
+        if subscription is None:
+            return None
+        if connector.legacy:
+            return self._push(connector, channel, subscription.url, outgoing, host)
+        return self._carrier.notify(connector, connector.url_of(subscription.url), outgoing.id, outgoing.body, host)
+
+    def _push(self, connector: Connector, channel: str, path: str, outgoing: Outgoing, host: str) -> Reply:
+        if len(outgoing.messages) > 1:  # frozen when the manifest still had its tag
+            return Reply(_TOO_LARGE, error="legacy notifications have one message each")
+        query = {"ship": connector.id, "id": connector.id, "organization": host, "secret": connector.secret}
+        envelope = envelope_of(channel, connector.id, outgoing.id, outgoing.messages[0], self._runtime.clock.time())
+        return self._carrier.push(connector, connector.url_of(path, query), envelope, host)
+
+
+def answer_of(connector: Connector, reply: Reply) -> Answer:
+    """Return what a connector's answer asks for."""
+    if connector.legacy:
+        return legacy_answer(reply.status)
+    return Answer(None) if reply.status is None else parse_answer(reply.body)
