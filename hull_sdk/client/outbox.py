@@ -9,6 +9,7 @@ from hull_sdk.core.forks import watch_forks
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future, Lock
 from hull_sdk.errors import RejectedError
+from hull_sdk.wire.firehose import MENDABLE_CODES
 
 __all__ = ["Outbox", "Settlement"]
 
@@ -20,7 +21,7 @@ class Settlement:
     Args:
         accepted: Messages that the platform took.
         rejected: Messages that it refused for good, one error each.
-        failed: Messages that were given up, one error each.
+        failed: Messages that were given up, or refused for what somebody can mend, one error each.
         pending: Messages whose outcome was not known in time.
     """
 
@@ -98,7 +99,7 @@ class Outbox:
         with self._lock:
             if self._waiting.pop(future, None) is None:
                 return
-            if isinstance(error, RejectedError):
+            if isinstance(error, RejectedError) and error.code not in MENDABLE_CODES:
                 self._rejected.append(error)
             elif isinstance(error, Exception):
                 self._failed.append(error)

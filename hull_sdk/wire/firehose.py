@@ -24,6 +24,7 @@ __all__ = [
     "MAX_BODY_MESSAGES",
     "MAX_MESSAGE_BYTES",
     "MAX_MESSAGE_DEPTH",
+    "MENDABLE_CODES",
     "MESSAGE_TYPES",
     "REJECTION_CODES",
     "FirehoseMessage",
@@ -62,7 +63,8 @@ MAX_BODY_MESSAGES: Final = 50_000
 
 #: Why the platform refuses one message at the door.
 REJECTION_CODES: Final = ("BAD_TOKEN", "INVALID_MESSAGE", "NO_IDENTIFIER", "TOO_LARGE", "UNKNOWN_TYPE")
-
+#: Those that are no fault of the message: a clock or a secret is wrong where it was signed.
+MENDABLE_CODES: Final = frozenset({"BAD_TOKEN"})
 
 _MESSAGE_HEADS: Final[dict[MessageType, bytes]] = {
     "traits": b'{"type":"traits","body":',

@@ -50,6 +50,15 @@ def test_only_its_own_messages_count(outbox_client, outbox, sink, runtime, pool)
     assert len(pool) == 1
 
 
+def test_a_refused_token_is_no_fault_of_the_message(outbox_client, outbox, sink):
+    """When a clock or a secret is wrong, a message counts as failed, so that what it was sent for comes again."""
+    sink.script = [{"rejected": [{"index": 0, "message_id": None, "code": "BAD_TOKEN", "reason": "check the clocks"}]}]
+    outbox_client.as_user(ANN).traits({"n": 1})
+    settlement = outbox.settle(5)
+    assert (settlement.accepted, settlement.rejected) == (0, [])
+    assert "check the clocks" in str(settlement.failed[0])
+
+
 def test_rejected_and_failed_messages_are_told_apart(outbox_client, outbox, sink):
     """A message refused for good is listed under rejected, a refused batch under failed."""
     sink.script = [{"rejected": [{"index": 0, "message_id": None, "code": "NO_IDENTIFIER", "reason": "r"}]}]

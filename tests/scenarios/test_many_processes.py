@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -11,35 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from platform_side import PATIENCE_S, Notification, PlatformSide, overlaps
 
-from hull_sdk.core.net import HttpNetwork, Request
 from hull_sdk.infra.leases import LEASE_S
-from hull_sdk.wire.signatures import sign_notification, signature_headers
 
 pytestmark = pytest.mark.process
 
 APPS = Path(__file__).parent / "apps"
 LISTENING = r"Listening at: (http://127\.0\.0\.1:\d+)"
-PATIENCE_S = 20.0
 
 
-class Site:
+class Site(PlatformSide):
     """A connector in four processes, and the platform's side of it, which delivers what the test says."""
 
     def __init__(self, platform, valkey, start_process, ledger: Path) -> None:
-        self.platform = platform
+        super().__init__(platform, ledger)
         self.valkey = valkey
-        self.organization = platform.create_organization("acme.hullapp.test")
-        self.connector = self.organization.install("http://127.0.0.1:9", manifest={"name": "Ledger"})
-        self.network = HttpNetwork()
-        self._ledger = ledger
-        self._ledger.touch()
         self._start = start_process
-        self._env = {
-            "HULL_REDIS_URL": valkey.url,
-            "HULL_ALLOWED_ORGANIZATIONS": "127.0.0.1",
-            "LEDGER": str(ledger),
-        }
+        self._env = self.environ(valkey)
         command = ["gunicorn", "--bind", "127.0.0.1:0", "--workers", "4", "--worker-class", "gthread", "--threads", "4"]
         self.jobs = None
         self.gunicorn = start_process([*command, "--preload", "ledger:app"], env=self._env, cwd=APPS)
@@ -50,59 +38,16 @@ class Site:
         self.jobs = self._start(["python", "ledger.py"], env=self._env, cwd=APPS)
         return self.jobs
 
-    def notification(self, number: int, **attributes) -> tuple[str, bytes]:
-        """Return the id and the bytes of a notification about one user."""
-        notification_id = f"n-{number}"
-        user = {"id": f"{number:024x}", **attributes}
-        message = {
-            "message_id": f"m-{number}",
-            "user": user,
-            "account": {},
-            "segments": [],
-            "events": [],
-            "changes": {},
-        }
-        connector = {"id": self.connector.id, "private_settings": {}, "settings": {}}
-        body = {
-            "notification_id": notification_id,
-            "configuration": {
-                "id": self.connector.id,
-                "organization": self.platform.address,
-                "secret": self.connector.secret,
-            },
-            "connector": connector,
-            "channel": "user:update",
-            "messages": [message],
-            "users_segments": [],
-            "accounts_segments": [],
-        }
-        return notification_id, json.dumps(body).encode()
-
-    def deliver(self, notification: tuple[str, bytes]) -> tuple[int, str]:
+    def deliver(self, notification: Notification) -> tuple[int, str]:
         """Deliver a notification once; return the status and the type of the flow control."""
-        notification_id, body = notification
-        signature = sign_notification(self.platform.signing_key, notification_id, body, time.time())
-        headers = signature_headers(signature, self.platform.key_url(self.platform.address))
-        request = Request(
-            method="POST",
-            url=f"{self.url}/smart-notifier",
-            headers={"Content-Type": "application/json", **headers},
-            body=body,
-            timeout_s=PATIENCE_S,
-        )
-        response = self.network.send(request)
-        return response.status, json.loads(response.body)["flow_control"]["type"]
+        return super().deliver(self.url, notification)
 
-    def deliver_until_next(self, notification: tuple[str, bytes]) -> tuple[int, str]:
+    def deliver_until_next(self, notification: Notification) -> tuple[int, str]:
         """Deliver a notification as often as it is answered with retry, as the platform does."""
         until = time.monotonic() + PATIENCE_S
         while (answer := self.deliver(notification))[1] != "next" and time.monotonic() < until:
             pass
         return answer
-
-    def ledger(self) -> list[list[str]]:
-        """Return what was written down: ``[what, id, pid]``, in order."""
-        return [line.split() for line in self._ledger.read_text(encoding="utf-8").splitlines()]
 
     def pid_of(self, what: str, work_id: str) -> int:
         """Wait until something was written down, and return the process that did."""
@@ -114,24 +59,15 @@ class Site:
         said = "".join(process.describe() for process in (self.gunicorn, self.jobs) if process is not None)
         raise AssertionError(f"{what} {work_id} was never written: {self.ledger()} {said}")
 
-    def events(self) -> list[str]:
-        """Return of which messages the platform has an event, in order."""
-        events = self.organization.state()["events"]
-        return sorted(event["properties"]["of"] for event in events if event["event"] == "Handled")
-
     @contextmanager
     def halted(self, pid: int):
         """Have one of the processes do nothing, so that others answer, on new connections."""
         os.kill(pid, signal.SIGSTOP)
-        self.network.close()
-        self.network = HttpNetwork()
+        self.renew_connections()
         try:
             yield
         finally:
             os.kill(pid, signal.SIGCONT)
-
-    def close(self) -> None:
-        self.network.close()
 
 
 @pytest.fixture
@@ -146,20 +82,6 @@ def open_site(served_platform, start_process, tmp_path):
     yield start
     for site in opened:
         site.close()
-
-
-def overlaps(ledger: list[list[str]], killed: tuple[int, ...] = ()) -> list[str]:
-    """Return the ids of work that was begun while a living process was still at it."""
-    running: dict[str, str] = {}
-    found = []
-    for what, work_id, pid in ledger:
-        if what == "begin":
-            if work_id in running and int(running[work_id]) not in killed:
-                found.append(work_id)
-            running[work_id] = pid
-        elif what == "end":
-            running.pop(work_id, None)
-    return found
 
 
 def test_duplicates_at_once_are_handled_once(open_site, valkey):
