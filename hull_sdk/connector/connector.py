@@ -18,6 +18,7 @@ from flask.typing import ResponseReturnValue
 from hull_sdk.client.exits import exits
 from hull_sdk.connector.doubts import manifest_doubts
 from hull_sdk.connector.gunicorn import GunicornWatch
+from hull_sdk.connector.health import health_responder
 from hull_sdk.connector.processes import worker_processes
 from hull_sdk.connector.server import port_of, serve
 from hull_sdk.connector.static import MANIFEST_NAME, read_manifest, static_responder
@@ -189,6 +190,7 @@ class Connector:
             app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
         if "gunicorn" in sys.modules:
             app.before_request(GunicornWatch(extension.runtime, extension.shutdown).on_request)
+        app.before_request(health_responder(extension))
         app.before_request(static_responder(manifest, root))
         install(app, extension)
         promise_delivery(app)
