@@ -13,7 +13,7 @@ from sybil.document import Document
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown.codeblock import CodeBlockParser
 
-LANGUAGES = {"python", "sh", "json", "text", "http"}
+LANGUAGES = {"python", "sh", "json", "text", "http", "ini"}
 #: What is no code, but builds a page of the site.
 DIRECTIVES = {"{toctree}", "{eval-rst}"}
 COMMANDS = ("python -m pip install . && hull demo", "python -m pip install nox && nox")
