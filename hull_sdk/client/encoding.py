@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -23,7 +24,8 @@ def encode(value: Any, what: str) -> bytes:
     """Encode a value as JSON.
 
     Args:
-        value: JSON-like data; dates and datetimes become ISO 8601 text, tuples become lists.
+        value: JSON-like data; dates and datetimes become ISO 8601 text, tuples become lists, UUIDs become text, members
+            of an ``Enum`` their values.
         what: What it is, for the error, for example ``"traits"``.
 
     Returns:
@@ -70,6 +72,8 @@ def plain(value: Any, path: str, depth: int = 0) -> Any:
         return {_key(key, path): plain(item, f"{path}[{key!r}]", depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+    with suppress(TypeError):
+        return plain(json.stand_in(value), path, depth + 1)
     raise InvalidArgumentError(
         f"{path} is of type {type(value).__name__}; JSON knows text, numbers, booleans, None, lists and dicts"
     )

@@ -6,11 +6,13 @@ Everything that asks for the time asks a :class:`Clock`. Times inside the packag
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 __all__ = [
@@ -125,7 +127,11 @@ def iso_millis(moment: datetime | float) -> str:
     Returns:
         For example ``"2024-01-05T10:00:01.000Z"``.
     """
-    return _iso(moment, "milliseconds")
+    if isinstance(moment, datetime):
+        return _iso(moment, "milliseconds")
+    seconds = math.floor(moment)
+    micros = round((moment - seconds) * 1e6)
+    return f"{_start_of(seconds + micros // 1_000_000)}.{micros // 1000 % 1000:03d}Z"
 
 
 def iso_seconds(moment: datetime | float) -> str:
@@ -180,6 +186,11 @@ def parse_http_date(text: str) -> datetime | None:
 
 def _join_zone(match: re.Match[str]) -> str:
     return "Z" if match[1] in {"UTC", "Z"} else match[1]
+
+
+@lru_cache(maxsize=16)
+def _start_of(seconds: int) -> str:
+    return _iso(seconds, "seconds").removesuffix("Z")
 
 
 def _iso(moment: datetime | float, unit: Literal["seconds", "milliseconds"]) -> str:

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 __all__ = [
@@ -234,13 +235,23 @@ class Helper:
     """A contender in a process of its own, which stays between its turns.
 
     Args:
-        script: A script that calls :func:`answer_turns`.
+        script: A script that calls :func:`answer_turns`, or does the same in another language.
         *options: Its arguments.
+        program: What runs it.
+        environment: Variables of the environment, beside those of this process.
     """
 
-    def __init__(self, script: str | Path, *options: str) -> None:
-        command = [sys.executable, str(script), *options]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(
+        self,
+        script: str | Path,
+        *options: str,
+        program: str = sys.executable,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        command = [program, str(script), *options]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        )
         self._what = " ".join(command[1:])
         #: What it said when it was ready.
         self.ready: dict[str, Any] = self._read()

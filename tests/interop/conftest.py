@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,33 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from node_packages import SCRIPTS, installed
 from running_process import PATIENCE_S, RunningProcess
 
 from hull_sdk.core.net import HttpNetwork, Request
-
-SCRIPTS = Path(__file__).parent / "node"
-PACKAGE_FILES = ("package.json", "package-lock.json")
-INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-INSTALL_TIMEOUT_S = 540
 
 #: What a chain of calls is: ``[["asUser", {...}], ["traits", {...}]]``.
 Chain = list[list[Any]]
 
 
 @pytest.fixture(scope="session")
-def node_path(request: pytest.FixtureRequest) -> Path:
-    """Return the folder of the installed npm packages; it is kept between runs, by the lock file's digest."""
+def node_path() -> Path:
+    """Return the folder of the installed npm packages."""
     if shutil.which("npm") is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("npm was not found; install Node 20 with npm")
-    digest = hashlib.sha256(b"".join((SCRIPTS / name).read_bytes() for name in PACKAGE_FILES)).hexdigest()[:16]
-    folder = request.config.cache.mkdir(f"interop-{digest}")
-    complete = folder / "complete"
-    if not complete.exists():
-        for name in PACKAGE_FILES:
-            shutil.copy(SCRIPTS / name, folder / name)
-        subprocess.run(INSTALL, cwd=folder, check=True, timeout=INSTALL_TIMEOUT_S)
-        complete.touch()
-    return folder / "node_modules"
+    return installed()
 
 
 @pytest.fixture(scope="session")

@@ -179,7 +179,7 @@ def test_gzip_is_known_by_its_header_or_its_first_bytes():
 @pytest.mark.parametrize(
     ("data", "encoding", "error"),
     [
-        (gzip.compress(b"x" * 1000)[:-9], None, TransientError),
+        (gzip.compress(b"x" * 1000, mtime=0)[:-9], None, TransientError),
         (b"plain", "gzip", InvalidArgumentError),
         (b"plain", "br", InvalidArgumentError),
     ],
