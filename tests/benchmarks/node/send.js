@@ -19,7 +19,9 @@ function take() {
 }
 
 console.log(JSON.stringify({}));
-readline.createInterface({ input: process.stdin }).on("line", () => {
+const lines = readline.createInterface({ input: process.stdin });
+lines.on("close", () => process.exit(0)); // or the client would flush for ever, at the end of the event loop
+lines.on("line", () => {
   const cpu = process.cpuUsage();
   const start = process.hrtime.bigint();
   take()
