@@ -1,7 +1,7 @@
 """JSON as it travels: compact UTF-8 bytes, the same as the standard library writes.
 
-``NaN`` and infinities are no JSON and are refused in both directions. With the extra ``[fast]`` orjson does what it does
-alike; the rest, and every error, is left to the standard library.
+``NaN`` and infinities are no JSON and are refused in both directions. With the extra ``[fast]`` orjson does what it
+does alike; the rest, and every error, is left to the standard library.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ _PLAIN_ONLY: Final = (
     if orjson is None
     else orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
-
 
 
 def stand_in(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """Those who send in the benchmark of sending, each in a process of its own.
 
-    python tests/benchmarks/send_contenders.py hull-sdk 20000 PORT
+python tests/benchmarks/send_contenders.py hull-sdk 20000 PORT
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def attributes(number: int) -> dict[str, object]:
 
 def by_hull_sdk(count: int, port: int, workers: int) -> int:
     """Send with the client as it comes."""
-    from hull_sdk import Client  # noqa: PLC0415 - only this contender loads it
+    from hull_sdk import Client
 
     client = Client(id=ID, secret=SECRET, organization=f"127.0.0.1:{port}", workers=workers)
     for number in range(count):
@@ -86,7 +86,7 @@ def _stdlib(value: object) -> bytes:
 
 
 def _orjson() -> Callable[[object], bytes]:
-    import orjson  # noqa: PLC0415 - only those who are [fast] have it
+    import orjson
 
     return orjson.dumps
 

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from hull_sdk.core import json as installed
 
 WITHIN_64_BITS = st.integers(-(2**63), 2**64 - 1)
-leaves = st.one_of(st.none(), st.booleans(), WITHIN_64_BITS, st.floats(allow_nan=False, allow_infinity=False), st.text())
+leaves = st.one_of(
+    st.none(), st.booleans(), WITHIN_64_BITS, st.floats(allow_nan=False, allow_infinity=False), st.text()
+)
 values = st.recursive(
     leaves,
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(), inner, max_size=4)),
