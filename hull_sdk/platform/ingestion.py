@@ -130,6 +130,7 @@ def apply_message(unit: Unit, message: ParsedMessage) -> Outcome:
             return refused
     user = None if plan.user is None else carry_out(unit, plan.user)
     account = None if plan.account is None else carry_out(unit, plan.account)
+    unit.subjects.update((each.kind, each.id) for each in (user, account) if each is not None)
     if user is not None and account is not None:
         link(unit, user.id, account.id)
     if user is not None and plan.user is not None and plan.user.outcome == "create":

@@ -302,6 +302,7 @@ class Intake:
         what = "event" if message.type == "track" else subject.kind
         fields = {
             **identifiers(subject.user, subject.account),
+            **{f"{kind}_id": entity_id for kind, entity_id in unit.subjects.items()},
             "connector_id": unit.source.id,
             "connector_name": unit.source.name,
             "message_id": message.message_id,

@@ -40,6 +40,7 @@ class Unit:
         errors: Attributes that were refused, and why.
         activated: Users and accounts that were marked active.
         cause: Id of the message that it applies, if it has one.
+        subjects: Ids of the user and the account that the message names, as far as they were found or made.
     """
 
     store: Store
@@ -56,6 +57,7 @@ class Unit:
     errors: list[str] = field(default_factory=list)
     activated: list[tuple[EntityKind, str]] = field(default_factory=list)
     cause: str | None = None
+    subjects: dict[EntityKind, str] = field(default_factory=dict)
 
     def table(self, kind: EntityKind) -> Table[Entity]:
         """Return the table of a kind."""

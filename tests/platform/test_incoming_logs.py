@@ -73,6 +73,7 @@ def test_every_identifier_stands_in_the_log(bench):
     *known, forged = bench.organization.log
     assert [expected.items() <= line.fields.items() for line in known] == [True] * 3
     assert known[0].fields["user_id"] == bench.user(external_id="1").id
+    assert known[0].fields["account_id"] == bench.account(external_id="a").id
     assert [name for name in forged.fields if name.startswith(("user_", "account_"))] == []
     bench.traits({"id": known[0].fields["user_id"]}, {"plan": {"operation": "cube"}}, account={"id": "x" * 1000})
     assert bench.organization.log[-1].fields["user_id"] == known[0].fields["user_id"]
