@@ -9,7 +9,6 @@ of the same application shares its ``g``.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial, update_wrapper
@@ -36,10 +35,8 @@ from hull_sdk.middleware import (
     switches,
     trust_root,
 )
+from hull_sdk.middleware.bodies import ENV_BODY, ENV_BODY_ERROR, ENV_FLAG, ENV_LEGACY, BodyCapture, rewind
 from hull_sdk.outcomes import judge, notification_body, report
-from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES, too_large
-from hull_sdk.wire.signatures import HEADER_FLAG
-from hull_sdk.wire.sns import HEADER_TYPE, MAX_MESSAGE_BYTES
 
 __all__ = [
     "CHANNELS_KEY",
@@ -73,20 +70,14 @@ MIN_SETTLE_S: Final = 5.0
 _ENV_INCOMING: Final = "hull.incoming"
 _ENV_CONTEXT: Final = "hull.context"
 _ENV_ACTIVE: Final = "hull.active"
-_ENV_BODY: Final = "hull.body"
-_ENV_BODY_ERROR: Final = "hull.body_error"
-_ENV_FLAG: Final = "HTTP_" + HEADER_FLAG.upper().replace("-", "_")
-_ENV_LEGACY: Final = "HTTP_" + HEADER_TYPE.upper().replace("-", "_")
 
 _STATE_MARK: Final = "hull_takes_state"
 _PEOPLE_MARK: Final = "hull_for_people"
 
 _SUCCESS: Final = range(200, 300)
 _SERVER_ERROR: Final = 500
-_CHUNK_BYTES: Final = 65_536
 
 View = TypeVar("View", bound=Callable[..., Any])
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def _incoming() -> Incoming:
@@ -185,7 +176,7 @@ def install(app: Flask, extension: Extension) -> None:
     if EXTENSION_KEY in app.extensions:
         raise InvalidArgumentError(f"the application {app.name!r} has been set up before; call setup_app once")
     app.extensions[EXTENSION_KEY] = extension
-    app.wsgi_app = _BodyCapture(app.wsgi_app)  # type: ignore[method-assign]  # the documented way to wrap it
+    app.wsgi_app = BodyCapture(app.wsgi_app)  # type: ignore[method-assign]  # the documented way to wrap it
     app.before_request(_enter)
     app.teardown_request(_leave)
 
@@ -316,7 +307,7 @@ def answer_error(error: Exception) -> Response | HTTPException:
     report(error, verdict, app_extension().instrumentation, find_context())
     if verdict.outcome.reported and _answers_500():
         raise error
-    if _ENV_FLAG not in request.environ:
+    if ENV_FLAG not in request.environ:
         return Response(verdict.text, verdict.status, mimetype="text/plain")
     errors = [{"code": verdict.code, "reason": verdict.reason}]
     return make_response(jsonify(notification_body(verdict.flow_control, errors=errors)), verdict.status)
@@ -339,15 +330,15 @@ def _enter() -> None:
         query=present.args.to_dict(),
         takes_state=hasattr(view, _STATE_MARK),
         for_people=hasattr(view, _PEOPLE_MARK),
-        is_notification=_ENV_FLAG in environ,
-        is_legacy=_ENV_LEGACY in environ,
-        body=environ.get(_ENV_BODY),
-        body_error=environ.get(_ENV_BODY_ERROR),
+        is_notification=ENV_FLAG in environ,
+        is_legacy=ENV_LEGACY in environ,
+        body=environ.get(ENV_BODY),
+        body_error=environ.get(ENV_BODY_ERROR),
     )
     arrival = Arrival(facts=facts, incoming=_incoming(), extension=extension, context=context)
     for step in DEFAULT_MIDDLEWARE:
         step(arrival)
-    _rewind(environ)
+    rewind(environ)
 
 
 def _present_request() -> Request:
@@ -399,55 +390,3 @@ def _answer_unless_answered(app: Flask, error: type[Exception]) -> None:
 def _answers_500() -> bool:
     names = (*request.blueprints, None)
     return any(current_app.error_handler_spec[name].get(_SERVER_ERROR) for name in names)
-
-
-class _BodyCapture:
-    """Keeps the raw bytes of a notification before anybody parses them; other requests pass untouched."""
-
-    def __init__(self, app: WsgiApp) -> None:
-        self._app = app
-
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if _ENV_FLAG in environ or _ENV_LEGACY in environ:
-            _capture(environ)
-        return self._app(environ, start_response)
-
-
-def _capture(environ: dict[str, Any]) -> None:
-    length, limit = _content_length(environ), MAX_NOTIFICATION_BYTES if _ENV_FLAG in environ else MAX_MESSAGE_BYTES
-    if length is not None and length > limit:
-        environ[_ENV_BODY_ERROR] = too_large(length, limit)
-        return
-    body = _read(environ["wsgi.input"], limit + 1 if length is None else length)
-    if len(body) > limit:
-        environ[_ENV_BODY_ERROR] = too_large(None, limit)
-        return
-    environ.pop("HTTP_TRANSFER_ENCODING", None)
-    environ[_ENV_BODY] = body
-    environ["CONTENT_LENGTH"] = str(len(body))
-    environ["wsgi.input"] = io.BytesIO(body)
-    environ["wsgi.input_terminated"] = True
-
-
-def _content_length(environ: dict[str, Any]) -> int | None:
-    """Return how much may be read: ``None`` up to the end of a chunked body, 0 when nothing is announced."""
-    if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
-        return None
-    text = environ.get("CONTENT_LENGTH") or ""
-    if text.isascii() and text.isdigit():
-        return int(text)
-    return None if environ.get("wsgi.input_terminated") else 0
-
-
-def _read(stream: Any, limit: int) -> bytes:
-    chunks = []
-    while limit > 0 and (chunk := stream.read(min(_CHUNK_BYTES, limit))):
-        chunks.append(chunk)
-        limit -= len(chunk)
-    return b"".join(chunks)
-
-
-def _rewind(environ: dict[str, Any]) -> None:
-    """Let views read a notification again that an earlier function has parsed as a form."""
-    if _ENV_BODY in environ:
-        environ["wsgi.input"].seek(0)

@@ -1,0 +1,86 @@
+"""The raw bytes of notifications, kept before anybody parses them: their signature covers these, and nothing else."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES, too_large
+from hull_sdk.wire.signatures import HEADER_FLAG
+from hull_sdk.wire.sns import HEADER_TYPE, MAX_MESSAGE_BYTES
+
+__all__ = ["ENV_BODY", "ENV_BODY_ERROR", "ENV_FLAG", "ENV_LEGACY", "BodyCapture", "rewind"]
+
+#: Where the bytes stand in a request's WSGI environment ...
+ENV_BODY: Final = "hull.body"
+#: ... or why they could not be read.
+ENV_BODY_ERROR: Final = "hull.body_error"
+#: The headers by which smart and legacy notifications are known.
+ENV_FLAG: Final = "HTTP_" + HEADER_FLAG.upper().replace("-", "_")
+ENV_LEGACY: Final = "HTTP_" + HEADER_TYPE.upper().replace("-", "_")
+
+_CHUNK_BYTES: Final = 65_536
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class BodyCapture:
+    """Keeps the raw bytes of a notification before anybody parses them; other requests pass untouched.
+
+    Args:
+        app: The application underneath.
+    """
+
+    def __init__(self, app: WsgiApp) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request, with its body kept if it is a notification's."""
+        if ENV_FLAG in environ or ENV_LEGACY in environ:
+            _capture(environ)
+        return self._app(environ, start_response)
+
+
+def rewind(environ: dict[str, Any]) -> None:
+    """Let views read a notification again that an earlier function has parsed as a form.
+
+    Args:
+        environ: The request's WSGI environment.
+    """
+    if ENV_BODY in environ:
+        environ["wsgi.input"].seek(0)
+
+
+def _capture(environ: dict[str, Any]) -> None:
+    length, limit = _content_length(environ), MAX_NOTIFICATION_BYTES if ENV_FLAG in environ else MAX_MESSAGE_BYTES
+    if length is not None and length > limit:
+        environ[ENV_BODY_ERROR] = too_large(length, limit)
+        return
+    body = _read(environ["wsgi.input"], limit + 1 if length is None else length)
+    if len(body) > limit:
+        environ[ENV_BODY_ERROR] = too_large(None, limit)
+        return
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    environ[ENV_BODY] = body
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["wsgi.input_terminated"] = True
+
+
+def _content_length(environ: dict[str, Any]) -> int | None:
+    """Return how much may be read: ``None`` up to the end of a chunked body, 0 when nothing is announced."""
+    if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+        return None
+    text = environ.get("CONTENT_LENGTH") or ""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    return None if environ.get("wsgi.input_terminated") else 0
+
+
+def _read(stream: Any, limit: int) -> bytes:
+    chunks = []
+    while limit > 0 and (chunk := stream.read(min(_CHUNK_BYTES, limit))):
+        chunks.append(chunk)
+        limit -= len(chunk)
+    return b"".join(chunks)
