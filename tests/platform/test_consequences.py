@@ -117,3 +117,22 @@ def test_every_message_ends_in_one_state_and_the_counts_add_up(signing_key, draw
     final = Counter(record.message_id for record in records if record.state != "failed")
     assert all(count == 1 for count in final.values())
     platform.close()
+
+
+def test_over_http_each_message_has_one_state_and_the_counts_add_up(platform, organization, call, send, credentials):
+    """What the firehose accepted and refused is all there, trace by trace and in the counts of a dump."""
+    platform.test_controls = True
+    kinds = [("traits", {"n": 1}), ("track", {"event": "Seen"}), ("unalias", {"anonymous_id": "x"}), ("traits", [1])]
+    users = [{"external_id": "1"}, {"anonymous_id": "a"}, {"external_id": "1", "anonymous_id": "a"}, {"id": "gone"}]
+    messages = [send.message(kind, body, user=user) for user in users for kind, body in kinds]
+    answer = call("POST", "/api/v1/firehose", {"batch": messages}, **credentials)[1]
+    refused = {each["message_id"] for each in answer["rejected"]}
+    states = Counter()
+    for message in messages:
+        status, trace = call("GET", f"/_platform/trace/{message['message_id']}")
+        assert (status == 200) or message["message_id"] in refused
+        states.update([trace["state"]] if status == 200 else [])
+    dump = call("POST", "/_platform/snapshot")[1]["organizations"]["acme.hullapp.test"]
+    assert dict(states) == {name: count for name, count in dump["record_counts"].items() if count}
+    assert {"applied", "merged", "failed"} <= set(states)
+    assert sum(states.values()) + len(refused - {r["message_id"] for r in dump["records"]}) == len(messages)

@@ -161,3 +161,23 @@ def test_an_uninstalled_connector_is_called_no_more(platform, organization, conn
     organization.uninstall(connector)
     platform.run_until_idle()
     assert (fake.notices, platform.pending) == ([], 0)
+
+
+def test_a_segment_of_events_decides_who_is_in_the_file(platform, organization, call, ask, send, fake):
+    """Users who did something, or did not, are chosen by their events, whether asked for by segment or by query."""
+    send.people(3)
+    send.track({"external_id": "1"}, "Ordered")
+    leaf = {"event": "Ordered", "within": "30d"}
+    buyers = organization.create_segment("user", "Buyers", predicate={"type": "all", "predicates": [leaf]})
+    others = {"not": {"filter": {"has_child": {"type": "event", "query": {"term": {"event": "Ordered"}}}}}}
+    for query in (buyers["query"], others):
+        ask(query=query, fields=["external_id"])
+        platform.run_until_idle()
+    found = [sorted(json.loads(line)["external_id"] for line in fetch_lines(call, notice)) for notice in fake.notices]
+    assert found == [["1"], ["0", "2"]]
+
+
+def fetch_lines(call, notice):
+    """Return the lines of a file."""
+    answer = fetch(call, notice, "POST")[1]
+    return [json.dumps(answer)] if isinstance(answer, dict) else answer.splitlines()

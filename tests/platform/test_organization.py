@@ -65,3 +65,28 @@ def error(message):
 def test_a_segment_is_created_by_kind_or_type(organization, kind):
     """The word of the wire means the same as the kind."""
     assert organization.create_segment(kind, "All", query={})["type"] == "users_segment"
+
+
+def test_time_alone_is_noticed_every_six_hours(platform, organization, fake, send):
+    """A membership that ends by time is told within six hours, without anybody asking."""
+    leaf = {"event": "Ordered", "within": "30d"}
+    organization.create_segment("user", "Recent", predicate={"type": "all", "predicates": [leaf]})
+    send.track({"external_id": "1"}, "Ordered")
+    platform.advance(days=29)
+    assert [m["changes"]["segments"].keys() for m in fake.messages()] == [{"entered"}]
+    platform.advance(days=1, hours=6)
+    left = fake.messages()[-1]
+    assert [segment["name"] for segment in left["changes"]["segments"]["left"]] == ["Recent"]
+    assert left["events"][-1]["event"] == "Segments changed"
+
+
+def test_a_slow_connector_holds_nobody_else_up(platform, organization, fake, send):
+    """One that takes half a minute for each answer is waited for, and another one is told meanwhile."""
+    quick = FakeConnector()
+    organization.install(quick)
+    fake.answer = lambda _notification: (platform.runtime.tasks.sleep(29), NEXT)[1]
+    send.people(3)
+    platform.run_until_idle()
+    assert sorted(m["user"]["external_id"] for m in fake.messages()) == ["0", "1", "2"]
+    assert sorted(m["user"]["external_id"] for m in quick.messages()) == ["0", "1", "2"]
+    assert {delivery.outcome for delivery in platform.deliveries} == {"next"}
