@@ -57,6 +57,7 @@ def kill_with_children(worker: RunningProcess) -> None:
 
 
 @processes
+@pytest.mark.fault("SIGKILL of a process during a job")
 def test_a_job_survives_the_death_of_its_process(queue, start_worker):
     """When the process that runs a job is killed, its worker has the job tried again, and the try counts."""
     job_id = put(queue, "slow", {"hangs": 1})
@@ -70,6 +71,7 @@ def test_a_job_survives_the_death_of_its_process(queue, start_worker):
 
 
 @processes
+@pytest.mark.fault("SIGKILL of a host during a job")
 def test_a_job_survives_the_death_of_its_host(queue, start_worker):
     """When worker and job are killed, another worker runs the job again once the lease is over, and the try counts."""
     put(queue, "slow", {"hangs": 1})
