@@ -357,3 +357,26 @@ def test_the_absorbed_one_is_published_as_gone(bench):
     assert (gone.entity_id, gone.after) == (visitor, None)
     assert survivor.absorbed == (visitor,)
     assert [event["event"] for event in survivor.events] == ["User merged"]
+
+
+@pytest.mark.parametrize("form", ["objects", "ids", "user id and domain", "no account claim", "about the user"])
+def test_users_and_accounts_are_linked_in_every_form_of_a_token(bench, form):
+    """Identifiers as objects or as ids, about the one or the other, and an account that is known by its user."""
+    user = bench.traits({"external_id": "1"}).entity_id
+    account = bench.account_traits({"external_id": "a"}).entity_id
+    claims = {
+        "objects": {"user": {"external_id": "1"}, "account": {"external_id": "a"}, "subject": "account"},
+        "ids": {"user": user, "account": account, "subject": "account"},
+        "user id and domain": {
+            "user": user,
+            "account": {"external_id": "a", "domain": "acme.test"},
+            "subject": "account",
+        },
+        "no account claim": {"user": {"external_id": "1"}, "subject": "account"},
+        "about the user": {"user": user, "account": {"external_id": "a"}, "subject": "user"},
+    }[form]
+    if form == "no account claim":
+        bench.traits({"external_id": "1"}, account={"external_id": "a"})
+    record = bench.send("traits", {"name": "Acme"}, **claims)
+    assert (record.state, record.entity_id) == ("applied", user if form == "about the user" else account)
+    assert bench.user(id=user).account_id == account

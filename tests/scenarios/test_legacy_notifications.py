@@ -106,3 +106,22 @@ def test_an_envelope_is_signed_with_a_certificate_that_the_platform_serves(harne
         verify_message(envelope, load_certificate(pem), harness.platform.runtime.clock.time())
         assert request.headers["X-Amz-Sns-Topic-Arn"].rpartition("-")[2] == harness.connector.id
     assert len(urls) == 2
+
+
+def test_a_connector_that_loses_its_tag_is_told_the_rest_one_by_one():
+    """What was frozen for many users at once comes in single envelopes, each of them once."""
+    old = Old()
+    smart = {**MANIFEST, "tags": ["smart-notifier"], "subscriptions": [{"url": "/elsewhere"}]}
+    with Harness(old.app, manifest=smart) as harness:
+        for number in range(4):
+            harness.client.as_user({"external_id": str(number)}).traits({"n": number})
+        harness.client.flush()
+        for each in harness.organization.dispatcher._boxes.values():
+            for lane in each.lanes.values():
+                lane.size = 10
+        harness.advance(seconds=1)
+        assert {len(each.messages) for each in harness.deliveries if each.channel == "user:update"} >= {4}
+        harness.connector.manifest = MANIFEST
+        harness.advance(hours=1)
+        first = [m for batch in old.named("user:update") for m in batch if m["changes"]["is_new"]]
+        assert sorted(m["user"]["external_id"] for m in first) == ["0", "1", "2", "3"]
