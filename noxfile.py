@@ -32,6 +32,26 @@ ONCE = ("tests/simulation", "tests/platform/test_openapi_conformance.py")
 #: The folder of the benchmarks; what is a script there is one.
 BENCHMARKS = Path("tests/benchmarks")
 
+#: What meets the libraries: enough to see that their lowest versions do.
+LOWEST = tuple(
+    f"tests/{name}"
+    for name in (
+        "wire",
+        "core",
+        "client",
+        "middleware",
+        "handlers",
+        "infra",
+        "connector",
+        "cli",
+        "scaffold",
+        "testing",
+        "test_service.py",
+        "test_flask_app.py",
+        "test_context.py",
+    )
+)
+
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -152,6 +172,19 @@ def interop(session: nox.Session) -> None:
         (session.error if IN_CI else session.skip)(reason)
     _install(session, "test")
     session.run("pytest", "tests/interop", *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The unit tests with the lowest versions of all dependencies that the package allows; run it by name."""
+    project = PYPROJECT["project"]
+    extras = (requirement for group in project["optional-dependencies"].values() for requirement in group)
+    allowed = [each for each in (*project["dependencies"], *extras) if not each.startswith(project["name"])]
+    pinned = sorted({each.replace(">=", "==") for each in allowed})
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text("\n".join(pinned), encoding="utf-8")
+    session.install("--quiet", "--editable", ".", *pinned, *_group("test"), "--constraint", str(constraints))
+    session.run("pytest", "-n", "auto", "-m", "not process", *LOWEST, *session.posargs)
 
 
 @nox.session

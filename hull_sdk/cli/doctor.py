@@ -20,28 +20,23 @@ __all__ = ["doctor"]
 _CANNOT_SAY = 2
 
 
-class _Attributes(click.ParamType[dict[str, Any]]):
-    """A JSON object on the command line."""
-
-    name = "json"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
-        """Return the object; anything else is an error of usage."""
-        try:
-            found = json.loads(value)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            self.fail(f'{value!r} is no JSON object; write one such as \'{{"plan": "pro"}}\'', param, ctx)
-        return found
+def _attributes(ctx: click.Context, param: click.Parameter, value: str) -> dict[str, Any]:
+    """Return a JSON object from the command line."""
+    try:
+        found = json.loads(value)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise click.BadParameter(f'{value!r} is no JSON object; write one such as \'{{"plan": "pro"}}\'', ctx, param)
+    return found
 
 
 @click.command(short_help="Attack a connector of yours.")
 @click.argument("url", metavar="URL")
 @click.option("--listen", default="127.0.0.1:8899", show_default=True, help="Where doctor's organization answers.")
-@click.option("--setting", "settings", type=_Attributes(), default="{}", help="Private settings, a JSON object.")
-@click.option("--user", type=_Attributes(), default="{}", help="Attributes of the person it is told of, likewise.")
-@click.option("--account", type=_Attributes(), default="{}", help="Attributes of the company, likewise.")
+@click.option("--setting", "settings", callback=_attributes, default="{}", help="Private settings, a JSON object.")
+@click.option("--user", callback=_attributes, default="{}", help="Attributes of the person it is told of, likewise.")
+@click.option("--account", callback=_attributes, default="{}", help="Attributes of the company, likewise.")
 @click.option("--deadline", "limit_s", type=click.FloatRange(min=1), default=30.0, show_default=True, metavar="SECONDS")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 @click.option("--it-is-mine", is_flag=True, help="Examine a connector that is not on this machine.")

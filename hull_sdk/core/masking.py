@@ -87,6 +87,7 @@ def mask_url(url: str) -> str:
     query = urlencode(
         [(name, _mask_parameter(name, value)) for name, value in parse_qsl(parts.query, keep_blank_values=True)],
         safe="*",
+        errors="replace",
     )
     masked = parts._replace(path=mask_text(parts.path), query=query, fragment=mask_text(parts.fragment))
     return _USERINFO.sub(f"{MASK}@", urlunsplit(masked))

@@ -24,7 +24,7 @@ _FLAGS: Final = re.compile(r"\(\?[aiLmsu]+\)")
 _OPENING: Final = re.compile(r"\((?:\?(?:P<\w+>|<=|<!|[:=!>]|[aiLmsu-]+:))?")
 
 #: Characters in brackets, and outside of them those after a backslash.
-_SETS: Final = re.compile(r"\\.|\[\^?(\]?(?:\\.|[^\]\\])*)(?:\]|\Z)", re.DOTALL)
+_SETS: Final = re.compile(r"\\.|\[\^?(\]?(?:\\.|[^\]\\])*)(?:\]|\\?\Z)", re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\.", re.DOTALL)
 #: What Python warns of in brackets, since it may come to mean something else there.
 _DOUBTFUL: Final = re.compile(r"\[|--|&&|~~|\|\|")

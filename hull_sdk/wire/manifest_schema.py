@@ -59,7 +59,7 @@ def read_interval(value: Any) -> float | None:
     """
     try:
         minutes = float(value) if isinstance(value, str) or is_number(value) else 0.0
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return minutes if MIN_INTERVAL_MINUTES <= minutes <= MAX_INTERVAL_MINUTES else None
 

@@ -234,3 +234,8 @@ def test_long_hostile_texts_are_masked_quickly(text):
     began = time.perf_counter()
     mask_text(text)
     assert time.perf_counter() - began < 5
+
+
+def test_an_address_with_half_a_character_is_masked():
+    """Text that UTF-8 cannot hold is replaced, instead of keeping an error from being told."""
+    assert mask_url("0?a\ud800=1&secret=s") == "0?a%3F=1&secret=***"

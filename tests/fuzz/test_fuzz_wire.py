@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sns_sender import certificate_of, envelope, pem_of
 from spoiling import broken, encoded, fuzzed, only, spoiled
@@ -221,6 +221,7 @@ def test_notices_of_extracts(body):
 
 
 @fuzzed
+@example(value={**MANIFEST, "status": {"url": "/s", "type": "interval", "value": 10**400}}, settings=None)
 @given(value=spoiled([MANIFEST]), settings=spoiled(SETTINGS))
 def test_manifests_and_settings(value, settings):
     """A manifest that is accepted can be asked for everything, also under settings that do not fit it."""

@@ -42,6 +42,7 @@ def test_useful_patterns_are_accepted(text):
         "[a--z]",
         "[^]&&a]",
         "[[",
+        "[[\\",
         "(a+)+",
         "(a*)*b",
         "(a|aa)+b",

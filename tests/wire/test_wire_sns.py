@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 from sns_sender import BEGIN, CERTIFICATE_URL, SUBSCRIBE_URL, TOPIC, certificate_of, envelope, pem_of
@@ -26,6 +28,8 @@ from hull_sdk.wire.sns import (
 )
 
 NOW = (BEGIN + timedelta(days=30)).timestamp()
+#: What names the kind of an RSA key in a certificate.
+RSA = bytes.fromhex("2a864886f70d010101")
 CONFIRMATION = {"Type": "SubscriptionConfirmation", "Token": "t1", "SubscribeURL": SUBSCRIBE_URL, "Subject": None}
 
 
@@ -126,7 +130,10 @@ def test_only_certificates_of_rsa_keys_are_read(certificate):
     """Other texts and other keys are refused."""
     assert load_certificate(pem_of(certificate)) == certificate
     other = certificate_of(ec.generate_private_key(ec.SECP256R1()))
-    for pem, reason in ((b"no certificate", "did not return a certificate"), (pem_of(other), "no RSA key")):
+    der = certificate.public_bytes(Encoding.DER).replace(RSA, b"\x3c" + RSA[1:])
+    unknown = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+    refused = "did not return a certificate"
+    for pem, reason in ((b"no certificate", refused), (unknown, refused), (pem_of(other), "no RSA key")):
         with pytest.raises(NotificationError, match=reason):
             load_certificate(pem)
 
