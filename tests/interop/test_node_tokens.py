@@ -28,6 +28,7 @@ def node_token(node_environment):
     return done.stdout
 
 
+@pytest.mark.shows_secrets("output", reason="the script hands npm hull's token over in what it prints")
 @pytest.mark.parametrize(("accepted", "status"), [(True, 200), (False, 401)])
 def test_a_token_of_npm_hull_opens_a_webhook(world, node_token, accepted, status):
     """A webhook address that npm hull gave out keeps working with the switch, and only with it."""
