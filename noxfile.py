@@ -112,9 +112,12 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests: all of them on the first interpreter; on the others less, and no process but for exits.
 
-    Those that stay in one process share the cores; those that start processes, and wait for them, run one by one.
+    Those that stay in one process share the cores; those that start processes, and wait for them, run one by one. Only
+    the first interpreter has what ``[fast]`` installs.
     """
     _install(session, "test")
+    if session.python != PYTHONS[0]:
+        session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "orjson")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -213,7 +216,8 @@ def bench(session: nox.Session) -> None:
 
 
 def _is_script(path: Path) -> bool:
-    return '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+    # What a benchmark starts as a process of its own is none itself.
+    return not path.stem.endswith("_process") and '__name__ == "__main__"' in path.read_text(encoding="utf-8")
 
 
 def _run_benchmark(session: nox.Session, path: str, options: list[str]) -> bool:

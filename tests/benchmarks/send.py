@@ -39,13 +39,13 @@ def main() -> None:
     parser.add_argument("--without-node", action="store_true", help="leave the Node generation out")
     options = parser.parse_args()
     with ExitStack() as running:
-        sink = running.enter_context(Helper(HERE / "sink.py", "--delay-ms", str(options.delay_ms)))
+        sink = running.enter_context(Helper(HERE / "sink_process.py", "--delay-ms", str(options.delay_ms)))
         scripts = [] if options.without_node else list(_node())
         scripts += [(name, Helper) for name in (FLOOR, FLOOR_FAST, OURS, OURS_FAST)]
         contenders = []
         for name, start in scripts:
             arguments_of = (name, str(options.count), str(sink.ready["port"]), str(options.workers))
-            script = "node/send.js" if name == NODE else "send_contenders.py"
+            script = "node/send.js" if name == NODE else "send_process.py"
             helper = running.enter_context(start(HERE / script, *arguments_of))
             contenders.append(Contender(name, _counted(helper, sink), options.count))
         what = f"send {options.count:,} messages, answers after {options.delay_ms:g} ms"
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _memory(sink: Helper, count: int) -> Target:
-    port, script = str(sink.ready["port"]), HERE / "send_contenders.py"
+    port, script = str(sink.ready["port"]), HERE / "send_process.py"
     with Helper(script, OURS, str(count), port, "4") as few, Helper(script, OURS, str(count * MANY), port, "4") as many:
         contenders = [
             Contender("at once", _counted(few, sink), count),

@@ -122,5 +122,5 @@ def test_commands_are_loaded_when_they_are_called():
         "import sys, hull_sdk.cli; print([m for m in ('flask', 'waitress', 'hull_sdk.platform') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
-    assert sorted(COMMANDS) == ["demo", "new", "platform", "trace", "types"]
+    assert sorted(COMMANDS) == ["deadletters", "demo", "doctor", "new", "platform", "trace", "types"]
     assert CliRunner().invoke(main, ["nonsense"]).exit_code == 2

@@ -82,7 +82,7 @@ def test_large_integers_are_exact_unless_reading_is_fast():
     large = 2**64 + 1
     assert PLAIN.dumps(large) == FAST.dumps(large) == b"18446744073709551617"
     assert PLAIN.loads(str(large)) == large
-    assert FAST.loads(str(large)) == float(large)
+    assert FAST.loads(str(large)) == (large if FAST.orjson is None else float(large))
 
 
 @pytest.mark.parametrize("value", [uuid.UUID(int=5), Plan.PRO, {"plan": [Plan.PRO, uuid.UUID(int=6)]}])

@@ -1,6 +1,6 @@
 """Those who send in the benchmark of sending, each in a process of its own.
 
-python tests/benchmarks/send_contenders.py hull-sdk 20000 PORT
+python tests/benchmarks/send_process.py hull-sdk 20000 PORT
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 It keeps the bodies as they came and reads them when it is asked what arrived, so that it takes little of the processor
 while somebody is measured. Each message has a number ``n`` in its body; equal numbers are one message that came twice.
 
-    python tests/benchmarks/sink.py [--delay-ms 0]
+    python tests/benchmarks/sink_process.py [--delay-ms 0]
 """
 
 from __future__ import annotations
