@@ -33,6 +33,7 @@ from hull_sdk.infra.queues import DEFAULT_QUEUE
 from hull_sdk.infra.rq_queue import open_queue
 from hull_sdk.middleware import (
     DEFAULT_SHUTDOWN_S,
+    MIN_SECRET_CHARS,
     Extension,
     checked_client_config,
     checked_instance,
@@ -311,6 +312,17 @@ def _warn(extension: Extension) -> None:
             logging.WARNING,
             "connector.signatures.off",
             {"reason": "skip_signature_validation is on: anybody who reaches this connector can forge notifications"},
+        )
+    if extension.tokens.can_be_guessed:
+        emit(
+            _log,
+            logging.WARNING,
+            "connector.host_secret.short",
+            {
+                "reason": f"host_secret has less than {MIN_SECRET_CHARS} characters, so whoever has a link with a "
+                "token can guess it; set a long random text, for example of `openssl rand -hex 32`, and keep the old "
+                "one behind it in a list for as long as links with its tokens are about"
+            },
         )
     workers = worker_processes(os.environ, sys.argv)
     if workers > 1 and not extension.runs.shared:

@@ -19,11 +19,12 @@ from hull_sdk.middleware.options import (
 )
 from hull_sdk.middleware.segments import load_segments
 from hull_sdk.middleware.shutdown import DEFAULT_SHUTDOWN_S
-from hull_sdk.middleware.tokens import ContextTokens, host_secrets
+from hull_sdk.middleware.tokens import MIN_SECRET_CHARS, ContextTokens, host_secrets
 
 __all__ = [
     "DEFAULT_MIDDLEWARE",
     "DEFAULT_SHUTDOWN_S",
+    "MIN_SECRET_CHARS",
     "Arrival",
     "ContextTokens",
     "Extension",

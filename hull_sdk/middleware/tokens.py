@@ -21,12 +21,14 @@ from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import CredentialsError, InvalidArgumentError
 from hull_sdk.wire.tokens import verify
 
-__all__ = ["OAUTH_TTL_S", "ContextTokens", "host_secrets"]
+__all__ = ["MIN_SECRET_CHARS", "OAUTH_TTL_S", "ContextTokens", "host_secrets"]
 
 _PURPOSES: Final[tuple[TokenPurpose, ...]] = get_args(TokenPurpose)
 #: How long the state of an authorization is good for, in seconds; other services see it.
 OAUTH_TTL_S: Final = 600
 
+#: Shorter host secrets can be guessed by whoever has a token.
+MIN_SECRET_CHARS: Final = 16
 _KEY_BYTES: Final = 32
 _KEY_INFO: Final = b"hull-sdk context token v1: "
 _FIELDS: Final = ("id", "organization", "secret")
@@ -67,6 +69,11 @@ class ContextTokens:
 
     def __repr__(self) -> str:
         return f"ContextTokens({'set' if self._boxes else 'no host secret'})"
+
+    @property
+    def can_be_guessed(self) -> bool:
+        """``True`` when a host secret is so short that a token tells it to whoever tries long enough."""
+        return any(len(secret) < MIN_SECRET_CHARS for secret in self._secrets)
 
     def encrypt(self, credentials: Mapping[str, str], purpose: TokenPurpose) -> str | None:
         """Return a token.

@@ -95,3 +95,21 @@ def test_a_function_for_a_channel_that_is_not_subscribed_is_named(doubts):
     found = doubts({**SMART, "subscriptions": subscriptions}, handler=handler)
     assert list(found) == ["connector.manifest.not_subscribed"]
     assert "'account:update'" in found["connector.manifest.not_subscribed"]
+
+
+@pytest.mark.parametrize(
+    ("host_secret", "doubted"),
+    [
+        ("fifteen letters", True),
+        ("sixteen letters.", False),
+        (["enough letters for a secret", "short"], True),
+        (None, False),
+    ],
+)
+def test_a_short_host_secret_is_named_with_the_way_out(caplog, host_secret, doubted):
+    """A host secret that can be guessed from a token is warned about at the start, without being shown."""
+    Connector(host_secret=host_secret).setup_app(Flask("x"))
+    (*found,) = (record for record in caplog.records if record.getMessage() == "connector.host_secret.short")
+    assert bool(found) is doubted
+    assert all("openssl rand -hex 32" in fields_of(record)["reason"] for record in found)
+    assert not found or "fifteen" not in caplog.text

@@ -31,8 +31,7 @@ def read_json(request: Request) -> Any:
     Raises:
         Refused: 413 over the limit (also after decompression), 415 for another encoding, 400 for malformed JSON.
     """
-    if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
-        refuse(413, _TOO_LARGE)
+    _check_length(request)
     data = _decompressed(request)
     try:
         return json.loads(data)
@@ -42,12 +41,18 @@ def read_json(request: Request) -> Any:
 
 def read_object(request: Request) -> dict[str, Any]:
     """Return the body of a request that must be a JSON object; no body at all is an empty one."""
+    _check_length(request)
     if not request.get_data(cache=True):
         return {}
     value = read_json(request)
     if not isinstance(value, dict):
         refuse(400, f"the body is {type(value).__name__}; it must be a JSON object")
     return value
+
+
+def _check_length(request: Request) -> None:
+    if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
+        refuse(413, _TOO_LARGE)
 
 
 def _decompressed(request: Request) -> bytes:
