@@ -7,6 +7,7 @@ the values, the new types and what was refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, get_args
 
@@ -93,9 +94,10 @@ class AttributeSchema:
             self._hidden_before = set(self._hidden)
         (self._hidden.add if hidden else self._hidden.discard)(name)
 
-    def is_hidden(self, name: str) -> bool:
-        """Tell whether an attribute is left out of reports."""
-        return name in self._hidden
+    @property
+    def hidden(self) -> AbstractSet[str]:
+        """The attributes that are left out of reports."""
+        return self._hidden
 
     def track(self, name: str, *, tracked: bool = True) -> None:
         """Have changes of an attribute made into events, or no more."""
@@ -235,6 +237,10 @@ def changed_values(names: Iterable[str], before: Mapping[str, Any], after: Mappi
 
 def same_value(left: Any, right: Any) -> bool:
     """Tell whether two JSON values are equal; unlike ``==``, ``True`` and ``1`` differ."""
+    if left is right:
+        return True
+    if type(left) is str or type(right) is str:
+        return bool(left == right)
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         return left.keys() == right.keys() and all(same_value(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):

@@ -5,6 +5,7 @@ Rules: section "Traces" of ``docs/protocol.md``. Plain state; the organization's
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,7 +31,7 @@ class Consequences:
     """The changes that the latest messages made."""
 
     def __init__(self) -> None:
-        self._changes: dict[str, list[EntityChange]] = {}
+        self._changes: OrderedDict[str, list[EntityChange]] = OrderedDict()
 
     def keep(self, message_id: str | None, changes: list[EntityChange]) -> None:
         """Keep what a message changed."""
@@ -64,8 +65,8 @@ class Tellings:
     """Which notification told of which message, of one organization."""
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[str, str], list[str]] = {}
-        self._told: dict[str, list[Telling]] = {}
+        self._waiting: OrderedDict[tuple[str, str], list[str]] = OrderedDict()
+        self._told: OrderedDict[str, list[Telling]] = OrderedDict()
 
     def expect(self, connector_id: str, change: EntityChange) -> None:
         """Note that a connector is to be told of a change, or of nobody any more.
@@ -197,6 +198,6 @@ def _try_wire(delivery: Delivery, message_id: str) -> dict[str, Any]:
     }
 
 
-def _trim(kept: dict[Any, Any], most: int = _KEPT) -> None:
+def _trim(kept: OrderedDict[Any, Any], most: int = _KEPT) -> None:
     while len(kept) > most:
-        del kept[next(iter(kept))]
+        kept.popitem(last=False)  # a plain dict would look for its first key ever longer

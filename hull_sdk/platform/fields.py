@@ -62,15 +62,15 @@ _OBJECTS: Final = frozenset({"account", "context", "properties", "props"})
 class Field:
     """A field name, split into its path and what the suffix says about the comparison."""
 
-    __slots__ = ("_path", "mode")
+    __slots__ = ("mode", "path")
 
     def __init__(self, name: Any) -> None:
         if not isinstance(name, str) or not name:
             raise InvalidArgumentError(f"a field name is {name!r:.200}; it must be text")
         base, _, suffix = name.rpartition(".")
         self.mode: str = suffix if base and suffix in {"raw", "exact"} else "analysed"
-        self._path = base if self.mode != "analysed" else name
-        leaf = self._path.rpartition(".")[2]
+        self.path: str = base if self.mode != "analysed" else name
+        leaf = self.path.rpartition(".")[2]
         if self.mode == "analysed" and leaf in _KEYWORDS:
             self.mode = "raw"
         elif self.mode == "analysed" and leaf in _WHOLE:
@@ -78,9 +78,11 @@ class Field:
 
     def values(self, document: Document) -> list[Any]:
         """Return the values of the field; none for null and JSON, several for an array."""
-        value = _lookup(document.fields, self._path)
-        items = value if isinstance(value, list) else [value]
-        return [item for item in items if item is not None and not isinstance(item, Mapping | list)]
+        value = _lookup(document.fields, self.path)
+        if isinstance(value, str | int | float):
+            return [value]
+        items = value if isinstance(value, list) else ()
+        return [item for item in items if isinstance(item, str | int | float)]
 
     def texts(self, value: Any) -> Iterable[str]:
         """Return the texts under which a value is found."""
@@ -91,9 +93,7 @@ class Field:
         return (whole,) if self.mode == "exact" else (whole, *words(whole))
 
 
-def _lookup(fields: Any, path: str) -> Any:
-    if not isinstance(fields, Mapping):
-        return None
+def _lookup(fields: Mapping[str, Any], path: str) -> Any:
     if path in fields:
         return fields[path]
     head, dot, rest = path.partition(".")

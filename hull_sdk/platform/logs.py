@@ -55,6 +55,8 @@ class LogBook:
 
     def __init__(self) -> None:
         self._entries: deque[LogEntry] = deque(maxlen=_KEPT)
+        #: Written since somebody read the entries; most are never read, and masking costs more than the rest.
+        self._fresh: deque[tuple[int, str, float, dict[str, Any]]] = deque(maxlen=_KEPT)
 
     def fill(self, entries: Iterable[LogEntry]) -> None:
         """Take in entries that were saved."""
@@ -63,6 +65,8 @@ class LogBook:
     @property
     def entries(self) -> list[LogEntry]:
         """The kept entries, oldest first."""
+        while self._fresh:
+            self._entries.append(_entry(*self._fresh.popleft()))
         return list(self._entries)
 
     def write(self, level: int, event: str, at: float, fields: Mapping[str, Any]) -> None:
@@ -72,13 +76,16 @@ class LogBook:
             level: For example ``logging.INFO``.
             event: Its stable name.
             at: Unix seconds of domain time.
-            fields: Identifiers and data; secrets are masked here, ``None`` is left out.
+            fields: Identifiers and data, which nobody changes afterwards; secrets are masked before anybody reads
+                them, ``None`` is left out.
         """
         known = {name: value for name, value in fields.items() if value is not None}
-        self._entries.append(
-            LogEntry(mask_text(event), logging.getLevelName(level).lower(), iso_millis(at), mask(known))
-        )
+        self._fresh.append((level, event, at, known))
         logs.emit(_log, level, event, known)
+
+
+def _entry(level: int, event: str, at: float, fields: dict[str, Any]) -> LogEntry:
+    return LogEntry(mask_text(event), logging.getLevelName(level).lower(), iso_millis(at), mask(fields))
 
 
 def identifiers(*claims: EntityClaims | None) -> dict[str, str | None]:

@@ -230,7 +230,7 @@ def _read_traits(body: Mapping[str, Any], kind: EntityKind) -> Traits:
     operations, notes, debug = [], [], []
     for key, value in body.items():
         name = normalize_name(str(key))
-        if name != str(key).strip().lower():
+        if len(name) < len(str(key)) and name != str(key).strip().lower():
             debug.append(f"'.' and '$' are left out of the attribute name {key!r}: it is {name!r}")
         if not name:
             notes.append(f"the attribute name {key!r} is empty without '.' and '$'; it is ignored")

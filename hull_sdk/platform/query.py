@@ -36,12 +36,14 @@ class Query:
         matches: Tells whether a document matches.
         relative: ``True`` when time alone can change the answer.
         uses_events: ``True`` when it looks at events.
+        looks_at: The fields that it asks for, each by the names under which a document may hold it.
     """
 
     source: Mapping[str, Any]
     matches: _Matcher
     relative: bool
     uses_events: bool
+    looks_at: frozenset[str]
 
     def packed(self) -> Mapping[str, Any]:
         """Return what it is compiled from."""
@@ -71,7 +73,7 @@ def compile_query(source: Any, *, on_events: bool = False) -> Query:
         raise InvalidArgumentError(f"the query is nested more than {MAX_DEPTH} levels deep; join clauses side by side")
     compiler = _Compiler(on_events=on_events)
     matches = compiler.clause(source)
-    return Query(source, matches, compiler.relative, compiler.uses_events)
+    return Query(source, matches, compiler.relative, compiler.uses_events, frozenset(compiler.looks_at))
 
 
 class _Compiler:
@@ -81,6 +83,13 @@ class _Compiler:
         self.on_events = on_events
         self.relative = False
         self.uses_events = False
+        self.looks_at: set[str] = set()
+
+    def field(self, name: Any) -> Field:
+        """Return a field, and note that the query asks for it."""
+        field = Field(name)
+        self.looks_at.update((field.path, field.path.partition(".")[0]))
+        return field
 
     def clause(self, source: Any) -> _Matcher:
         if not isinstance(source, Mapping):
@@ -147,7 +156,7 @@ class _Compiler:
 
     def term(self, body: Any) -> _Matcher:
         path, value = _field_and_value("term", body, "value")
-        return _on_terms(path, [value])
+        return _on_terms(self.field(path), path, [value])
 
     def terms(self, body: Any) -> _Matcher:
         _expect_object("terms", body)
@@ -157,7 +166,7 @@ class _Compiler:
         if len(fields) != 1 or not isinstance(next(iter(fields.values())), list):
             raise _bad("terms", body, '{"field": [values]}')
         ((path, values),) = fields.items()
-        return _on_terms(path, values)
+        return _on_terms(self.field(path), path, values)
 
     def range(self, body: Any) -> _Matcher:
         path, bounds = _single("range", body)
@@ -168,7 +177,7 @@ class _Compiler:
             _check_bound(bound)
         if not checks:
             raise _bad("range", body, f"at least one of {', '.join(_BOUNDS)}")
-        field = Field(path)
+        field = self.field(path)
         return lambda document: any(
             all(_within(value, compare, bound, document.now) for compare, bound in checks)
             for value in field.values(document)
@@ -178,7 +187,7 @@ class _Compiler:
         _expect_object("exists", body, {"field", "boost"})
         if not isinstance(body.get("field"), str):
             raise _bad("exists", body, '{"field": "name"}')
-        field = Field(body["field"])
+        field = self.field(body["field"])
         return lambda document: bool(field.values(document))
 
     def missing(self, body: Any) -> _Matcher:
@@ -188,11 +197,11 @@ class _Compiler:
 
     def prefix(self, body: Any) -> _Matcher:
         path, value = _field_and_value("prefix", body, "value", "prefix")
-        return _on_text(path, "prefix", value, lambda text: lambda candidate: candidate.startswith(text))
+        return _on_text(self.field(path), "prefix", value, lambda text: lambda candidate: candidate.startswith(text))
 
     def wildcard(self, body: Any) -> _Matcher:
         path, value = _field_and_value("wildcard", body, "value", "wildcard")
-        return _on_text(path, "wildcard", value, lambda text: wildcard(text).fullmatch)
+        return _on_text(self.field(path), "wildcard", value, lambda text: wildcard(text).fullmatch)
 
     def match(self, body: Any) -> _Matcher:
         path, value = _single("match", body)
@@ -203,7 +212,7 @@ class _Compiler:
         operator = str(options.get("operator", "or")).lower()
         if operator not in {"and", "or"}:
             raise _bad("match.operator", options["operator"], "'and' or 'or'")
-        wanted, field = set(words(_as_text("match", options.get("query")))), Field(path)
+        wanted, field = set(words(_as_text("match", options.get("query")))), self.field(path)
         enough = wanted.issubset if operator == "and" else (lambda found: not wanted.isdisjoint(found))
         return lambda document: any(
             bool(wanted) and enough(set(words(to_text(value)))) for value in field.values(document)
@@ -211,7 +220,7 @@ class _Compiler:
 
     def match_phrase(self, body: Any) -> _Matcher:
         path, value = _field_and_value("match_phrase", body, "query")
-        wanted, field = words(_as_text("match_phrase", value)), Field(path)
+        wanted, field = words(_as_text("match_phrase", value)), self.field(path)
         return lambda document: any(contains_run(words(to_text(v)), wanted) for v in field.values(document))
 
     def ids(self, body: Any) -> _Matcher:
@@ -219,6 +228,7 @@ class _Compiler:
         if not isinstance(body.get("values"), list):
             raise _bad("ids", body, '{"values": [ids]}')
         wanted = frozenset(map(str, body["values"]))
+        self.looks_at.add("id")
         return lambda document: document.fields.get("id") in wanted
 
     def has_parent(self, body: Any) -> _Matcher:
@@ -283,8 +293,7 @@ _BOUNDS: Final[dict[str, Callable[[Any, Any], bool]]] = {
 }
 
 
-def _on_terms(path: Any, values: list[Any]) -> _Matcher:
-    field = Field(path)
+def _on_terms(field: Field, path: Any, values: list[Any]) -> _Matcher:
     for value in values:
         if value is None or isinstance(value, Mapping | list):
             raise _bad(f"a term of {path!r}", value, "text, a number or a boolean; use missing to find empty fields")
@@ -294,13 +303,16 @@ def _on_terms(path: Any, values: list[Any]) -> _Matcher:
         if isinstance(found, int | float):
             kind: AttributeType = "boolean" if isinstance(found, bool) else "number"
             return any(cast(kind, value) == found for value in values)
-        return any(text in texts for text in field.texts(found))
+        return not texts.isdisjoint(field.texts(found))
 
-    return lambda document: any(equals(found) for found in field.values(document))
+    def matches(document: Document) -> bool:
+        found = field.values(document)
+        return len(found) > 0 and any(map(equals, found))
+
+    return matches
 
 
-def _on_text(path: Any, clause: str, value: Any, make: Callable[[str], Callable[[str], Any]]) -> _Matcher:
-    field = Field(path)
+def _on_text(field: Field, clause: str, value: Any, make: Callable[[str], Callable[[str], Any]]) -> _Matcher:
     text = _as_text(clause, value)
     accepts = make(text if field.mode == "raw" else text.lower())
     return lambda document: any(bool(accepts(t)) for found in field.values(document) for t in field.texts(found))
@@ -377,6 +389,7 @@ def _everything(_document: Document) -> bool:
 
 
 def _all(matchers: list[_Matcher]) -> _Matcher:
+    matchers = [matcher for matcher in matchers if matcher is not _everything] or [_everything]
     return matchers[0] if len(matchers) == 1 else lambda document: all(matcher(document) for matcher in matchers)
 
 

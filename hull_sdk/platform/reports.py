@@ -15,7 +15,7 @@ from hull_sdk.platform.sessions import session_fields
 from hull_sdk.platform.store import Entity
 from hull_sdk.wire.entities import EntityKind, report_key
 
-__all__ = ["BOOKKEEPING_FIELDS", "EntityChange", "View", "build_report", "full_report", "same_view", "with_fields"]
+__all__ = ["BOOKKEEPING_FIELDS", "EntityChange", "View", "build_report", "changed_names", "full_report", "with_fields"]
 
 #: Report fields that say when something changed; a difference in them alone is no change.
 BOOKKEEPING_FIELDS: Final = frozenset({"indexed_at", "updated_at"})
@@ -89,8 +89,9 @@ def build_report(entity: Entity, schema: AttributeSchema) -> dict[str, Any]:
             report[name] = iso_seconds(moment)
     report.update(entity.identities)
     report.update(session_fields(entity))
+    hidden = schema.hidden
     for name, value in entity.attributes.items():
-        if not schema.is_hidden(name):
+        if name not in hidden:
             report[report_key(entity.kind, name)] = value
     report["updated_at"] = iso_seconds(entity.updated_at)
     report["indexed_at"] = iso_seconds(entity.indexed_at)
@@ -126,24 +127,16 @@ def with_fields(row: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, An
     return found
 
 
-def same_view(before: View | None, after: View) -> bool:
-    """Tell whether two views say the same, whenever they were built."""
-    if before is None:
-        return False
-    return (
-        before.segment_ids == after.segment_ids
-        and before.account_segment_ids == after.account_segment_ids
-        and same_report(before.report, after.report)
-        and same_report(before.account_report, after.account_report)
-    )
-
-
-def same_report(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Tell whether two reports say the same, leaving :data:`BOOKKEEPING_FIELDS` aside."""
-    if before is after:
-        return True
-    names = (before.keys() | after.keys()) - BOOKKEEPING_FIELDS
-    return all(same_value(before.get(name), after.get(name)) for name in names)
+def changed_names(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+    """Return the fields in which two reports differ, leaving :data:`BOOKKEEPING_FIELDS` aside."""
+    if before is after or not (before or after):
+        return set()
+    # Most values are the very same objects; a call for each of them would cost more than everything else here.
+    found = {
+        name for name, value in after.items() if (old := before.get(name)) is not value and not same_value(old, value)
+    }
+    found.update(name for name, old in before.items() if name not in after and old is not None)
+    return found - BOOKKEEPING_FIELDS
 
 
 def _domain_of(email: str | None) -> str | None:

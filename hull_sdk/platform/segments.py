@@ -5,7 +5,7 @@ Rules: section "Segments" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -14,6 +14,7 @@ from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.fields import Document
 from hull_sdk.platform.predicate import compile_predicate
 from hull_sdk.platform.query import Query, compile_query
+from hull_sdk.platform.reports import BOOKKEEPING_FIELDS
 from hull_sdk.wire.entities import EntityKind
 
 __all__ = ["SEGMENT_TYPES", "Segment", "SegmentBook", "Transition"]
@@ -77,6 +78,36 @@ class Transition:
     direction: str
 
 
+#: Fields that change without being among those that changed: they are written after segments were decided.
+_WRITTEN_AFTERWARDS: Final = BOOKKEEPING_FIELDS | {"segment_ids"}
+
+
+class SegmentIndex:
+    """Segments of one kind by what they look at: what changed leads to those that may decide otherwise now.
+
+    Args:
+        segments: In order of their creation.
+    """
+
+    def __init__(self, segments: list[Segment]) -> None:
+        self.segments = segments
+        self._always: dict[str, Segment] = {}
+        self._by_field: dict[str, dict[str, Segment]] = {}
+        for segment in segments:
+            query = segment.query
+            if query.relative or query.uses_events or not query.looks_at.isdisjoint(_WRITTEN_AFTERWARDS):
+                self._always[segment.id] = segment
+            for name in query.looks_at:
+                self._by_field.setdefault(name, {})[segment.id] = segment
+
+    def looking_at(self, changed: Iterable[str]) -> Iterable[Segment]:
+        """Return the segments that look at one of these fields, and those that more than fields decides."""
+        found = dict(self._always)
+        for name in changed:
+            found.update(self._by_field.get(name, ()))
+        return found.values()
+
+
 class SegmentBook:
     """The segments of one organization; what is put in and removed is taken back by :meth:`rollback`."""
 
@@ -91,6 +122,7 @@ class SegmentBook:
         self._names: dict[str, str] = {}
         self.transitions: dict[str, dict[str, int]] = {}
         self._before: tuple[dict[str, Segment], dict[str, str]] | None = None
+        self._indexes: dict[EntityKind, SegmentIndex] = {}
 
     def of(self, kind: EntityKind) -> list[Segment]:
         """Return the segments of a kind, in order of creation."""
@@ -162,11 +194,13 @@ class SegmentBook:
         self._keep_before()
         self._segments[segment.id] = segment
         self._names[segment.id] = segment.name
+        self._indexes.clear()
 
     def remove(self, segment_id: str) -> None:
         """Forget a segment; its counts stay."""
         self._keep_before()
         del self._segments[segment_id]
+        self._indexes.clear()
 
     def commit(self) -> None:
         """Keep what was put in and removed."""
@@ -179,14 +213,37 @@ class SegmentBook:
         """Take back what was put in and removed since the last commit."""
         if self._before is not None:
             (self._segments, self._names), self._before = self._before, None
+            self._indexes.clear()
 
     def _keep_before(self) -> None:
         if self._before is None:
             self._before = dict(self._segments), dict(self._names)
 
-    def evaluate(self, kind: EntityKind, document: Document) -> tuple[str, ...]:
-        """Return the ids of the segments that a document is in, in order of creation."""
-        return tuple(segment.id for segment in self.of(kind) if segment.query.matches(document))
+    def evaluate(
+        self,
+        kind: EntityKind,
+        document: Document,
+        known: tuple[str, ...] = (),
+        changed: Collection[str] | None = None,
+    ) -> tuple[str, ...]:
+        """Return the ids of the segments that a document is in, in order of creation.
+
+        Args:
+            kind: What the document is about.
+            document: The document.
+            known: The segments that it was in before.
+            changed: The fields that changed since then: only segments that look at one of them are asked, and those
+                that something else can change; ``None`` asks all.
+        """
+        index = self._indexes.get(kind)
+        if index is None:
+            index = self._indexes[kind] = SegmentIndex(self.of(kind))
+        if changed is None:
+            return tuple(segment.id for segment in index.segments if segment.query.matches(document))
+        inside = {segment.id: segment.query.matches(document) for segment in index.looking_at(changed)}
+        if all(matches == (segment_id in known) for segment_id, matches in inside.items()):
+            return known
+        return tuple(each.id for each in index.segments if inside.get(each.id, each.id in known))
 
     def count(self, transitions: Iterable[Transition]) -> None:
         """Add steps to the counts."""

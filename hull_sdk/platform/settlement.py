@@ -6,14 +6,16 @@ user's view holds its account's report.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+from hull_sdk.core.clock import iso_seconds
 from hull_sdk.platform.events import SEGMENTS_CHANGED
 from hull_sdk.platform.fields import Document
-from hull_sdk.platform.reports import EntityChange, View, build_report, full_report, same_report, same_view
+from hull_sdk.platform.reports import EntityChange, View, build_report, changed_names, full_report
 from hull_sdk.platform.segments import SegmentBook, Transition
 from hull_sdk.platform.store import KINDS, Entity
 from hull_sdk.platform.unit import Unit
@@ -22,6 +24,8 @@ from hull_sdk.wire.entities import EntityKind
 __all__ = ["Settlement", "ViewKey", "settle"]
 
 ViewKey = tuple[EntityKind, str]
+
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -65,13 +69,14 @@ class _Settler:
     def run(self, also: list[ViewKey]) -> Settlement:
         for kind in KINDS:
             self._settle_gone(kind)
-        accounts = dict.fromkeys([*self.unit.store.accounts.touched, *_ids(also, "account")])
-        users = dict.fromkeys([*self._touched_users(), *_ids(also, "user")])
-        for account_id in accounts:
-            if self._settle("account", account_id):
-                users.update(dict.fromkeys(user.id for user in self.unit.store.users.find("account_id", account_id)))
-        for user_id in users:
-            self._settle("user", user_id)
+        accounts = dict.fromkeys(self.unit.store.accounts.touched, False) | _anew(also, "account")
+        users = dict.fromkeys(self._touched_users(), False) | _anew(also, "user")
+        for account_id, anew in accounts.items():
+            if self._settle("account", account_id, anew=anew):
+                for user in self.unit.store.users.find("account_id", account_id):
+                    users.setdefault(user.id, False)
+        for user_id, anew in users.items():
+            self._settle("user", user_id, anew=anew)
         return self.result
 
     def _touched_users(self) -> list[str]:
@@ -91,21 +96,28 @@ class _Settler:
                 gone = EntityChange(kind=kind, entity_id=entity_id, before=before, after=None, cause=self.unit.cause)
                 self.result.changes.append(gone)
 
-    def _settle(self, kind: EntityKind, entity_id: str) -> bool:
-        """Settle one entity; tells whether its view changed."""
+    def _settle(self, kind: EntityKind, entity_id: str, *, anew: bool) -> bool:
+        """Settle one entity; tells whether its view changed.
+
+        Args:
+            kind: ``"user"`` or ``"account"``.
+            entity_id: Its id.
+            anew: ``True`` asks all segments, whatever changed.
+        """
         entity = self.unit.table(kind).get(entity_id)
         if entity is None:
             return False
         before = self.views.get((kind, entity_id))
         if kind == "user":
             self.unit.note_attributes(entity)
-        entity = self._decide_segments(entity)
         view = self._view(entity)
+        own = _NONE if before is None else changed_names(before.report, view.report)
+        account = _NONE if before is None else _changed_account(kind, before, view)
+        ids = self._decide_segments(entity, view, None if before is None or anew else own | account)
         events = [event.to_wire() for event in self.unit.news.get(entity_id, ())] if kind == "user" else []
-        absorbed = tuple(self.unit.absorbed.get((kind, entity_id), ()))
-        if same_view(before, view) and not events:
+        if before is not None and not own and not account and before.segment_ids == ids and not events:
             return False
-        view = self._stamped(entity, before, view)
+        view = self._stamped(entity, view, ids, own=before is None or bool(own - {"segment_ids"}))
         self.result.views[kind, entity_id] = view
         self.result.changes.append(
             EntityChange(
@@ -115,18 +127,21 @@ class _Settler:
                 after=view,
                 events=events,
                 is_new=before is None,
-                absorbed=absorbed,
+                absorbed=tuple(self.unit.absorbed.get((kind, entity_id), ())),
                 cause=self.unit.cause,
             )
         )
         return True
 
-    def _stamped(self, entity: Entity, before: View | None, view: View) -> View:
-        """Write the dates of the change, which the comparison left aside."""
-        own = before is None or not same_report(_without_segments(before.report), _without_segments(view.report))
-        entity = replace(entity, indexed_at=self.unit.now, updated_at=self.unit.now if own else entity.updated_at)
-        self.unit.table(entity.kind).put(entity)
-        return replace(view, report=build_report(entity, self.unit.schemas[entity.kind]))
+    def _stamped(self, entity: Entity, view: View, ids: tuple[str, ...], *, own: bool) -> View:
+        """Write segments and dates of the change, which the comparison left aside, into entity and report."""
+        now = self.unit.now
+        updated_at = now if own else entity.updated_at
+        self.unit.table(entity.kind).put(entity.changed(segment_ids=ids, indexed_at=now, updated_at=updated_at))
+        report = view.report  # built for this view, and not published yet
+        report["segment_ids"] = list(ids)
+        report["updated_at"], report["indexed_at"] = iso_seconds(updated_at), iso_seconds(now)
+        return View(report, view.account_report, ids, ids if entity.kind == "account" else view.account_segment_ids)
 
     def _account_view(self, entity: Entity) -> View | None:
         if entity.account_id is None:
@@ -143,10 +158,11 @@ class _Settler:
             return View(report, {}, entity.segment_ids)
         return View(report, account.report, entity.segment_ids, account.segment_ids)
 
-    def _decide_segments(self, entity: Entity) -> Entity:
-        ids = self.book.evaluate(entity.kind, self._document(entity))
+    def _decide_segments(self, entity: Entity, view: View, changed: Collection[str] | None) -> tuple[str, ...]:
+        document = Document(full_report(entity.kind, view), lambda: self._events(entity), self.moment)
+        ids = self.book.evaluate(entity.kind, document, entity.segment_ids, changed)
         if ids == entity.segment_ids:
-            return entity
+            return ids
         entered = [each for each in ids if each not in entity.segment_ids]
         left = [each for each in entity.segment_ids if each not in ids]
         self.result.transitions.extend(Transition(each, "entered") for each in entered)
@@ -155,18 +171,17 @@ class _Settler:
             sides = {"entered": entered, "left": left}
             names = {side: [self.book.name(each) for each in found] for side, found in sides.items() if found}
             self.unit.emit(entity.id, SEGMENTS_CHANGED, names)
-        return self.unit.table(entity.kind).put(replace(entity, segment_ids=ids))
-
-    def _document(self, entity: Entity) -> Document:
-        return Document(full_report(entity.kind, self._view(entity)), lambda: self._events(entity), self.moment)
+        return ids
 
     def _events(self, entity: Entity) -> list[dict[str, Any]]:
         return [event.to_wire() for event in self.unit.store.events.find("user_id", entity.id)]
 
 
-def _ids(keys: list[ViewKey], kind: EntityKind) -> list[str]:
-    return [entity_id for each, entity_id in keys if each == kind]
+def _anew(keys: list[ViewKey], kind: EntityKind) -> dict[str, bool]:
+    return {entity_id: True for each, entity_id in keys if each == kind}
 
 
-def _without_segments(report: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in report.items() if name != "segment_ids"}
+def _changed_account(kind: EntityKind, before: View, after: View) -> AbstractSet[str]:
+    """Return the field under which a query asks for a user's account, when that says something else now."""
+    same = kind == "account" or before.account_segment_ids == after.account_segment_ids
+    return _NONE if same and not changed_names(before.account_report, after.account_report) else {"account"}

@@ -7,7 +7,8 @@ nothing of rules: who may hold which identifier is decided in ``identity``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from hull_sdk.platform.packing import pack, unpack
@@ -65,20 +66,37 @@ class Entity:
     sessions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     identities: Mapping[str, Any] = field(default_factory=dict)
 
-    def identifiers(self) -> Iterator[_Key]:
-        """Yield what leads to it beside its id: pairs of ``external_id``, ``handle`` or ``anonymous_id`` and value."""
-        if self.external_id is not None:
-            yield "external_id", self.external_id
-        for handle in (self.handle, *self.former_handles):
-            if handle is not None:
-                yield "handle", handle
-        for anonymous_id in self.anonymous_ids:
-            yield "anonymous_id", anonymous_id
+    def changed(self, **values: Any) -> Entity:
+        """Return it with other values: what ``dataclasses.replace`` does, in a third of the time.
+
+        Args:
+            **values: By field, for example ``handle="ann@acme.test"``.
+        """
+        copy = object.__new__(Entity)
+        for write, value in zip(_WRITERS, _READ(self), strict=True):
+            write(copy, value)
+        for name, value in values.items():
+            object.__setattr__(copy, name, value)
+        return copy
+
+    def identifiers(self) -> list[_Key]:
+        """Return what leads to it beside its id: pairs of ``external_id``, ``handle`` or ``anonymous_id`` and value."""
+        found = [] if self.external_id is None else [("external_id", self.external_id)]
+        if self.handle is not None:
+            found.append(("handle", self.handle))
+        found.extend([("handle", handle) for handle in self.former_handles])
+        found.extend([("anonymous_id", anonymous_id) for anonymous_id in self.anonymous_ids])
+        return found
 
     @property
     def mergeable(self) -> bool:
         """``True`` when it may be merged into another one: it has no external_id."""
         return self.external_id is None
+
+
+_FIELDS: Final = tuple(each.name for each in fields(Entity))
+_READ: Final = attrgetter(*_FIELDS)
+_WRITERS: Final = tuple(getattr(Entity, name).__set__ for name in _FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +139,15 @@ class Table(Generic[_R]):
 
     Args:
         keys: The index entries of a row, as pairs of index name and value.
+        keyed: The names of the fields that they are made of.
         unique: Names of the indexes in which a value leads to one row at most.
     """
 
-    def __init__(self, keys: Callable[[_R], Iterable[_Key]], unique: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, keys: Callable[[_R], list[_Key]], keyed: tuple[str, ...], unique: frozenset[str] = frozenset()
+    ) -> None:
         self._keys = keys
+        self._keyed: Callable[[_R], Any] = attrgetter(*keyed)
         self._unique = unique
         self._rows: dict[str, _R] = {}
         self._index: dict[_Key, dict[str, None]] = {}
@@ -206,21 +228,24 @@ class Table(Generic[_R]):
             self._replace(row.id, self._rows.get(row.id), row)
 
     def _replace(self, row_id: str, old: _R | None, new: _R | None) -> None:
-        before = set(self._keys(old)) if old is not None else set()
-        after = dict.fromkeys(self._keys(new)) if new is not None else {}
+        if old is None or new is None or self._keyed(old) != self._keyed(new):
+            before = {} if old is None else dict.fromkeys(self._keys(old))
+            self._index_anew(row_id, before, {} if new is None else dict.fromkeys(self._keys(new)))
+        if new is None:
+            self._rows.pop(row_id, None)
+        else:
+            self._rows[row_id] = new
+
+    def _index_anew(self, row_id: str, before: dict[_Key, None], after: dict[_Key, None]) -> None:
         for key in after:
             if key not in before and key[0] in self._unique and self._index.get(key):
                 raise RuntimeError(f"{key[0]} {key[1]!r} is already held by {next(iter(self._index[key]))}")
-        for key in before - after.keys():
+        for key in before.keys() - after.keys():
             self._index[key].pop(row_id, None)
             if not self._index[key]:
                 del self._index[key]
         for key in after:
             self._index.setdefault(key, {})[row_id] = None
-        if new is None:
-            self._rows.pop(row_id, None)
-        else:
-            self._rows[row_id] = new
 
 
 _TABLES: Final[dict[str, type]] = {"users": Entity, "accounts": Entity, "events": StoredEvent}
@@ -231,9 +256,9 @@ class Store:
 
     def __init__(self) -> None:
         unique = frozenset({"external_id", "anonymous_id"})
-        self.users: Table[Entity] = Table(_entity_keys, unique)
-        self.accounts: Table[Entity] = Table(_entity_keys, unique)
-        self.events: Table[StoredEvent] = Table(lambda event: [("user_id", event.user_id)])
+        self.users: Table[Entity] = Table(_entity_keys, _KEYED, unique)
+        self.accounts: Table[Entity] = Table(_entity_keys, _KEYED, unique)
+        self.events: Table[StoredEvent] = Table(lambda event: [("user_id", event.user_id)], ("user_id",))
         self._sequence = 0
 
     def table(self, kind: EntityKind) -> Table[Entity]:
@@ -266,9 +291,12 @@ class Store:
             table.rollback()
 
 
-def _entity_keys(entity: Entity) -> Iterator[_Key]:
-    yield from entity.identifiers()
+_KEYED: Final = ("external_id", "handle", "former_handles", "anonymous_ids", "account_id", "segment_ids")
+
+
+def _entity_keys(entity: Entity) -> list[_Key]:
+    keys = entity.identifiers()
     if entity.account_id is not None:
-        yield "account_id", entity.account_id
-    for segment_id in entity.segment_ids:
-        yield "segment_id", segment_id
+        keys.append(("account_id", entity.account_id))
+    keys.extend([("segment_id", segment_id) for segment_id in entity.segment_ids])
+    return keys

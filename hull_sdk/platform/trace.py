@@ -148,7 +148,7 @@ class Journal:
     def _trim(self) -> None:
         if len(self._records) <= _KEPT:
             return
-        number = next(iter(self._records))
+        number = self._number - len(self._records) + 1  # numbers have no gaps; the first key of a dict is found slowly
         record = self._records.pop(number)
         message_id = record.message_id
         if message_id is not None and self._latest.get(message_id) == number and message_id not in self._remembered:

@@ -6,6 +6,7 @@ Rules: section "Attributes" of ``docs/protocol.md``.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -37,6 +38,8 @@ OPERATIONS: Final = {
 }
 
 _DATE_SUFFIXES: Final = ("_at", "_date")
+#: Asking for these is quick, asking for a Mapping is not.
+_SCALARS: Final = (str, int, float, type(None))
 _DROPPED: Final = str.maketrans("", "", ".$")
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
@@ -56,7 +59,7 @@ class Operation:
 
 def normalize_name(name: str) -> str:
     """Return an attribute name as it is stored: lower case, without ``.`` and ``$``, trimmed."""
-    return name.translate(_DROPPED).strip().lower()
+    return sys.intern(name.translate(_DROPPED).strip().lower())  # one text for all who have the attribute
 
 
 def operation_of(value: Any) -> Operation:
@@ -71,7 +74,7 @@ def operation_of(value: Any) -> Operation:
     Raises:
         InvalidArgumentError: The operation is unknown, or its operand is no number where one is needed.
     """
-    if not isinstance(value, Mapping) or "operation" not in value:
+    if isinstance(value, _SCALARS) or not isinstance(value, Mapping) or "operation" not in value:
         return Operation("set", value)
     name = OPERATIONS.get(value["operation"]) if isinstance(value["operation"], str) else None
     if name is None:

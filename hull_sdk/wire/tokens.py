@@ -54,7 +54,10 @@ def _b64(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
-_HEADER: Final = _b64(json.dumps({"typ": "JWT", "alg": ALGORITHM}))
+#: The header that this package and the Node generation write.
+_USUAL_HEADER: Final = {"typ": "JWT", "alg": ALGORITHM}
+_HEADER: Final = _b64(json.dumps(_USUAL_HEADER))
+_HEADER_TEXT: Final = _HEADER.decode()
 
 
 def build_claims(
@@ -161,7 +164,8 @@ def verify(token: str, secret: str, now: float) -> dict[str, Any]:
     """
     parts = token.split(".")
     try:
-        header, claims, signature = _decode_part(parts[0]), _decode_part(parts[1]), _unb64(parts[2])
+        header = _USUAL_HEADER if parts[0] == _HEADER_TEXT else _decode_part(parts[0])
+        claims, signature = _decode_part(parts[1]), _unb64(parts[2])
     except (ValueError, IndexError) as err:
         raise CredentialsError("the token is malformed; it must be a signed JWT of three parts") from err
     if len(parts) != _TOKEN_PARTS or not isinstance(header, dict) or not isinstance(claims, dict):

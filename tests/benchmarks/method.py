@@ -39,6 +39,7 @@ __all__ = [
     "measure",
     "peak_mb",
     "percentile",
+    "print_line",
 ]
 
 ROUNDS: Final = 5
