@@ -100,7 +100,7 @@ class SegmentIndex:
             for name in query.looks_at:
                 self._by_field.setdefault(name, {})[segment.id] = segment
 
-    def looking_at(self, changed: Iterable[str]) -> Iterable[Segment]:
+    def looking_at(self, changed: Iterable[str]) -> Collection[Segment]:
         """Return the segments that look at one of these fields, and those that more than fields decides."""
         found = dict(self._always)
         for name in changed:
@@ -240,10 +240,14 @@ class SegmentBook:
             index = self._indexes[kind] = SegmentIndex(self.of(kind))
         if changed is None:
             return tuple(segment.id for segment in index.segments if segment.query.matches(document))
-        inside = {segment.id: segment.query.matches(document) for segment in index.looking_at(changed)}
+        asked = index.looking_at(changed)
+        if not asked:
+            return known
+        inside = {segment.id: segment.query.matches(document) for segment in asked}
         if all(matches == (segment_id in known) for segment_id, matches in inside.items()):
             return known
-        return tuple(each.id for each in index.segments if inside.get(each.id, each.id in known))
+        members = set(known)
+        return tuple(each.id for each in index.segments if inside.get(each.id, each.id in members))
 
     def count(self, transitions: Iterable[Transition]) -> None:
         """Add steps to the counts."""

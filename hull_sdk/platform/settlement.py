@@ -117,7 +117,7 @@ class _Settler:
         events = [event.to_wire() for event in self.unit.news.get(entity_id, ())] if kind == "user" else []
         if before is not None and not own and not account and before.segment_ids == ids and not events:
             return False
-        view = self._stamped(entity, view, ids, own=before is None or bool(own - {"segment_ids"}))
+        view = self._stamped(entity, view, ids, own=before is None or bool(own))
         self.result.views[kind, entity_id] = view
         self.result.changes.append(
             EntityChange(
@@ -163,8 +163,9 @@ class _Settler:
         ids = self.book.evaluate(entity.kind, document, entity.segment_ids, changed)
         if ids == entity.segment_ids:
             return ids
-        entered = [each for each in ids if each not in entity.segment_ids]
-        left = [each for each in entity.segment_ids if each not in ids]
+        earlier, now = set(entity.segment_ids), set(ids)
+        entered = [each for each in ids if each not in earlier]
+        left = [each for each in entity.segment_ids if each not in now]
         self.result.transitions.extend(Transition(each, "entered") for each in entered)
         self.result.transitions.extend(Transition(each, "left") for each in left)
         if entity.kind == "user" and (entered or left):
