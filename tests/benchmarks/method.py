@@ -40,6 +40,7 @@ __all__ = [
     "peak_mb",
     "percentile",
     "print_line",
+    "processor_s",
 ]
 
 ROUNDS: Final = 5
@@ -319,6 +320,13 @@ def peak_mb() -> float:
     """Return the most memory that this process has had, in megabytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def processor_s(pid: int) -> float:
+    """Return the seconds of processor time that another process has used; 0 where the system does not tell."""
+    path = Path(f"/proc/{pid}/stat")
+    fields = path.read_text(encoding="utf-8").rpartition(")")[2].split() if path.exists() else []
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
