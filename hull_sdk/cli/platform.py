@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from hull_sdk.core import json
+from hull_sdk.core.collector import freeze_survivors, thaw
 from hull_sdk.core.logs import JsonFormatter
 from hull_sdk.core.process import end_process
 from hull_sdk.errors import InvalidArgumentError
@@ -68,6 +69,7 @@ def _run(served: Platform, host: str, port: int, address: str | None, fill: Call
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, _stop)
     try:
+        freeze_survivors()
         # Closed before the interpreter ends, so that no thread of its writes to a stream that is going away.
         with closing(serve(served, host, port, address=address)) as server:
             fill()
@@ -79,6 +81,7 @@ def _run(served: Platform, host: str, port: int, address: str | None, fill: Call
             served.keeper()
     finally:
         served.close()
+        thaw()
     end_process(0)
 
 

@@ -79,6 +79,7 @@ class Organization(Installation):
             history=landlord.history,
         )
         self.imports: Imports = Imports(self, runtime=landlord.runtime)
+        self._catalog: tuple[list[list[Segment]], Catalog] | None = None
         self.on_change(self.dispatcher.entity_changed)
         self.on_segment_change(self._tell_segment_change)
         self._evaluator = landlord.runtime.tasks.worker(
@@ -183,10 +184,13 @@ class Organization(Installation):
         self.imports.forget(connector.id)
 
     def catalog(self) -> Catalog:
-        """Return the segments as notifications carry them."""
+        """Return the segments as notifications carry them; the same object as long as none of them changes."""
         with self.lock:
-            users, accounts = (tuple(each.to_told_wire() for each in self._book.of(kind)) for kind in KINDS)
-        return Catalog(users, accounts)
+            segments = [self._book.of(kind) for kind in KINDS]
+            if self._catalog is None or self._catalog[0] != segments:
+                users, accounts = (tuple(each.to_told_wire() for each in found) for found in segments)
+                self._catalog = segments, Catalog(users, accounts)
+            return self._catalog[1]
 
     def dead_letters(self, connector_id: str) -> list[DeadLetter]:
         """Return the dead letters of a connector, oldest first."""

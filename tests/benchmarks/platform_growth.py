@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ from method import (
 )
 from traffic import Shop
 
+from hull_sdk.core.collector import freeze_survivors
+
 #: Segments that look at what a message changes.
 LOOKING: Final = 5
 #: Segments while users grow, and users while segments grow.
@@ -45,6 +48,25 @@ def resident_mb() -> float:
     return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("VmRSS:")), 0.0)
 
 
+class Pauses:
+    """How long the garbage collector keeps everybody waiting."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+        self._since = 0.0
+        gc.callbacks.append(self._note)
+
+    def _note(self, phase: str, _what: dict[str, int]) -> None:
+        if phase == "start":
+            self._since = time.perf_counter()
+        else:
+            self.taken.append(time.perf_counter() - self._since)
+
+    def figures(self) -> dict[str, float]:
+        """Return all pauses of a turn together, and the longest one."""
+        return {"collector_s": sum(self.taken), "longest_pause_ms": max(self.taken, default=0.0) * 1000}
+
+
 def resident(options: argparse.Namespace) -> None:
     """Be one size: fill an organization, then take turns as long as somebody asks."""
     (users,), (segments,) = options.users, options.segments
@@ -55,11 +77,15 @@ def resident(options: argparse.Namespace) -> None:
     gc.collect()
     each = (resident_mb() - before) * 1e6 / users
     if options.freeze:
-        gc.freeze()
+        freeze_survivors()
+        gc.collect()
+
+    pauses = Pauses()
 
     def turn() -> Turn:
         bodies, applied = shop.bodies(shop.some(min(options.messages, users), users)), shop.applied
-        return measure(lambda: shop.post(bodies) and shop.applied - applied)
+        pauses.taken.clear()
+        return measure(lambda: shop.post(bodies) and shop.applied - applied, pauses.figures)
 
     answer_turns(turn, {"bytes_each": each})
 
@@ -100,7 +126,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--segments", type=int, nargs="+", default=[1, 10, 50, 200, 500])
     parser.add_argument("--messages", type=int, default=2_000, help="messages of a turn")
-    parser.add_argument("--freeze", action="store_true", help="hide what was filled from the garbage collector")
+    parser.add_argument("--freeze", action="store_true", help="collect garbage as hull platform does")
     parser.add_argument("--resident", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.resident:
