@@ -103,7 +103,7 @@ CONFIG = {
     "organizations": [
         {
             "host": HOST,
-            "admin_secret": "the operator",
+            "admin_secret": "the operators secret",
             "settings": SETTINGS[0],
             "connectors": [
                 {"url": "http://127.0.0.1:9", "id": "5a7962e2793d3e942a03b29a", "secret": "s", "manifest": {}}
@@ -156,7 +156,7 @@ class Server:
 
     def __init__(self, signing_key: Any) -> None:
         self.platform = Platform(clock=VirtualClock(), seed=0, signing_key=signing_key)
-        self.acme = self.platform.create_organization(HOST, admin_secret="the operator")
+        self.acme = self.platform.create_organization(HOST, admin_secret="the operators secret")
         self.connector = self.acme.install(None, manifest={"name": "Shop"})
         self.client = Client(self.platform.wsgi_app)
         self.headers = {"Host": HOST, "Hull-App-Id": self.connector.id, "Hull-Access-Token": self.connector.secret}
