@@ -279,7 +279,7 @@ class Helper:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-        return self._process.wait(timeout=60)
+        return self._process.wait(timeout=600)  # to free a million users takes minutes
 
     def _read(self) -> dict[str, Any]:
         line = "" if self._process.stdout is None else self._process.stdout.readline()
