@@ -32,9 +32,9 @@ class CountingSink(HangingSink):
     ("sends", "overflow", "block_s"),
     [
         (50_000, "raise", PATIENT_S),
-        (10_000, "raise", 0.0),
-        (10_000, "drop_oldest", 0.0),
-        (10_000, "drop_newest", 0.0),
+        (20_000, "raise", 0.0),
+        (20_000, "drop_oldest", 0.0),
+        (20_000, "drop_newest", 0.0),
     ],
 )
 def test_many_sends_take_little_memory(real_client, sends, overflow, block_s):
