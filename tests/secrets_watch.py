@@ -39,6 +39,8 @@ TOKENS_MAY_STAND = ("address", "page", "store", "stored job")
 READY = '"platform.ready"'
 AROUND = 120
 OBJECTS_OF_A_TEST = 300
+#: So many texts of a place are kept; of a test with more, they are searched while it runs.
+TEXTS_OF_A_PLACE = 5_000
 
 
 class Watch:
@@ -49,6 +51,7 @@ class Watch:
         self.planted: set[str] = set()
         self.seen: dict[str, list[str]] = defaultdict(list)
         self.objects: list[weakref.ref[Any]] = []
+        self.found: dict[str, list[str]] = defaultdict(list)
         #: Whether what is planted serves more than one test.
         self.for_many = False
 
@@ -71,7 +74,11 @@ class Watch:
 
     def saw(self, place: str, text: Any) -> None:
         """Take what came to light at a place."""
-        self.seen[place].append(text if isinstance(text, str) else str(text))
+        texts = self.seen[place]
+        texts.append(text if isinstance(text, str) else str(text))
+        if len(texts) == TEXTS_OF_A_PLACE:
+            self.found[place] += self._search(place)
+            texts.clear()
 
     def saw_output(self, lines: Iterable[str]) -> None:
         """Take what a process said; the ready line of a platform may name secrets, and plants them."""
@@ -90,7 +97,8 @@ class Watch:
 
     def begin(self) -> None:
         """Forget the last test."""
-        self.planted, self.seen, self.objects = set(), defaultdict(list), []
+        self.planted, self.objects = set(), []
+        self.seen, self.found = defaultdict(list), defaultdict(list)
 
     def finds(self, but_for: Iterable[str] = ()) -> list[str]:
         """Return a line for each secret that was seen at a place.
@@ -100,13 +108,12 @@ class Watch:
         """
         for thing in filter(None, (reference() for reference in self.objects[-OBJECTS_OF_A_TEST:])):
             self.saw("repr", repr(thing))
+        searched = ((place, [*self.found[place], *self._search(place)]) for place in tuple(self.seen))
+        return [find for place, finds in searched if place not in but_for for find in finds]
+
+    def _search(self, place: str) -> Iterator[str]:
         forms = {form: secret for secret in self.planted | self.lasting for form in _forms(secret)}
-        return [
-            find
-            for place, texts in self.seen.items()
-            if place not in but_for
-            for find in _search(place, "\n".join(texts), forms)
-        ]
+        return _search(place, "\n".join(self.seen[place]), forms)
 
 
 #: The watch of this run; doubles of other services tell it what they are sent.
@@ -318,7 +325,7 @@ def _is_of_the_platform(url: str) -> bool:
 
 
 def _forms(secret: str) -> set[str]:
-    return {secret, quote(secret), quote(secret, safe=""), json.dumps(secret)[1:-1]}
+    return {secret, quote(secret, errors="replace"), quote(secret, safe="", errors="replace"), json.dumps(secret)[1:-1]}
 
 
 def _search(place: str, text: str, forms: Mapping[str, str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask, redirect
-from secrets_watch import WATCH
+from secrets_watch import TEXTS_OF_A_PLACE, WATCH
 from sentry_server import sentry_server
 
 from hull_sdk import Client, Connector
@@ -227,3 +227,12 @@ def test_a_find_fails_its_test(pytester):
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly")
     result.assert_outcomes(passed=5, errors=3)
     result.stdout.fnmatch_lines(["*stands in log*", "secrets belong into the header Hull-Access-Token*"])
+
+
+def test_a_test_that_says_very_much_is_searched_while_it_runs(planted):
+    """Of many texts few are kept; what was found in the others is told nevertheless."""
+    for text in (SECRET, *["nothing"] * TEXTS_OF_A_PLACE):
+        WATCH.saw("log", text)
+    assert len(WATCH.seen["log"]) == 1
+    assert places() == {"log"}
+    WATCH.found.clear()

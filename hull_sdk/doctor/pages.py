@@ -82,7 +82,7 @@ def status_always_ok(patient: Patient) -> Seen:
     path = patient.status
     if path is None:
         return untried("the manifest names no status; give it one, so that its users learn what is wrong")
-    for name, query in (("no credentials", ""), ("a wrong secret", patient.query(secret="wrong"))):  # noqa: S106
+    for name, query in (("no credentials", ""), ("a wrong secret", patient.query(secret="wrong"))):  # noqa: S106 - wrong
         answer = _status(patient, path, query)
         if _is_ok(answer):
             return failed(f"the status is ok with {name} ({answer})")
