@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ def run(port: int) -> None:
     """
     write_key = os.environ.get("SEGMENT_WRITE_KEY")
     chosen = {"write_key": write_key, "synchronized_segments": ["ALL"]} if write_key else {}
+    # An exit instead of a sudden end, so that the platform is stopped too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory() as folder:
         platform, ready = _platform(Path(folder), {"url": f"http://127.0.0.1:{port}", "private_settings": chosen})
         try:

@@ -40,7 +40,7 @@ def eventually(ask, patience_s=60):
 
 @pytest.mark.process
 def test_one_command_runs_connector_and_platform(tmp_path):
-    """The printed page shows a key; a call with it is an event of a user on the platform."""
+    """The printed page shows a key; a call with it is an event of a user on the platform; both stop together."""
     environment = {**os.environ, "PORT": str(free_port()), "PYTHONPATH": os.pathsep.join([str(FOLDER), *sys.path])}
     command = [sys.executable, "-m", "segment_connector.local"]
     with (
@@ -64,3 +64,5 @@ def test_one_command_runs_connector_and_platform(tmp_path):
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://{query['organization']}/", timeout=10)
