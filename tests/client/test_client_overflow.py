@@ -161,7 +161,7 @@ def test_what_is_raised_and_what_arrives_add_up_under_load(http_sink, real_clien
     sink, host = http_sink
     client = real_client(host, queue_size=50, block_s=0)
     taken, refused = [], []
-    for n in range(5_000):
+    for n in range(50_000):
         try:
             taken += send(client, n)
         except QueueFullError:
@@ -169,17 +169,17 @@ def test_what_is_raised_and_what_arrives_add_up_under_load(http_sink, real_clien
     result = client.flush(30)
     assert (result.sent, result.failed, result.dropped, result.pending) == (len(taken), 0, 0, 0)
     assert refused
-    assert sorted([*refused, *(message["body"]["n"] for message in sink.accepted)]) == list(range(5_000))
+    assert sorted([*refused, *(message["body"]["n"] for message in sink.accepted)]) == list(range(50_000))
 
 
 @BOTH
 def test_everything_is_counted_under_load(http_sink, real_client, overflow):
-    """Of five thousand messages through a small queue, sent and dropped add up, and the firehose has the sent ones."""
+    """Of fifty thousand messages through a small queue, sent and dropped add up, and the firehose has the sent ones."""
     sink, host = http_sink
     client = real_client(host, queue_size=200, overflow=overflow)
-    futures = [f for n in range(5_000) for f in send(client, n, claims={"external_id": str(n % 7)})]
+    futures = [f for n in range(50_000) for f in send(client, n, claims={"external_id": str(n % 7)})]
     result = client.flush(30)
-    assert (result.pending, result.sent + result.failed) == (0, 5_000)
+    assert (result.pending, result.sent + result.failed) == (0, 50_000)
     assert result.dropped == result.failed == len(dropped(futures)) > 0
     assert len(sink.accepted) == result.sent
     for person in range(7):

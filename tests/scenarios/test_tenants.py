@@ -19,7 +19,7 @@ from hull_sdk.infra import RecordingInstrumentation
 
 TENANTS = 20
 THREADS = 16
-REQUESTS = 320
+REQUESTS = 2_000
 PATIENCE_S = 30
 
 #: Connector ids by the setting that each has.
