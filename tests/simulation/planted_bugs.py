@@ -63,11 +63,11 @@ def no_order_in_the_platform() -> Patch:
     """News of a user go out while a part with an earlier message waits."""
     take = Mailbox._take
 
-    def take_anything(self: Any, lane: Any, catalog: Any) -> Any:
+    def take_anything(self: Any, lane: Any, *rest: Any) -> Any:
         held = {key: entry.held for key, entry in self.entries.items()}
         for entry in self.entries.values():
             entry.held = 0
-        told = take(self, lane, catalog)
+        told = take(self, lane, *rest)
         for key, count in held.items():
             if key in self.entries:
                 self.entries[key].held += count
@@ -182,9 +182,9 @@ def larger_than_asked_for() -> Patch:
     """The size that a connector asks for is ignored."""
     take = Mailbox._take
 
-    def take_all(self: Any, lane: Any, catalog: Any) -> Any:
+    def take_all(self: Any, lane: Any, *rest: Any) -> Any:
         lane.size = 100
-        return take(self, lane, catalog)
+        return take(self, lane, *rest)
 
     return Mailbox, "_take", take_all
 

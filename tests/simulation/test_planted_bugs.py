@@ -26,7 +26,7 @@ SIGNS = {
     "answer_before_flush": "Shipped|counted|written",
     "dropping_on_413": "not done|never done",
     "no_pause": "the pause of",
-    "shared_queue": "dead letters|not apply",
+    "shared_queue": "dead letters|not apply|come to rest",
     "losing_what_is_in_flight": "not done|never done",
     "losing_news_in_flight": "told",
     "giving_up_at_once": "not accepted",
