@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -60,15 +61,27 @@ def doctor(
     Exit code 0: nothing failed; 1: something did; 2: the connector could not be examined.
     """
     host, port = _checked(url, listen, it_is_mine=it_is_mine)
-    for name in ("hull_sdk", "waitress"):  # what this process logs is about doctor's own organization
-        logging.getLogger(name).addHandler(logging.NullHandler())
     options = Options(settings=settings, user=user, account=account, limit_s=limit_s)
     try:
-        found = examine(url, host=host, port=port, options=options, tell=_teller())
+        with _quiet():
+            found = examine(url, host=host, port=port, options=options, tell=_teller())
     except HullError as err:
         _give_up(err.message, as_json=as_json)
     else:
         _show(found, as_json=as_json)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep logs from being printed by nobody's handler: they are about doctor's own organization."""
+    nobody, loggers = logging.NullHandler(), [logging.getLogger(name) for name in ("hull_sdk", "waitress")]
+    for logger in loggers:
+        logger.addHandler(nobody)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(nobody)
 
 
 def _checked(url: str, listen: str, *, it_is_mine: bool) -> tuple[str, int]:
