@@ -25,6 +25,7 @@ pytestmark = pytest.mark.process
 APPS = Path(__file__).parent / "apps"
 PATIENCE_S = 25.0
 CALLS = 40
+WORKERS = 4
 OLD = {"access_token": "old", "refresh_token": "refresh-old", "expires_in": LIFETIME_S, "scope": "contacts"}
 
 
@@ -65,9 +66,14 @@ class Site:
             "HULL_REDIS_URL": valkey.url,
             "SERVICE": oauth.url,
         }
-        command = ["gunicorn", "--bind", "127.0.0.1:0", "--workers", "4", "--threads", "10", "--preload", "tokens:app"]
+        # No process takes more calls at once than a share of them, or one might take all.
+        share = str(CALLS // WORKERS)
+        options = ["--workers", str(WORKERS), "--threads", share, "--worker-connections", share, "--preload"]
+        command = ["gunicorn", "--bind", "127.0.0.1:0", *options, "tokens:app"]
         self.gunicorn = start_process(command, env=environment, cwd=APPS)
         self.url = self.gunicorn.wait_for(r"Listening at: (http://127\.0\.0\.1:\d+)")[1]
+        for _ in range(WORKERS):
+            self.gunicorn.wait_for("Booting worker with pid")
         self._address = f"{self.url}/call?{urlencode(credentials)}"
         self.network = HttpNetwork()
 
