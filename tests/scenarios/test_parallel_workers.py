@@ -54,7 +54,9 @@ def test_eight_processes_of_tests_share_one_platform(start_process, tmp_path):
     ready = tmp_path / "ready.json"
     ready.write_text(platform.wait_for(r'^\{"event": ?"platform.ready".*').group(), encoding="utf-8")
     (tmp_path / "test_ann.py").write_text(SUITE, encoding="utf-8")
-    command = ["python", "-m", "pytest", "-q", "-n", str(WORKERS), "-p", "no:randomly", "-p", "no:cacheprovider"]
-    suite = start_process([*command, "test_ann.py"], cwd=tmp_path, env={"READY": str(ready)})
+    command = ["python", "-m", "pytest", "-q", "-p", "xdist", "-n", str(WORKERS), "-p", "no:cacheprovider"]
+    suite = start_process(
+        [*command, "test_ann.py"], cwd=tmp_path, env={"READY": str(ready), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    )
     suite.wait_for("40 passed")
     assert suite.wait() == 0
