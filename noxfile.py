@@ -115,13 +115,13 @@ def tests(session: nox.Session) -> None:
     Those that stay in one process share the cores; those that start processes, and wait for them, run one by one. Only
     the first interpreter has what ``[fast]`` installs.
     """
+    first = session.python == PYTHONS[0]
     _install(session, "test")
-    if session.python != PYTHONS[0]:
+    if not first:
         session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "orjson")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    first = session.python == PYTHONS[0]
     elsewhere = [f"--ignore={path}" for path in (*OTHER_SESSIONS, *(() if first else ONCE))]
     session.run("pytest", "-n", "auto", "-m", "not process", *elsewhere)
     session.run("pytest", "-m", "process" if first else "process and every_python", *elsewhere)

@@ -19,6 +19,11 @@ from secrets_watch import WATCH
 #: Seconds that a process may take to say what is expected of it, or to end.
 PATIENCE_S = 60.0
 
+#: What gunicorn says when it takes connections, with its address.
+GUNICORN_LISTENS = r"Listening at: (http://[\d.]+:\d+)"
+#: The line with which ``hull platform`` says that it is ready, as JSON.
+PLATFORM_READY = r'^\{.*"platform\.ready".*'
+
 #: Variables of the run itself, which must not reach the process under test.
 _OWN_VARIABLES = ("HULL_", "PYTEST_")
 

@@ -19,16 +19,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from method import Contender, Contest, Target, Turn, arguments, finish, percentile, print_line, processor_s
+from traffic import SECRET, credentials, message
 
 from hull_sdk.core import json
 from hull_sdk.core.net import HttpNetwork, Request
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.platform.server import serve_app
-from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, HEADER_APP_ID
-from hull_sdk.wire.tokens import build_claims, encode
 
 ID: Final = "5a7962e2793d3e942a03b29a"
-SECRET: Final = "the secret of the benchmark's connector"
 ALONE: Final = "live alone"
 BESIDE: Final = "live beside an import"
 PAUSE_S: Final = 0.005
@@ -82,8 +80,7 @@ class Served:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call the platform in the connector's name and return the decoded answer."""
-        headers = {HEADER_APP_ID: ID, HEADER_ACCESS_TOKEN: SECRET, "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body)
+        data, headers = None if body is None else json.dumps(body), credentials(ID, SECRET)
         answer = self.net.send(Request(method=method, url=f"{self.url}/api/v1{path}", headers=headers, body=data))
         if answer.status >= 300:
             raise SystemExit(f"{method} {path} was answered {answer.status}: {answer.body!r}; no figures")
@@ -93,11 +90,9 @@ class Served:
         """Post one message; return the seconds until it was applied and answered."""
         self._number += 1
         user = {"external_id": f"live-{self._number % 1000}"}
-        claims = build_claims(issuer=ID, issued_at=time.time(), subject_type="user", user=user)
-        token = encode(claims, SECRET)
-        message = {"type": "traits", "body": {"visits": self._number}, "headers": {HEADER_ACCESS_TOKEN: token}}
+        posted = message(ID, SECRET, self._number, user, {"visits": self._number})
         started = time.perf_counter()
-        answer = self.call("POST", "/firehose", {"batch": [{**message, "message_id": f"{self._number:032x}"}]})
+        answer = self.call("POST", "/firehose", {"batch": [posted]})
         taken = time.perf_counter() - started
         if answer != {"accepted": 1, "rejected": []}:
             raise SystemExit(f"a message was answered {answer!r}; no figures")

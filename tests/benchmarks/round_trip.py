@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from flask import Flask, jsonify
 from method import Contender, Contest, Target, Turn, arguments, finish, measure, percentile
+from traffic import credentials, message
 
 from hull_sdk import Connector
 from hull_sdk.core import json
@@ -25,8 +26,6 @@ from hull_sdk.core.runtime import Runtime
 from hull_sdk.handlers import smart_notifier_handler
 from hull_sdk.platform import Platform
 from hull_sdk.platform.server import RunningServer, serve, serve_app
-from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, HEADER_APP_ID
-from hull_sdk.wire.tokens import build_claims, encode
 
 MANIFEST: Final = {
     "name": "Listener",
@@ -66,21 +65,9 @@ class RoundTrip:
     def post(self) -> float:
         """Post one message and return the seconds until the handler was called."""
         self._number += 1
-        claims = build_claims(
-            issuer=self.connector.id, issued_at=time.time(), subject_type="user", user={"external_id": "1"}
-        )
-        message = {
-            "type": "traits",
-            "body": {"visits": self._number},
-            "headers": {HEADER_ACCESS_TOKEN: encode(claims, self.connector.secret)},
-            "message_id": f"{self._number:032x}",
-        }
-        headers = {
-            HEADER_APP_ID: self.connector.id,
-            HEADER_ACCESS_TOKEN: self.connector.secret,
-            "Content-Type": "application/json",
-        }
-        body = json.dumps({"batch": [message]})
+        sender = (self.connector.id, self.connector.secret)
+        headers = credentials(*sender)
+        body = json.dumps({"batch": [message(*sender, self._number, {"external_id": "1"}, {"visits": self._number})]})
         started = time.perf_counter()
         answer = self.net.send(
             Request(method="POST", url=f"{self.server.url}/api/v1/firehose", headers=headers, body=body)

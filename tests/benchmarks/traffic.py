@@ -18,7 +18,7 @@ from hull_sdk.platform.organization import Organization
 from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, HEADER_APP_ID
 from hull_sdk.wire.tokens import build_claims, encode
 
-__all__ = ["BATCH", "SECRET", "Shop", "traits"]
+__all__ = ["BATCH", "SECRET", "Shop", "credentials", "message", "traits"]
 
 #: Messages in one request.
 BATCH: Final = 500
@@ -42,6 +42,30 @@ def traits(number: int, version: int) -> dict[str, Any]:
         "last_order_at": 1_700_000_000 + 60 * version,
         "interests": ["sailing", f"topic {version % 7}"],
         "visits": {"operation": "inc", "value": 1},
+    }
+
+
+def credentials(connector_id: str, secret: str) -> dict[str, str]:
+    """Return the headers of a connector's requests with JSON."""
+    return {HEADER_APP_ID: connector_id, HEADER_ACCESS_TOKEN: secret, "Content-Type": "application/json"}
+
+
+def message(connector_id: str, secret: str, number: int, user: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
+    """Return a ``traits`` message with a token of its own.
+
+    Args:
+        connector_id: Who sends it.
+        secret: The sender's.
+        number: What its id is made of.
+        user: The claims, for example ``{"external_id": "1"}``.
+        body: The attributes.
+    """
+    claims = build_claims(issuer=connector_id, issued_at=time.time(), subject_type="user", user=user)
+    return {
+        "type": "traits",
+        "body": body,
+        "headers": {HEADER_ACCESS_TOKEN: encode(claims, secret)},
+        "message_id": f"{number:032x}",
     }
 
 
@@ -90,15 +114,10 @@ class Shop:
 
     def post(self, bodies: list[bytes]) -> int:
         """Send requests through the platform's own application, in this thread; return how many were accepted."""
-        app, headers = self.platform.wsgi_app, {HEADER_APP_ID: self.writer.id, HEADER_ACCESS_TOKEN: self.writer.secret}
+        app, headers = self.platform.wsgi_app, credentials(self.writer.id, SECRET)
         accepted = 0
         for body in bodies:
-            request = Request(
-                method="POST",
-                url=f"https://{HOST}/api/v1/firehose",
-                headers={**headers, "Content-Type": "application/json"},
-                body=body,
-            )
+            request = Request(method="POST", url=f"https://{HOST}/api/v1/firehose", headers=headers, body=body)
             accepted += int(json.loads(call_wsgi(app, request).body)["accepted"])
         return accepted
 
@@ -109,15 +128,8 @@ class Shop:
 
     def _one(self, number: int) -> dict[str, Any]:
         self._message += 1
-        now = time.time()
-        claims = build_claims(issuer=self.writer.id, issued_at=now, subject_type="user", user=_claims(number))
-        return {
-            "type": "traits",
-            "body": traits(number, self._version),
-            "headers": {HEADER_ACCESS_TOKEN: encode(claims, SECRET)},
-            "timestamp": "2024-01-05T10:00:01.000Z",
-            "message_id": f"{self._message:032x}",
-        }
+        made = message(self.writer.id, SECRET, self._message, _claims(number), traits(number, self._version))
+        return {**made, "timestamp": "2024-01-05T10:00:01.000Z"}
 
 
 def _claims(number: int) -> dict[str, str]:

@@ -233,17 +233,18 @@ def test_an_answer_that_breaks_off_is_an_error(server, network, path):
     assert network.send(get(f"{server.url}/ok")).status == 200
 
 
-def closed_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@pytest.fixture
+def closed_port():
+    """A port on which nobody listens, and nobody else can begin to while the test runs."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
-def test_a_refused_connection_is_one_clear_error_without_secrets(network):
+def test_a_refused_connection_is_one_clear_error_without_secrets(network, closed_port):
     """Nobody listening: the error names method, address without its secrets, and reason; nothing was sent."""
     with pytest.raises(NetworkError, match="refused") as caught:
-        network.send(get(f"http://ann:hunter2@127.0.0.1:{closed_port()}/a?secret=hunter2&page=2"))
+        network.send(get(f"http://ann:hunter2@127.0.0.1:{closed_port}/a?secret=hunter2&page=2"))
     text = str(caught.value)
     assert text.startswith("GET http://***@127.0.0.1:")
     assert "page=2" in text

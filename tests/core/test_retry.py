@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hull_sdk.core.clock import VirtualClock
-from hull_sdk.core.ids import Ids, SeededIds
+from hull_sdk.core.ids import SeededIds
 from hull_sdk.core.retry import RetryPolicy, is_retryable, parse_retry_after
 
 CLOCK = VirtualClock()  # stands at 2024-01-01T00:00:00Z
@@ -54,19 +54,15 @@ def test_reading_retry_after_never_raises(header):
     assert pause is None or pause >= 0
 
 
-class Fixed(Ids):
+class Fixed(SeededIds):
     """Ids whose random number is always the same."""
 
     def __init__(self, number: float) -> None:
+        super().__init__()
         self.number = number
 
     def random(self) -> float:
         return self.number
-
-    def uuid(self) -> str:
-        raise NotImplementedError
-
-    object_id = secret = uuid
 
 
 def test_pauses_double_up_to_the_cap():

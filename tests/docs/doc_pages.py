@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,15 @@ PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "d
 _INFO = re.compile(r"(?P<info>[^\n]*)\n")
 _SAVED_AS = re.compile(r"[Ss]ave this as `(?P<name>[\w./-]+)`(?:(?!\n\n).)*\s*\Z", re.DOTALL)
 _HEADING = re.compile(r"^#{1,6} +(?P<title>.+?)\s*$", re.MULTILINE)
+
+
+def names_of_tests() -> dict[str, set[str]]:
+    """Return the names of the functions and cases of all test files, by the file's name, without running any."""
+    return {path.stem: _names_in(path) for path in (ROOT / "tests").rglob("test_*.py")}
+
+
+def _names_in(path: Path) -> set[str]:
+    return {node.name for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if hasattr(node, "name")}
 
 
 @dataclass(frozen=True)

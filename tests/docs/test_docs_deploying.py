@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from doc_pages import ROOT
+from running_process import GUNICORN_LISTENS
 
 from hull_sdk.core.net import HttpNetwork, Request
 
@@ -34,7 +35,7 @@ def test_the_settings_serve_and_stop(start_process, tmp_path, valkey):
     (tmp_path / "shop.py").write_text(APP)
     command = ["gunicorn", "--config", "gunicorn.conf.py", "--bind", "127.0.0.1:0", "shop:create_app()"]
     gunicorn = start_process(command, env={"HULL_REDIS_URL": valkey.url}, cwd=tmp_path)
-    url = gunicorn.wait_for(r"Listening at: (http://127\.0\.0\.1:\d+)")[1]
+    url = gunicorn.wait_for(GUNICORN_LISTENS)[1]
     network = HttpNetwork()
     for path, said in (("/health", b'{"status":"ok"}\n'), ("/ready", b'{"status":"ok","store":"ok"}\n')):
         assert network.send(Request(method="GET", url=f"{url}{path}", timeout_s=30)).body == said

@@ -6,10 +6,9 @@ into them and makes their keys.
 
 from __future__ import annotations
 
-import ast
 import re
 
-from doc_pages import ROOT, Page
+from doc_pages import ROOT, Page, names_of_tests
 from sentences import keys, sentences
 
 KEYS = ROOT / "tests/docs/platform_sentences.txt"
@@ -38,12 +37,7 @@ def test_every_sentence_has_its_tests_or_a_reason():
 
 def test_the_tests_on_the_page_exist():
     """A test that was renamed or removed is missed here."""
-    known = {
-        (path.stem, node.name)
-        for path in (ROOT / "tests").rglob("test_*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef)
-    }
+    known = {(file, name) for file, names in names_of_tests().items() for name in names}
     named = {(match["file"], match["name"]) for row in rows() for match in SHOWN.finditer(row["shown"])}
     assert len(named) > 5
     assert named - known == set()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import re
 
 import pytest
-from doc_pages import ROOT, Page
+from doc_pages import Page, names_of_tests
 from marked_tests import marks, misplaced_marks
 from trials import PAGES as TRIAL_PAGES
 from trials import render_table, rows_of, table_of
@@ -19,12 +18,7 @@ PAGES = ("docs/promises.md", "docs/security.md")
 @pytest.fixture(scope="module")
 def tests() -> dict[str, set[str]]:
     """The names of all tests, by their file's."""
-    return {path.stem: names_in(path) for path in (ROOT / "tests").rglob("test_*.py")}
-
-
-def names_in(path) -> set[str]:
-    """Return the names of the functions and of the cases of a file, without running it."""
-    return {node.name for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if hasattr(node, "name")}
+    return names_of_tests()
 
 
 def rows() -> list[str]:

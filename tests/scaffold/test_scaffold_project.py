@@ -8,6 +8,7 @@ import sys
 import tomllib
 
 import pytest
+from running_process import GUNICORN_LISTENS
 
 from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError
@@ -115,7 +116,7 @@ def test_gunicorn_serves_it(tmp_path, start_process):
     write_project(project_names("acme-crm"), tmp_path)
     environment = {"HOST": "127.0.0.1", "PORT": "0", "HULL_HOST_SECRET": "long and random"}
     gunicorn = start_process(["gunicorn"], env=environment, cwd=tmp_path)
-    url = gunicorn.wait_for(r"Listening at: (http://127\.0\.0\.1:\d+)")[1]
+    url = gunicorn.wait_for(GUNICORN_LISTENS)[1]
     with urllib.request.urlopen(f"{url}/manifest.json", timeout=10) as answer:
         assert json.loads(answer.read())["name"] == "Acme Crm"
     assert gunicorn.stop() == 0

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import pytest
 from flask import request
 from oauth_server import CLIENT_ID, CLIENT_SECRET, LIFETIME_S, OAuthServer, Token
+from running_process import GUNICORN_LISTENS
 from werkzeug.serving import make_server
 
 from hull_sdk.core.net import HttpNetwork, Request
@@ -71,7 +72,7 @@ class Site:
         options = ["--workers", str(WORKERS), "--threads", share, "--worker-connections", share, "--preload"]
         command = ["gunicorn", "--bind", "127.0.0.1:0", *options, "tokens:app"]
         self.gunicorn = start_process(command, env=environment, cwd=APPS)
-        self.url = self.gunicorn.wait_for(r"Listening at: (http://127\.0\.0\.1:\d+)")[1]
+        self.url = self.gunicorn.wait_for(GUNICORN_LISTENS)[1]
         for _ in range(WORKERS):
             self.gunicorn.wait_for("Booting worker with pid")
         self._address = f"{self.url}/call?{urlencode(credentials)}"

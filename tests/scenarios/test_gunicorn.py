@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from running_process import RunningProcess
+from running_process import GUNICORN_LISTENS, PLATFORM_READY, RunningProcess
 
 from hull_sdk import Client
 from hull_sdk.core.net import HttpNetwork, Request
@@ -15,7 +15,6 @@ from hull_sdk.core.net import HttpNetwork, Request
 pytestmark = pytest.mark.process
 
 APPS = Path(__file__).parent / "apps"
-LISTENING = r"Listening at: (http://127\.0\.0\.1:\d+)"
 ORDERS = 1_000
 CUSTOMERS = 20
 RECYCLED = 60
@@ -29,7 +28,7 @@ def start_gunicorn(start_process):
     def start(app: str, *options: str, **env: str) -> tuple[RunningProcess, str]:
         command = ["gunicorn", "--bind", "127.0.0.1:0", *options, app]
         process = start_process(command, env=env, cwd=APPS)
-        return process, process.wait_for(LISTENING)[1]
+        return process, process.wait_for(GUNICORN_LISTENS)[1]
 
     return start
 
@@ -43,7 +42,7 @@ def start_platform(start_process, tmp_path):
         path.write_text(json.dumps({"organizations": [organization]}), encoding="utf-8")
         command = ["hull", "platform", "--host", "127.0.0.1", "--port", "0", "--config", str(path), "--test-controls"]
         process = start_process(command)
-        return process, json.loads(process.wait_for(r'^\{.*"platform\.ready".*').group())
+        return process, json.loads(process.wait_for(PLATFORM_READY).group())
 
     return start
 
@@ -56,6 +55,19 @@ def network():
     network.close()
 
 
+@pytest.fixture
+def shop(served_platform):
+    """The organization of a shop's connector, and the variables that the connector's processes need."""
+    organization = served_platform.create_organization("acme.hullapp.test")
+    connector = organization.install("http://127.0.0.1:9", manifest={"name": "Shop"})
+    environment = {
+        "HULL_ID": connector.id,
+        "HULL_SECRET": connector.secret,
+        "HULL_ORGANIZATION": served_platform.address,
+    }
+    return organization, environment
+
+
 def events_of(organization):
     """Return the tracked events of an organization by name."""
     events = {}
@@ -65,15 +77,9 @@ def events_of(organization):
     return events
 
 
-def test_every_event_of_a_preloaded_app_arrives_once(served_platform, start_gunicorn, network):
+def test_every_event_of_a_preloaded_app_arrives_once(shop, start_gunicorn, network):
     """Of 1,000 requests to four forked workers that each track an event, 1,000 events arrive, and the parent's one."""
-    organization = served_platform.create_organization("acme.hullapp.test")
-    connector = organization.install("http://127.0.0.1:9", manifest={"name": "Shop"})
-    environment = {
-        "HULL_ID": connector.id,
-        "HULL_SECRET": connector.secret,
-        "HULL_ORGANIZATION": served_platform.address,
-    }
+    organization, environment = shop
     gunicorn, url = start_gunicorn("shop:app", "--preload", "--workers", "4", **environment)
 
     def order(number: int) -> int:
@@ -89,15 +95,9 @@ def test_every_event_of_a_preloaded_app_arrives_once(served_platform, start_guni
     assert len({event["properties"]["pid"] for event in events["Ordered"]}) > 1
 
 
-def test_workers_that_are_recycled_lose_nothing(served_platform, start_gunicorn, network):
+def test_workers_that_are_recycled_lose_nothing(shop, start_gunicorn, network):
     """Workers that end after a few requests each, as with --max-requests, send what they have before they go."""
-    organization = served_platform.create_organization("acme.hullapp.test")
-    connector = organization.install("http://127.0.0.1:9", manifest={"name": "Shop"})
-    environment = {
-        "HULL_ID": connector.id,
-        "HULL_SECRET": connector.secret,
-        "HULL_ORGANIZATION": served_platform.address,
-    }
+    organization, environment = shop
     gunicorn, url = start_gunicorn("shop:app", "--preload", "--workers", "2", "--max-requests", "10", **environment)
     for number in range(RECYCLED):
         assert network.send(Request(method="POST", url=f"{url}/orders/{number}", timeout_s=30)).status == 200

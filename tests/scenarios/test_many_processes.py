@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from platform_side import PATIENCE_S, Notification, PlatformSide, overlaps
+from running_process import GUNICORN_LISTENS
 
 from hull_sdk.infra.leases import LEASE_S
 
 pytestmark = pytest.mark.process
 
 APPS = Path(__file__).parent / "apps"
-LISTENING = r"Listening at: (http://127\.0\.0\.1:\d+)"
 
 
 class Site(PlatformSide):
@@ -31,7 +31,7 @@ class Site(PlatformSide):
         command = ["gunicorn", "--bind", "127.0.0.1:0", "--workers", "4", "--worker-class", "gthread", "--threads", "4"]
         self.jobs = None
         self.gunicorn = start_process([*command, "--preload", "ledger:app"], env=self._env, cwd=APPS)
-        self.url = self.gunicorn.wait_for(LISTENING)[1]
+        self.url = self.gunicorn.wait_for(GUNICORN_LISTENS)[1]
 
     def start_jobs(self):
         """Start a process that runs jobs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from running_process import PLATFORM_READY
 
 WORKERS = 8
 HOSTS = [f"gw{number}.hullapp.test" for number in range(WORKERS)]
@@ -52,7 +53,7 @@ def test_eight_processes_of_tests_share_one_platform(start_process, tmp_path):
     config.write_text(json.dumps({"organizations": organizations}), encoding="utf-8")
     platform = start_process(["hull", "platform", "--port", "0", "--config", str(config)])
     ready = tmp_path / "ready.json"
-    ready.write_text(platform.wait_for(r'^\{"event": ?"platform.ready".*').group(), encoding="utf-8")
+    ready.write_text(platform.wait_for(PLATFORM_READY).group(), encoding="utf-8")
     (tmp_path / "test_ann.py").write_text(SUITE, encoding="utf-8")
     command = ["python", "-m", "pytest", "-q", "-p", "xdist", "-n", str(WORKERS), "-p", "no:cacheprovider"]
     suite = start_process(

@@ -9,7 +9,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from running_process import RunningProcess
+from running_process import PLATFORM_READY
 
 from hull_sdk import Client
 
@@ -56,15 +56,15 @@ def connector():
 
 
 @pytest.mark.process
-def test_everybody_is_told_of_once_across_stops(connector, tmp_path):
+def test_everybody_is_told_of_once_across_stops(start_process, connector, tmp_path):
     """Two graceful stops within a backlog cost no message and repeat none, and nothing but what was saved is needed."""
     config, data = tmp_path / "platform.json", tmp_path / "state"
     installed = {"id": ID, "secret": SECRET, "url": connector.url, "manifest": MANIFEST}
     config.write_text(json.dumps({"organizations": [{"host": "acme.test", "connectors": [installed]}]}))
     command = ("hull", "platform", "--port", "0", "--test-controls", "--config", str(config), "--data", str(data))
     for life in range(3):
-        process = RunningProcess(command)
-        url = json.loads(process.wait_for(r'\{"event": ?"platform\.ready".*').group(0))["url"]
+        process = start_process(command)
+        url = json.loads(process.wait_for(PLATFORM_READY).group())["url"]
         if life == 0:
             client = Client(id=ID, secret=SECRET, organization=url.removeprefix("http://"))
             for number in range(PEOPLE):

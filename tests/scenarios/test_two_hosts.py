@@ -18,6 +18,7 @@ from threading import Lock
 
 import pytest
 from platform_side import Notification, PlatformSide, overlaps
+from running_process import GUNICORN_LISTENS
 
 from hull_sdk.errors import NetworkError
 
@@ -58,7 +59,7 @@ class Hosts(PlatformSide):
         self.masters[address] = self._start(
             [*command, *options], env={**self.environ(self.valkey), **environ}, cwd=APPS
         )
-        self.urls[address] = self.masters[address].wait_for(rf"Listening at: (http://{address}:\d+)")[1]
+        self.urls[address] = self.masters[address].wait_for(GUNICORN_LISTENS)[1]
 
     def workers(self, address: str) -> list[int]:
         """Return the processes that serve on a host at present."""
