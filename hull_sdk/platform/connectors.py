@@ -135,6 +135,14 @@ class Connector:
         in_force = {"private_settings": self.private_settings_in_force(), "settings": self.settings_in_force()}
         return schedules(self.manifest, in_force)
 
+    def credentials(self, organization_host: str) -> dict[str, str]:
+        """Return what the platform's calls have in their query, by which the connector knows itself and the platform.
+
+        Args:
+            organization_host: The host that the connector dials.
+        """
+        return {"ship": self.id, "id": self.id, "organization": organization_host, "secret": self.secret}
+
     def url_of(self, path: str, query: Mapping[str, str] | None = None) -> str:
         """Return the absolute URL of a path on this connector.
 

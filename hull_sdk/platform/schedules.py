@@ -227,10 +227,9 @@ def _wake(rounds: Iterable[_Round]) -> None:
 
 
 def _call_of(connector: Connector, schedule: Schedule, host: str) -> Request:
-    credentials = {"ship": connector.id, "id": connector.id, "organization": host, "secret": connector.secret}
     return Request(
         method="POST",
-        url=connector.url_of(schedule.url, credentials),
+        url=connector.url_of(schedule.url, connector.credentials(host)),
         headers={"Content-Type": "application/json"},
         body=b"{}",
         timeout_s=TIMEOUT_S,
