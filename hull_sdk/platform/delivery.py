@@ -28,10 +28,11 @@ from hull_sdk.platform.landlord import Host
 from hull_sdk.platform.lanes import FAST, NORMAL, Lane, Mailbox, Outgoing
 from hull_sdk.platform.notifications import with_message_id
 from hull_sdk.platform.packing import pack, restore_state
-from hull_sdk.platform.postman import Postman, answer_of
+from hull_sdk.platform.postman import Postman
 from hull_sdk.platform.reports import EntityChange
 from hull_sdk.platform.verdicts import BACKOFF, Verdict, decide
 from hull_sdk.wire.entities import EntityKind
+from hull_sdk.wire.flow_control import Answer
 
 __all__ = ["Dispatcher"]
 
@@ -254,10 +255,10 @@ class Dispatcher:
 
     def _send(self, route: _Route, outgoing: Outgoing) -> float | None:
         now = self._organization.clock.time()
-        reply = self._postman.send(route.connector, route.box.channel, outgoing)
-        if reply is None:
+        found = self._postman.send(route.connector, route.box.channel, outgoing)
+        if found is None:
             return None
-        self._settle(route, outgoing, reply, now)
+        self._settle(route, outgoing, *found, now)
         return 0.0
 
     def _sent(self, route: _Route) -> None:
@@ -319,12 +320,8 @@ class Dispatcher:
         keys = [key for key, _ in told]
         return self._postman.frozen(route.connector, route.box.channel, messages, keys, notification_id=notification_id)
 
-    def _part(self, route: _Route, parent_id: str, messages: list[dict[str, Any]], keys: list[str]) -> Outgoing:
-        return self._postman.frozen(route.connector, route.box.channel, messages, keys, parent_id=parent_id)
-
-    def _settle(self, route: _Route, outgoing: Outgoing, reply: Reply, at: float) -> None:
+    def _settle(self, route: _Route, outgoing: Outgoing, reply: Reply, answer: Answer, at: float) -> None:
         """Record what came of a try and do what the answer asks for."""
-        answer = answer_of(route.connector, reply)
         outgoing.failures = outgoing.failures + 1 if answer.flow_control is None else 0
         message_ids = [message["message_id"] for message in outgoing.messages]
         verdict = decide(
@@ -345,7 +342,7 @@ class Dispatcher:
         return parse_retry_after(reply.headers.get("retry-after"), self._runtime.clock)
 
     def _apply(self, route: _Route, outgoing: Outgoing, verdict: Verdict) -> None:
-        lane = route.lane
+        lane, box = route.lane, route.box
         lane.due_at = self._organization.clock.monotonic() + verdict.delay_s
         lane.size = lane.size if verdict.size is None else verdict.size
         if verdict.again:
@@ -353,14 +350,14 @@ class Dispatcher:
         lane.current = None
         by_id = {m["message_id"]: (m, key) for m, key in zip(outgoing.messages, outgoing.keys, strict=True)}
         for message_ids in verdict.parts:
-            messages, keys = zip(*(by_id[each] for each in message_ids), strict=True)
-            route.box.hold(list(keys), route.lane.name)
-            part = self._part(route, outgoing.id, list(messages), list(keys))
+            messages, keys = map(list, zip(*(by_id[each] for each in message_ids), strict=True))
+            box.hold(keys, lane.name)
+            part = self._postman.frozen(route.connector, box.channel, messages, keys, parent_id=outgoing.id)
             part.first_at = outgoing.first_at
             lane.parts.append(part)
         for message_id, reason in verdict.dead:
             self._bury(route, outgoing, *by_id[message_id], reason)
-        route.box.release(outgoing.keys)
+        box.release(outgoing.keys)
 
     def _expire(self, route: _Route, outgoing: Outgoing) -> None:
         route.lane.current = None
@@ -398,12 +395,12 @@ class Dispatcher:
     ) -> None:
         box = self._box(connector, channel)
         lane = box.lanes[lane_name]
-        route = _Route(connector, box, lane)
         for start in range(0, len(letters), lane.size):
             chunk = letters[start : start + lane.size]
             keys = [letter.key for letter in chunk]
             box.hold(keys, lane_name)
-            lane.parts.append(self._part(route, parent_id, [letter.message for letter in chunk], keys))
+            messages = [letter.message for letter in chunk]
+            lane.parts.append(self._postman.frozen(connector, channel, messages, keys, parent_id=parent_id))
         self._wake(connector, box, lane)
 
     def _delivery(self, route: _Route, outgoing: Outgoing, reply: Reply, verdict: Verdict, at: float) -> Delivery:

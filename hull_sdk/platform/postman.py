@@ -6,7 +6,7 @@ answer leads to, is the matter of ``delivery``.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.platform.carrier import Carrier, Reply
@@ -17,9 +17,9 @@ from hull_sdk.platform.legacy import envelope_of, legacy_answer
 from hull_sdk.platform.notifications import notification_body
 from hull_sdk.wire.flow_control import Answer, parse_answer
 
-__all__ = ["Postman", "answer_of"]
+__all__ = ["Postman"]
 
-_TOO_LARGE = 413
+_TOO_LARGE: Final = 413
 
 
 class Postman:
@@ -72,29 +72,24 @@ class Postman:
         )
         return Outgoing(id=notification_id, parent_id=parent_id, messages=messages, keys=keys, body=body)
 
-    def send(self, connector: Connector, channel: str, outgoing: Outgoing) -> Reply | None:
-        """Send a notification once.
+    def send(self, connector: Connector, channel: str, outgoing: Outgoing) -> tuple[Reply, Answer] | None:
+        """Send a notification once, and read the answer in the form in which it was sent.
 
         Returns:
-            What came back; ``None`` when the connector does not subscribe to the channel any more.
+            What came back, and what it asks for; ``None`` when the connector does not subscribe to the channel any
+            more.
         """
         subscription, host = connector.subscription(channel), self._organization.dialled_host()
         if subscription is None:
             return None
         if connector.legacy:
-            return self._push(connector, channel, subscription.url, outgoing, host)
-        return self._carrier.notify(connector, connector.url_of(subscription.url), outgoing.id, outgoing.body, host)
+            pushed = self._push(connector, channel, subscription.url, outgoing, host)
+            return pushed, legacy_answer(pushed.status)
+        reply = self._carrier.notify(connector, connector.url_of(subscription.url), outgoing.id, outgoing.body, host)
+        return reply, Answer(None) if reply.status is None else parse_answer(reply.body)
 
     def _push(self, connector: Connector, channel: str, path: str, outgoing: Outgoing, host: str) -> Reply:
         if len(outgoing.messages) > 1:  # frozen when the manifest still had its tag
             return Reply(_TOO_LARGE, error="legacy notifications have one message each")
-        query = {"ship": connector.id, "id": connector.id, "organization": host, "secret": connector.secret}
         envelope = envelope_of(channel, connector.id, outgoing.id, outgoing.messages[0], self._runtime.clock.time())
-        return self._carrier.push(connector, connector.url_of(path, query), envelope, host)
-
-
-def answer_of(connector: Connector, reply: Reply) -> Answer:
-    """Return what a connector's answer asks for."""
-    if connector.legacy:
-        return legacy_answer(reply.status)
-    return Answer(None) if reply.status is None else parse_answer(reply.body)
+        return self._carrier.push(connector, connector.url_of(path, connector.credentials(host)), envelope, host)

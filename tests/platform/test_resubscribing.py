@@ -48,3 +48,21 @@ def test_the_wait_ends_although_the_request_failed(platform, organization, conne
     platform.run_until_idle()
     assert [m["user"]["traits_plan"] for m in fake.messages()] == ["pro", "team"]
     assert platform.pending == 0
+
+
+def test_an_answer_is_read_in_the_form_of_its_request(platform, organization, connector, fake, send):
+    """A connector that asks for the same again, and loses its tag before it answers, is told again in the other form."""
+
+    def answer(_notification):
+        if len(fake.bodies) > 1:
+            return "ok"
+        fake.manifest = {**MANIFEST, "tags": []}
+        organization.update_manifest(connector)
+        return {"flow_control": {"type": "retry", "size": 1, "in": 10}}
+
+    fake.answer = answer
+    send.traits(ANN, {"plan": "pro"})
+    platform.run_until_idle()
+    smart, legacy = fake.notifications[0], [n for n in fake.notifications if n.get("Subject") == "user_report:update"]
+    assert [envelope["MessageId"] for envelope in legacy] == [smart["notification_id"]]
+    assert platform.pending == 0
