@@ -20,12 +20,8 @@ from hull_sdk.wire.entities import ROOT_ATTRIBUTES, EntityKind
 __all__ = ["AttributeSchema", "WritePlan", "changed_values", "plan_writes", "same_value"]
 
 _TYPES: Final[tuple[AttributeType, ...]] = get_args(AttributeType)
-#: Of the attributes that all organizations share, those that are no text.
-_SHARED: Final[Mapping[str, AttributeType]] = {
-    "accepts_marketing": "boolean",
-    "created_at": "date",
-    "is_approved": "boolean",
-}
+#: Of the attributes that all organizations share, those that are no text, beside ``created_at``, which is always known.
+_BOOLEANS: Final = frozenset({"accepts_marketing", "is_approved"})
 
 
 class AttributeSchema:
@@ -187,7 +183,7 @@ def _plan_one(
 def _first_type(kind: EntityKind, name: str, value: Any) -> AttributeType | None:
     """Return the type that a first value fixes; what all organizations share has its own, whatever comes first."""
     if value is not None and (name == "name" or (kind == "user" and name in ROOT_ATTRIBUTES)):
-        return _SHARED.get(name, "string")
+        return "boolean" if name in _BOOLEANS else "string"
     return detect_type(name, value)
 
 

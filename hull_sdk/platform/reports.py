@@ -15,12 +15,21 @@ from hull_sdk.platform.sessions import session_fields
 from hull_sdk.platform.store import Entity
 from hull_sdk.wire.entities import EntityKind, report_key
 
-__all__ = ["BOOKKEEPING_FIELDS", "EntityChange", "View", "build_report", "changed_names", "full_report", "with_fields"]
+__all__ = [
+    "BOOKKEEPING_FIELDS",
+    "WRITTEN_LAST",
+    "EntityChange",
+    "View",
+    "build_report",
+    "changed_names",
+    "full_report",
+    "with_fields",
+]
 
 #: Report fields that say when something changed; a difference in them alone is no change.
 BOOKKEEPING_FIELDS: Final = frozenset({"indexed_at", "updated_at"})
-#: What a view knows beside its report, or writes last.
-_LEFT_ASIDE: Final = BOOKKEEPING_FIELDS | {"segment_ids"}
+#: Report fields that change without being among those that changed: they are written once segments were decided.
+WRITTEN_LAST: Final = BOOKKEEPING_FIELDS | {"segment_ids"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +139,14 @@ def with_fields(row: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, An
 
 
 def changed_names(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
-    """Return the fields in which two reports differ, leaving :data:`BOOKKEEPING_FIELDS` and segments aside."""
+    """Return the fields in which two reports differ, leaving :data:`WRITTEN_LAST` aside."""
     if before is after or not (before or after):
         return set()
     # Most values are the very same objects; a call for each of them would cost more than everything else here.
     found = {
         name
         for name, value in after.items()
-        if (old := before.get(name)) is not value and name not in _LEFT_ASIDE and not same_value(old, value)
+        if (old := before.get(name)) is not value and name not in WRITTEN_LAST and not same_value(old, value)
     }
     found.update(name for name, old in before.items() if name not in after and old is not None)
     return found

@@ -14,7 +14,7 @@ from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.fields import Document
 from hull_sdk.platform.predicate import compile_predicate
 from hull_sdk.platform.query import Query, compile_query
-from hull_sdk.platform.reports import BOOKKEEPING_FIELDS
+from hull_sdk.platform.reports import WRITTEN_LAST
 from hull_sdk.wire.entities import EntityKind
 
 __all__ = ["SEGMENT_TYPES", "Segment", "SegmentBook", "Transition"]
@@ -78,10 +78,6 @@ class Transition:
     direction: str
 
 
-#: Fields that change without being among those that changed: they are written after segments were decided.
-_WRITTEN_AFTERWARDS: Final = BOOKKEEPING_FIELDS | {"segment_ids"}
-
-
 class SegmentIndex:
     """Segments of one kind by what they look at: what changed leads to those that may decide otherwise now.
 
@@ -95,7 +91,7 @@ class SegmentIndex:
         self._by_field: dict[str, dict[str, Segment]] = {}
         for segment in segments:
             query = segment.query
-            if query.relative or query.uses_events or not query.looks_at.isdisjoint(_WRITTEN_AFTERWARDS):
+            if query.relative or query.uses_events or not query.looks_at.isdisjoint(WRITTEN_LAST):
                 self._always[segment.id] = segment
             for name in query.looks_at:
                 self._by_field.setdefault(name, {})[segment.id] = segment
