@@ -35,8 +35,8 @@ def manifest_doubts(manifest: Mapping[str, Any] | None, handled: Collection[str]
         )
     elif handled is not None and manifest is not None and not is_smart(manifest):
         found["connector.manifest.untagged"] = (
-            'there is a smart_notifier_handler, but the manifest asks for no notifications; add "tags": '
-            '["smart-notifier"]'
+            "there is a smart_notifier_handler, but without the tag the platform tells what the manifest subscribes to "
+            'in the legacy form, which that handler refuses; add "tags": ["smart-notifier"]'
         )
     deaf = [] if handled is None or manifest is None else _not_subscribed(manifest, handled)
     if deaf:

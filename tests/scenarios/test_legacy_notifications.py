@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 
 from hull_sdk import Connector
+from hull_sdk.core.logs import fields_of
 from hull_sdk.core.net import Request
-from hull_sdk.handlers import notif_handler
+from hull_sdk.handlers import notif_handler, smart_notifier_handler
 from hull_sdk.testing import Harness
 from hull_sdk.wire.sns import load_certificate, verify_message
 
@@ -125,3 +126,18 @@ def test_a_connector_that_loses_its_tag_is_told_the_rest_one_by_one():
         harness.advance(hours=1)
         first = [m for batch in old.named("user:update") for m in batch if m["changes"]["is_new"]]
         assert sorted(m["user"]["external_id"] for m in first) == ["0", "1", "2", "3"]
+
+
+def test_a_smart_handler_refuses_what_a_manifest_without_the_tag_has_it_told(caplog):
+    """The warning at the start says so; nothing reaches the handler, and the platform shows what became of it."""
+    told, app = [], Flask("untagged")
+    handler = smart_notifier_handler({"user:update": lambda _ctx, messages: told.extend(messages)})
+    app.register_blueprint(handler, url_prefix="/notifier")
+    connector = Connector(host_secret="a secret of the host for tests", manifest=MANIFEST)
+    with Harness(connector.setup_app(app)) as harness:
+        harness.client.as_user({"external_id": "1"}).traits({"plan": "pro"})
+        settle(harness)
+        assert {delivery.status for delivery in harness.deliveries} == {400}
+    (warned,) = [fields_of(each) for each in caplog.records if each.getMessage() == "connector.manifest.untagged"]
+    assert "in the legacy form, which that handler refuses" in warned["reason"]
+    assert told == []
