@@ -8,8 +8,8 @@ import sys
 
 import click
 
+from hull_sdk.cli.logs import logs_to_stderr
 from hull_sdk.core import json
-from hull_sdk.core.logs import JsonFormatter
 from hull_sdk.demo.dataset import CHANGES, changed, load
 from hull_sdk.demo.progress import StreamProgress
 from hull_sdk.demo.report import Report
@@ -19,9 +19,6 @@ from hull_sdk.demo.virtual import run_virtual
 from hull_sdk.errors import HullError
 
 __all__ = ["demo"]
-
-#: Loggers of everything that runs here.
-_LOGGERS = ("hull_sdk", "waitress")
 
 
 @click.command(short_help="Run platform and connector on bundled data.")
@@ -39,11 +36,11 @@ def demo(
     Both run in this process, on free local ports. At the end every figure is compared with a calculation that
     knows nothing of the platform: exit code 0 when all agree, 1 when not.
     """
-    _log_to_stderr(logging.INFO if verbose else None)
     play = run_virtual if virtual else functools.partial(run, deadline_s=deadline_s)
     try:
         messages = functools.reduce(changed, changes, load())
-        report = play(messages, faults=FAULTS if bad_day else (), progress=StreamProgress(sys.stderr))
+        with logs_to_stderr(logging.INFO if verbose else None):
+            report = play(messages, faults=FAULTS if bad_day else (), progress=StreamProgress(sys.stderr))
     except HullError as err:
         _fail(err, as_json=as_json)
     else:
@@ -61,17 +58,3 @@ def _fail(error: HullError, *, as_json: bool) -> None:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps({"ok": False, "error": str(error)}))
     sys.exit(1)
-
-
-def _log_to_stderr(level: int | None) -> None:
-    """Send logs to stderr, or keep them from being printed by nobody's handler."""
-    handler: logging.Handler = logging.NullHandler()
-    if level is not None:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(JsonFormatter())
-        handler.setLevel(level)
-    for name in _LOGGERS:
-        logger = logging.getLogger(name)
-        logger.addHandler(handler)
-        if level is not None:
-            logger.setLevel(level)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from hull_sdk.cli.logs import logs_to_stderr
 from hull_sdk.core import json
 from hull_sdk.core.hosts import host_of, is_loopback, split_host
 from hull_sdk.core.masking import mask_url
@@ -63,25 +61,12 @@ def doctor(
     host, port = _checked(url, listen, it_is_mine=it_is_mine)
     options = Options(settings=settings, user=user, account=account, limit_s=limit_s)
     try:
-        with _quiet():
-            found = examine(url, host=host, port=port, options=options, tell=_teller())
+        with logs_to_stderr(None):  # they are about doctor's own organization
+            found = examine(url, host=host, port=port, options=options, tell=_tell)
     except HullError as err:
         _give_up(err.message, as_json=as_json)
     else:
         _show(found, as_json=as_json)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep logs from being printed by nobody's handler: they are about doctor's own organization."""
-    nobody, loggers = logging.NullHandler(), [logging.getLogger(name) for name in ("hull_sdk", "waitress")]
-    for logger in loggers:
-        logger.addHandler(nobody)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(nobody)
 
 
 def _checked(url: str, listen: str, *, it_is_mine: bool) -> tuple[str, int]:
@@ -95,8 +80,8 @@ def _checked(url: str, listen: str, *, it_is_mine: bool) -> tuple[str, int]:
     return place[0], place[1]
 
 
-def _teller() -> Callable[[str], None]:
-    return lambda text: click.echo(f"  {text} ...", err=True)
+def _tell(text: str) -> None:
+    click.echo(f"  {text} ...", err=True)
 
 
 def _show(found: Examination, *, as_json: bool) -> None:

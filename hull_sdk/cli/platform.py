@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any, NoReturn
 
 import click
 
+from hull_sdk.cli.logs import json_handler
 from hull_sdk.core import json
 from hull_sdk.core.collector import freeze_survivors, thaw
-from hull_sdk.core.logs import JsonFormatter
 from hull_sdk.core.process import end_process
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform import Platform
@@ -107,8 +106,6 @@ def _log_to_stderr(level: str) -> None:
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise InvalidArgumentError(f"--log-level is {level!r}; use DEBUG, INFO, WARNING or ERROR")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
     logger = logging.getLogger("hull_sdk")
-    logger.addHandler(handler)
+    logger.addHandler(json_handler())
     logger.setLevel(number)

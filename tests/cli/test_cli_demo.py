@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -20,15 +21,11 @@ FIGURES = {"messages", "users", "accounts", "events", "segments", "written", "de
 
 @pytest.fixture(autouse=True)
 def loggers_as_before():
-    """Give the loggers back as the command found them."""
-    import logging
-
+    """The command leaves logging as it found it."""
     loggers = [logging.getLogger(name) for name in ("hull_sdk", "waitress")]
     before = [(logger, list(logger.handlers), logger.level) for logger in loggers]
     yield
-    for logger, handlers, level in before:
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
+    assert [(logger, list(logger.handlers), logger.level) for logger in loggers] == before
 
 
 def hull(*args):
