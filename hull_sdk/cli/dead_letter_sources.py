@@ -102,7 +102,8 @@ class Messages:
             value = None
         if response.status != 200:
             told = value.get("message") if isinstance(value, dict) else None
-            raise ApiError(f"the platform answered {response.status}: {mask_text(str(told))}", status=response.status)
+            reason = mask_text(str(told or "it gave no reason"))
+            raise ApiError(f"the platform answered {response.status}: {reason}", status=response.status)
         return value
 
     def _strange(self) -> InvalidArgumentError:

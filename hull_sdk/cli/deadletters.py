@@ -59,7 +59,7 @@ def _with_source(function: F) -> F:
         ),
         click.option("--connector", envvar="HULL_ID", metavar="ID", help="Whose messages; HULL_ID."),
         click.option("--organization", envvar="HULL_ORGANIZATION", metavar="HOST", help="Its host; HULL_ORGANIZATION."),
-        click.option("--secret-file", type=click.File(), help="File with the secret, - for stdin."),
+        click.option("--secret-file", type=click.File(errors="replace"), help="File with the secret, - for stdin."),
         click.option("--admin", is_flag=True, help="The secret is the operator's: HULL_ADMIN_SECRET, or the file's."),
         click.option("--queue-name", metavar="NAME", help="Only jobs of this queue."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),

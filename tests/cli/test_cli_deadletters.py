@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
+from flask import Flask
 
 from hull_sdk.cli import main
+from hull_sdk.core.tasks import ThreadTasks
 from hull_sdk.infra import RQQueue
 from hull_sdk.infra.queues import GivenUpError
+from hull_sdk.platform.server import serve_app
 from hull_sdk.wire import tokens
 
 MANIFEST = {"name": "Refuser", "tags": ["smart-notifier"], "subscriptions": [{"url": "/smart-notifier"}]}
@@ -121,6 +125,21 @@ def test_wrong_credentials_and_ids_are_one_clear_line(world):
     assert len(world.letters()) == 2
     code, text = run("list", "--platform", "http://127.0.0.1:1", **world.environ)
     assert (code, text.startswith("Error: no platform answers at http://127.0.0.1:1")) == (1, True)
+
+
+def test_a_refusal_without_words_says_so():
+    """What answers in the place of a platform may give no reason; the status is told all the same."""
+    with closing(serve_app(Flask("bare"), ThreadTasks())) as server:
+        code, text = run("list", "--platform", server.url, HULL_ID="x", HULL_SECRET="x")
+    assert (code, text) == (1, "Error: the platform answered 404: it gave no reason\n")
+
+
+def test_a_secret_file_that_is_no_text_is_told(tmp_path):
+    """Bytes that no secret has are one clear error."""
+    file = tmp_path / "secret"
+    file.write_bytes(b"\xff\xfe\x00")
+    code, text = run("list", "--platform", "http://a.test", "--connector", "x", "--secret-file", str(file))
+    assert (code, "the file of --secret-file holds no secret" in " ".join(text.split())) == (2, True)
 
 
 @pytest.mark.parametrize(
