@@ -95,8 +95,7 @@ def _in_query(patient: Patient) -> None:
 
 
 def _in_token(patient: Patient) -> None:
-    connector, host = patient.install({}), patient.stranger.host
-    claims = {"ship": connector.id, "id": connector.id, "secret": connector.secret, "organization": host}
+    claims = patient.credentials(patient.install({}), organization=patient.stranger.host)
     for path in patient.paths:
         for name in ("hullToken", "token", "state"):
             patient.call(path, f"{name}={quote(unsigned('none', claims))}", method="GET")

@@ -7,9 +7,9 @@ from hashlib import sha256
 from typing import Final
 
 from hull_sdk.doctor.findings import Seen, failed, passed, untried
-from hull_sdk.doctor.letters import sign
 from hull_sdk.doctor.patient import Letter, Patient
 from hull_sdk.doctor.visitor import Answer
+from hull_sdk.wire.signatures import sign_claims
 
 __all__ = ["double_run", "next_before_flush", "no_deadline", "no_size_limit"]
 
@@ -39,7 +39,7 @@ def _post_padded(patient: Patient, letter: Letter, size: int, *, chunked: bool) 
     digest = sha256()
     for piece in _padded(letter.body, size):
         digest.update(piece)
-    signature = sign(patient.organization.key, patient.claims(letter, body_sha256=digest.hexdigest()))
+    signature = sign_claims(patient.organization.key, patient.claims(letter, body_sha256=digest.hexdigest()))
     headers = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(size)}
     body = _padded(letter.body, size)
     return patient.post(body, signature, headers=headers, timeout_s=patient.options.limit_s)

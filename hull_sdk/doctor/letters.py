@@ -1,20 +1,16 @@
-"""Notifications, rightly signed or not."""
+"""What is sent to a connector: messages that are good, and tokens that are not."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 from collections.abc import Mapping
 from typing import Any, Final
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
 from hull_sdk.core import json
-from hull_sdk.wire.signatures import LIFETIME_S
+from hull_sdk.core.macs import mac
+from hull_sdk.platform.notifications import completed_message
 
-__all__ = ["claims_for", "sample", "sign", "token", "unsigned"]
+__all__ = ["sample", "token", "unsigned"]
 
 #: A person, and a company, with much of what handlers may want to see.
 _USER: Final[dict[str, Any]] = {
@@ -49,43 +45,23 @@ def sample(channel: str, user: Mapping[str, Any], account: Mapping[str, Any]) ->
         user: Attributes over those of the usual person.
         account: Likewise for the company.
     """
-    company = {**_ACCOUNT, **account}
-    shared = {"account": company, "account_segments": [], "account_segment_ids": []}
-    changes: dict[str, Any] = {"is_new": True, "account": _changed(company), "account_segments": {}}
-    if channel == "account:update":
-        return {**shared, "changes": changes}
-    if channel != "user:update":
+    if channel not in ("user:update", "account:update"):
         return {"id": "5a7962e2793d3e942a0d0c03", "name": "Hull doctor", "type": "users_segment"}
-    person = {**_USER, **user}
-    changes = {**changes, "user": _changed(person), "segments": {}}
-    return {"user": person, **shared, "segments": [], "segment_ids": [], "events": [], "changes": changes}
+    told = {"account": {**_ACCOUNT, **account}}
+    if channel == "user:update":
+        told["user"] = {**_USER, **user}
+    changes = {kind: _changed(report) for kind, report in told.items()}
+    return completed_message(channel, {**told, "changes": {"is_new": True, **changes}})
 
 
 def _changed(report: Mapping[str, Any]) -> dict[str, list[Any]]:
     return {name: [None, value] for name, value in report.items() if name != "segment_ids"}
 
 
-def claims_for(notification_id: str, body: bytes, now: float) -> dict[str, Any]:
-    """Return what the signature of a notification says.
-
-    Args:
-        notification_id: Its id.
-        body: The bytes that are sent.
-        now: Unix seconds.
-    """
-    digest = hashlib.sha256(body).hexdigest()
-    return {"jti": notification_id, "iat": int(now), "exp": int(now) + LIFETIME_S, "body_sha256": digest}
-
-
-def sign(key: RSAPrivateKey, claims: Mapping[str, Any]) -> str:
-    """Return a signature by RS256."""
-    return jwt.encode(dict(claims), key, algorithm="RS256")
-
-
 def token(secret: str, claims: Mapping[str, Any]) -> str:
     """Return a token by HS256; the secret may be a public key in PEM, with which libraries refuse to make one."""
     head = _head({"alg": "HS256", "typ": "JWT"}, claims)
-    return f"{head}.{_base64(hmac.new(secret.encode(), head.encode(), 'sha256').digest())}"
+    return f"{head}.{_base64(mac(secret, head.encode()))}"
 
 
 def unsigned(algorithm: str, claims: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Condition
 from hull_sdk.platform import Connector, Platform
 from hull_sdk.platform.server import RunningServer, serve_app
+from hull_sdk.wire.firehose import HEADER_APP_ID
 from hull_sdk.wire.signatures import generate_key, public_pem
 
 __all__ = ["Asked", "Organization"]
@@ -209,7 +210,7 @@ def _read(environ: Mapping[str, Any], body: bytes) -> Asked:
 def _sender(message: Any) -> str:
     """Return who sent a message of the firehose; some clients say so with each message only."""
     headers = message.get("headers") if isinstance(message, Mapping) else None
-    found = headers.get("Hull-App-Id") if isinstance(headers, Mapping) else None
+    found = headers.get(HEADER_APP_ID) if isinstance(headers, Mapping) else None
     return found if isinstance(found, str) else ""
 
 

@@ -9,16 +9,16 @@ from urllib.parse import urlencode, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from hull_sdk.core import json
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.doctor.letters import claims_for, sample, sign
+from hull_sdk.doctor.letters import sample
 from hull_sdk.doctor.organization import Organization
 from hull_sdk.doctor.stranger import Stranger
 from hull_sdk.doctor.visitor import Answer, Visitor
 from hull_sdk.errors import HullError
 from hull_sdk.platform import Connector
+from hull_sdk.platform.notifications import Catalog, notification_body
 from hull_sdk.wire.notifications import CHANNELS
-from hull_sdk.wire.signatures import signature_headers
+from hull_sdk.wire.signatures import sign_claims, signature_claims, signature_headers
 
 __all__ = ["Letter", "Options", "Patient"]
 
@@ -29,6 +29,7 @@ _LISTS: Final = ("subscriptions", "schedules", "statuses", "incoming", "json", "
 #: Names of settings that a connector cannot work without.
 _KEY_WORDS: Final = ("key", "token", "secret", "password", "credential")
 _JSON: Final = {"Content-Type": "application/json"}
+_NO_SEGMENTS: Final = Catalog((), ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,9 +153,13 @@ class Patient:
             connector: Whose; the usual ones when ``None``.
             **changes: Other values.
         """
+        return urlencode(self.credentials(connector, **changes))
+
+    def credentials(self, connector: Connector | None = None, **changes: str) -> dict[str, str]:
+        """Return what :meth:`query` writes, as a token holds it."""
         whose = self.connector if connector is None else connector
         usual = {"ship": whose.id, "id": whose.id, "organization": self.organization.host, "secret": whose.secret}
-        return urlencode({**usual, **changes})
+        return {**usual, **changes}
 
     def call(
         self, path: str, query: str, *, method: str = "POST", body: bytes = b"{}", timeout_s: float = 10.0
@@ -195,25 +200,21 @@ class Patient:
         if messages is None:
             message = sample(channel, self.options.user, self.options.account)
             messages = [{"message_id": self.runtime.ids.uuid(), **message}]
-        value = {
-            "notification_id": notification_id,
-            "configuration": {
-                "id": whose.id,
-                "organization": self.organization.host if organization is None else organization,
-                "secret": whose.secret,
-            },
-            "connector": {**whose.to_wire(with_secret=True), "manifest": self.manifest},
-            "channel": channel,
-            "messages": messages,
-            "segments": [],
-            "users_segments": [],
-            "accounts_segments": [],
-        }
-        return Letter(id=notification_id, body=json.dumps(value))
+        host = self.organization.host if organization is None else organization
+        body = notification_body(
+            notification_id=notification_id,
+            parent_id=None,
+            configuration={"id": whose.id, "organization": host, "secret": whose.secret},
+            connector={**whose.to_wire(with_secret=True), "manifest": self.manifest},
+            channel=channel,
+            messages=messages,
+            catalog=_NO_SEGMENTS,
+        )
+        return Letter(id=notification_id, body=body)
 
     def claims(self, letter: Letter, **changes: Any) -> dict[str, Any]:
         """Return what a good signature of a notification says, but for some changes; ``None`` leaves a claim out."""
-        claims = {**claims_for(letter.id, letter.body, self.runtime.clock.time()), **changes}
+        claims = {**signature_claims(letter.id, letter.body, self.runtime.clock.time()), **changes}
         return {name: value for name, value in claims.items() if value is not None}
 
     def deliver(
@@ -234,7 +235,7 @@ class Patient:
             key_url: Where its public half is said to be; where it is when ``None``.
             timeout_s: Longest wait in seconds.
         """
-        made = sign(self.organization.key if key is None else key, self.claims(letter))
+        made = sign_claims(self.organization.key if key is None else key, self.claims(letter))
         return self.post(letter.body, made if signature is None else signature, key_url, timeout_s=timeout_s)
 
     def post(

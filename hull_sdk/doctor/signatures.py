@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from hull_sdk.doctor.findings import Seen, failed, passed
-from hull_sdk.doctor.letters import sign, token, unsigned
+from hull_sdk.doctor.letters import token, unsigned
 from hull_sdk.doctor.patient import Letter, Patient
-from hull_sdk.wire.signatures import public_pem
+from hull_sdk.wire.signatures import public_pem, sign_claims
 
 __all__ = ["alg_none", "foreign_key_url", "replay", "unbound_body"]
 
@@ -41,11 +42,11 @@ def unbound_body(patient: Patient) -> Seen:
     """Deliver bodies that the signature was not made for."""
     for name, claims_of in (("does not cover the body", _unbound), ("was made for another body", _of_another_body)):
         letter = patient.letter()
-        seen = _refuses(patient, letter, sign(patient.organization.key, claims_of(patient, letter)), name)
+        seen = _refuses(patient, letter, sign_claims(patient.organization.key, claims_of(patient, letter)), name)
         if seen is not None:
             return seen
     letter = patient.letter()
-    signature = sign(patient.organization.key, patient.claims(letter, jti=patient.runtime.ids.uuid()))
+    signature = sign_claims(patient.organization.key, patient.claims(letter, jti=patient.runtime.ids.uuid()))
     seen = _refuses(patient, letter, signature, "was made for another notification")
     return passed("bodies that were not signed, or for another id, were refused") if seen is None else seen
 
@@ -60,7 +61,7 @@ def replay(patient: Patient) -> Seen:
     }
     for name, changes in times.items():
         letter = patient.letter()
-        signature = sign(patient.organization.key, patient.claims(letter, **changes))
+        signature = sign_claims(patient.organization.key, patient.claims(letter, **changes))
         seen = _refuses(patient, letter, signature, name)
         if seen is not None:
             return seen
@@ -107,15 +108,12 @@ def _forged_tokens(patient: Patient) -> Seen | None:
     if path is None:
         return None
     for name in ("hullToken", "token"):
-        for kind, forged in (("the algorithm 'none'", unsigned), ("an empty secret", _with_empty_secret)):
+        for kind, forged in (
+            ("the algorithm 'none'", partial(unsigned, "none")),
+            ("an empty secret", partial(token, "")),
+        ):
             connector = patient.install({})
-            claims = {"ship": connector.id, "id": connector.id, "secret": connector.secret}
-            value = forged("none", {**claims, "organization": patient.organization.host})
-            answer = patient.call(path, f"{name}={value}", method="GET")
+            answer = patient.call(path, f"{name}={forged(patient.credentials(connector))}", method="GET")
             if answer.succeeded and patient.organization.asked_by(connector):
                 return failed(f"a token with {kind} was believed as {name} at {path} ({answer})")
     return None
-
-
-def _with_empty_secret(_algorithm: str, claims: Mapping[str, Any]) -> str:
-    return token("", claims)

@@ -15,12 +15,23 @@ from hull_sdk.platform.attributes import same_value
 from hull_sdk.platform.reports import BOOKKEEPING_FIELDS, View
 from hull_sdk.wire.entities import EntityKind
 
-__all__ = ["Catalog", "changed_fields", "entity_message", "notification_body", "object_message", "with_message_id"]
+__all__ = [
+    "Catalog",
+    "changed_fields",
+    "completed_message",
+    "entity_message",
+    "notification_body",
+    "object_message",
+    "with_message_id",
+]
 
 #: Fields of a report that differ without anything having happened, or that are told elsewhere in the message.
 _UNTOLD: Final = BOOKKEEPING_FIELDS | {"account", "segment_ids"}
 
 _SEGMENT_FIELDS: Final = ("id", "name", "type", "created_at", "updated_at")
+
+#: Where messages of a channel list segments.
+_SEGMENT_LISTS: Final = {"user:update": ("segments", "account_segments"), "account:update": ("account_segments",)}
 
 _NOBODY: Final = View({})
 
@@ -150,6 +161,25 @@ def _account_report(report: Mapping[str, Any], segment_ids: Iterable[str]) -> di
 def object_message(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return the message about a connector or a segment, still without its id: the object itself."""
     return dict(value)
+
+
+def completed_message(channel: str, message: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the parts that every message of a channel has to one that somebody worded, empty, and without its id.
+
+    Args:
+        channel: For example ``"user:update"``; messages of other channels than users' and accounts' stay as they are.
+        message: For example ``{"user": {"email": "ann@acme.example"}}``.
+    """
+    lists = _SEGMENT_LISTS.get(channel)
+    if lists is None:
+        return dict(message)
+    users_too = channel == "user:update"
+    changes = {"is_new": False, **({"user": {}, "segments": {}} if users_too else {}), "account": {}}
+    segments = {name: message.get(name, []) for name in lists}
+    ids = {f"{name[:-1]}_ids": [segment["id"] for segment in found] for name, found in segments.items()}
+    whole = {"account": {}, **segments, **ids, **({"user": {}, "events": []} if users_too else {}), **message}
+    whole["changes"] = {**changes, "account_segments": {}, **message.get("changes", {})}
+    return whole
 
 
 def with_message_id(content: dict[str, Any], notification_id: str) -> dict[str, Any]:

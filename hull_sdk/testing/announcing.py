@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from hull_sdk.core.net import Request
 from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.platform.notifications import notification_body, with_message_id
+from hull_sdk.platform.notifications import completed_message, notification_body, with_message_id
 from hull_sdk.wire.signatures import sign_notification, signature_headers
 
 if TYPE_CHECKING:
     from hull_sdk.platform import Connector, Organization, Platform
 
 __all__ = ["announcement"]
-
-_SEGMENT_LISTS = {"user:update": ("segments", "account_segments"), "account:update": ("account_segments",)}
 
 
 def announcement(
@@ -53,23 +51,9 @@ def announcement(
         configuration={"id": connector.id, "organization": host, "secret": connector.secret},
         connector=connector.to_wire(with_secret=True),
         channel=channel,
-        messages=[with_message_id(_complete(channel, message), notification_id) for message in messages],
+        messages=[with_message_id(completed_message(channel, message), notification_id) for message in messages],
         catalog=organization.catalog(),
     )
     signature = sign_notification(platform.signing_key, notification_id, body, platform.runtime.clock.time())
     headers = {**signature_headers(signature, platform.key_url(host)), "Content-Type": "application/json"}
     return Request(method="POST", url=connector.url_of(subscription.url), headers=headers, body=body)
-
-
-def _complete(channel: str, message: Mapping[str, Any]) -> dict[str, Any]:
-    """Add what every message of a channel has, so that a test states what it is about and no more."""
-    lists = _SEGMENT_LISTS.get(channel)
-    if lists is None:
-        return dict(message)
-    users_too = channel == "user:update"
-    changes = {"is_new": False, **({"user": {}, "segments": {}} if users_too else {}), "account": {}}
-    segments = {name: message.get(name, []) for name in lists}
-    ids = {f"{name[:-1]}_ids": [segment["id"] for segment in found] for name, found in segments.items()}
-    whole = {"account": {}, **segments, **ids, **({"user": {}, "events": []} if users_too else {}), **message}
-    whole["changes"] = {**changes, "account_segments": {}, **message.get("changes", {})}
-    return whole

@@ -33,7 +33,9 @@ __all__ = [
     "generate_key",
     "load_public_key",
     "public_pem",
+    "sign_claims",
     "sign_notification",
+    "signature_claims",
     "signature_headers",
     "verify_body",
     "verify_notification",
@@ -104,13 +106,33 @@ def sign_notification(key: RSAPrivateKey, notification_id: str, body: bytes, now
         body: The raw bytes that are sent.
         now: Unix seconds.
     """
-    claims = {
+    return sign_claims(key, signature_claims(notification_id, body, now))
+
+
+def signature_claims(notification_id: str, body: bytes, now: float) -> dict[str, Any]:
+    """Return what the signature of a notification says.
+
+    Args:
+        notification_id: Its id, which becomes ``jti``.
+        body: The raw bytes that are sent.
+        now: Unix seconds.
+    """
+    return {
         "jti": notification_id,
         "iat": int(now),
         "exp": int(now) + LIFETIME_S,
         "body_sha256": hashlib.sha256(body).hexdigest(),
     }
-    return jwt.encode(claims, key, algorithm=_ALGORITHM)
+
+
+def sign_claims(key: RSAPrivateKey, claims: Mapping[str, Any]) -> str:
+    """Sign claims as they are.
+
+    Args:
+        key: The platform's signing key.
+        claims: What :func:`signature_claims` returned, or others.
+    """
+    return jwt.encode(dict(claims), key, algorithm=_ALGORITHM)
 
 
 def signature_headers(signature: str, key_url: str) -> dict[str, str]:
