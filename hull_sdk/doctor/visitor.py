@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from hull_sdk.core import json
+from hull_sdk.core.exchange import CHUNK_BYTES, joined
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Lock
 
@@ -21,7 +22,6 @@ __all__ = ["Answer", "Visitor"]
 
 #: Largest part of an answer that is read, in bytes.
 MAX_ANSWER_BYTES: Final = 1024 * 1024
-_CHUNK_BYTES: Final = 65_536
 #: Answers that are kept to be searched for secrets.
 MAX_KEPT: Final = 2000
 
@@ -33,7 +33,7 @@ class Answer:
     Args:
         request: What was asked, for people: ``"POST /smart-notifier"``.
         status: ``None`` when nothing came.
-        headers: Names in lower case.
+        headers: Names in lower case; what came several times is joined.
         body: Its beginning.
         elapsed_s: How long it took, in seconds.
         error: Why nothing came, in words.
@@ -128,7 +128,7 @@ class Visitor:
         connection = self._connection(timeout_s)
         try:
             response = self._exchange(connection, method, self._base + target, headers or {}, body)
-            status, found = response.status, {key.lower(): value for key, value in response.getheaders()}
+            status, found = response.status, joined(response.getheaders())
             data = self._read(response, started + timeout_s)
         except (OSError, http.client.HTTPException, ValueError) as err:
             error = None if status is not None else f"no answer ({str(err) or type(err).__name__})"
@@ -160,8 +160,8 @@ class Visitor:
 
     def _read(self, response: http.client.HTTPResponse, until: float) -> bytes:
         pieces: list[bytes] = []
-        while len(pieces) * _CHUNK_BYTES < MAX_ANSWER_BYTES and self._runtime.clock.monotonic() < until:
-            piece = response.read1(_CHUNK_BYTES)
+        while len(pieces) * CHUNK_BYTES < MAX_ANSWER_BYTES and self._runtime.clock.monotonic() < until:
+            piece = response.read1(CHUNK_BYTES)
             if not piece:
                 break
             pieces.append(piece)

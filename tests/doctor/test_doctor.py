@@ -12,8 +12,10 @@ from sloppy_connector import Sloppy
 from hull_sdk import Connector
 from hull_sdk.core.hosts import HostPatterns
 from hull_sdk.core.retry import RetryPolicy
+from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import ThreadTasks
 from hull_sdk.doctor import CHECKS, Options, examine
+from hull_sdk.doctor.visitor import Visitor
 from hull_sdk.errors import HullError
 from hull_sdk.handlers import smart_notifier_handler
 from hull_sdk.middleware import connector as connector_middleware
@@ -150,6 +152,14 @@ def test_what_cannot_be_looked_at_is_not_called_good(serve, impatient):
     assert found.names("untried") == ["status-always-ok", "next-before-flush", "double-run"]
     assert "--account" in seen(found)["double-run"]
     assert found.table().splitlines()[-1].startswith("ok: 9 passed, 0 failed, 3 untried, in ")
+
+
+def test_headers_that_come_twice_are_all_looked_at(serve):
+    """A secret may stand in the first of several cookies."""
+    app = Flask("baker")
+    app.get("/")(lambda: ("", 500, [("Set-Cookie", "first=a"), ("Set-Cookie", "second=b")]))
+    answer = Visitor(serve(app), Runtime.system()).ask("GET", "/")
+    assert (answer.status, answer.headers["set-cookie"]) == (500, "first=a\nsecond=b")
 
 
 def test_an_address_where_nobody_is_is_one_error():
