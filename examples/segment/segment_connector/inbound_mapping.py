@@ -162,18 +162,18 @@ def _event(call: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Write]:
 
 def _user_claims(call: Mapping[str, Any], settings: Mapping[str, Any], email: str | None = None) -> dict[str, str]:
     claims = {}
-    user_id, anonymous_id = _identifier(call.get("userId")), _identifier(call.get("anonymousId"))
-    if user_id is not None and not settings.get("ignore_segment_userId"):
+    ignored = settings.get("ignore_segment_userId")
+    user_id = None if ignored else _identifier(call.get("userId"))
+    anonymous_id = _identifier(call.get("anonymousId"))
+    if user_id is not None:
         options = _mapping(_mapping(call.get("integrations")).get("Hull"))
         claims["id" if options.get("id") is True else "external_id"] = user_id
     if anonymous_id is not None:
         claims["anonymous_id"] = anonymous_id
-    if email is not None:
-        claims["email"] = email
-    known = user_id is not None and not settings.get("ignore_segment_userId")
-    if not claims or not (known or anonymous_id is not None or settings.get("ignore_segment_userId")):
+    # An address alone names somebody only where user ids do not count.
+    if not claims and not (ignored and email):
         raise Skip("it names nobody: there is neither a userId nor an anonymousId")
-    return claims
+    return claims if email is None else {**claims, "email": email}
 
 
 def _event_context(call: Mapping[str, Any], *, active: bool) -> dict[str, Any]:

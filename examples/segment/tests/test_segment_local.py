@@ -7,35 +7,29 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 FOLDER = Path(__file__).parents[1]
 
 
 def free_port():
-    """Return a port that nobody uses at the moment."""
+    """Return a port that nobody uses at the moment; the platform has to know it before the connector listens."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return listening.getsockname()[1]
 
 
-def eventually(ask, patience_s=60):
-    """Return the first answer that is something."""
-    until = time.monotonic() + patience_s
-    while time.monotonic() < until:
-        try:
-            found = ask()
-        except requests.ConnectionError:
-            found = None
-        if found:
-            return found
-        time.sleep(0.05)
-    pytest.fail(f"nothing came within {patience_s} seconds")
+def patient():
+    """Return a session that asks again for a minute, with growing pauses, while nobody listens."""
+    session = requests.Session()
+    session.mount("http://", HTTPAdapter(max_retries=Retry(connect=64, backoff_factor=0.05, backoff_max=1)))
+    return session
 
 
 @pytest.mark.process
@@ -51,7 +45,7 @@ def test_one_command_runs_connector_and_platform(tmp_path):
     ):
         try:
             address = process.stdout.readline().strip()
-            page = eventually(lambda: requests.get(address, timeout=10).text)
+            page = patient().get(address, timeout=10).text
             key = page.partition('API key <input readonly size="80" value="')[2].partition('"')[0]
             call = {"type": "track", "userId": "u-1", "event": "Ordered", "messageId": "m-1"}
             webhook = address.partition("/admin")[0] + "/segment"
@@ -59,7 +53,7 @@ def test_one_command_runs_connector_and_platform(tmp_path):
             query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
             headers = {"Hull-App-Id": query["ship"], "Hull-Access-Token": query["secret"]}
             api = f"http://{query['organization']}/api/v1/search/events"
-            found = eventually(lambda: requests.post(api, json={}, headers=headers, timeout=10).json()["data"])
+            found = requests.post(api, json={}, headers=headers, timeout=10).json()["data"]
             assert "Ordered" in [event["event"] for event in found]
         finally:
             process.send_signal(signal.SIGTERM)
