@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from importlib import import_module
+from operator import itemgetter
 from typing import Any, Final
 
 from hull_sdk.core.clock import iso_millis
@@ -119,10 +120,11 @@ class FailedJobs:
 
     def _line_up(self, job: Any) -> bool:
         """Move one job from the failed ones to its line, at one moment, unless somebody else does."""
-        client, registry = self._store.client, self._registry(job.origin)
-        if not client.set(f"hull:redrive:{job.id}", 1, nx=True, ex=_CLAIM_S):
+        client, registry, claim = self._store.client, self._registry(job.origin), f"hull:redrive:{job.id}"
+        if not client.set(claim, 1, nx=True, ex=_CLAIM_S):
             return False
         if client.zscore(registry.key, job.id) is None:
+            client.delete(claim)  # it may fail once more before the claim's time is over
             return False
         (stored,) = job.args
         job.args = ({name: value for name, value in stored.items() if name != "expires_at"},)
@@ -132,7 +134,7 @@ class FailedJobs:
             self._queue(job.origin).enqueue_job(job, pipeline=pipeline)  # the first one: RQ may watch something
             pipeline.zrem(registry.key, job.id)
             pipeline.persist(job.key)
-            pipeline.delete(f"hull:redrive:{job.id}")
+            pipeline.delete(claim)
             pipeline.execute()
         return True
 
@@ -143,10 +145,13 @@ class FailedJobs:
         raise InvalidArgumentError(f"{job_id!r} is no failed job; `hull deadletters list` shows those that there are")
 
     def _jobs(self, queue_name: str | None) -> Iterator[Any]:
+        """Return failed jobs in the order in which they failed, to the second, whichever queue they are of."""
+        scored: list[tuple[bytes, float]] = []
         for line in self._lines(queue_name):
-            ids = [each.decode() for each in self._store.client.zrange(self._registry(line).key, 0, -1)]
-            for start in range(0, len(ids), _PART):
-                yield from self._fetched(ids[start : start + _PART])
+            scored += self._store.client.zrange(self._registry(line).key, 0, -1, withscores=True)
+        ids = [each.decode() for each, _ in sorted(scored, key=itemgetter(1))]
+        for start in range(0, len(ids), _PART):
+            yield from self._fetched(ids[start : start + _PART])
 
     def _fetched(self, job_ids: list[str]) -> Iterator[Any]:
         """Return the jobs of this package among some ids; a record may have gone with its time."""

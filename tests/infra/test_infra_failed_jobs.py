@@ -54,6 +54,15 @@ def test_they_are_listed_with_their_reason(kind, failed):
     assert (failed.summaries("other"), failed.count("other")) == ([], 0)
 
 
+def test_a_limit_shows_those_that_failed_first(kind, failed, valkey):
+    """The earliest failures of all queues come first, whatever the names and priorities of their queues."""
+    late = fail(kind, "late")
+    early = fail(kind, "early", priority=1)
+    with valkey.client() as client:
+        client.zincrby("rq:failed:queueApp", 60, late)
+    assert [each["id"] for each in failed.summaries(limit=1)] == [early]
+
+
 def test_one_is_shown_whole_and_without_secrets(kind, failed):
     """Payload, request and error are there; secrets in them are masked, and the token is left out."""
     payload = {"given_up": True, "api_key": "hunter2", "page": 3}
@@ -116,7 +125,7 @@ def test_all_of_one_queue_are_redriven(kind, failed):
 
 
 def test_two_who_redrive_at_once_line_it_up_once(kind, failed, valkey):
-    """A job that somebody else has just taken is not lined up a second time."""
+    """A job that somebody else has just taken is not lined up a second time; when it fails again it can be redriven."""
     job_id = fail(kind)
     other = FailedJobs(valkey.url)
     found = failed._find(job_id)
@@ -125,6 +134,8 @@ def test_two_who_redrive_at_once_line_it_up_once(kind, failed, valkey):
     other.close()
     with valkey.client() as client:
         assert client.lrange("rq:queue:queueApp", 0, -1) == [job_id.encode()]
+    kind.run()
+    assert failed.redrive([job_id]) == 1
 
 
 def test_unknown_ids_touch_nothing(kind, failed):
