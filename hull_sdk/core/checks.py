@@ -20,14 +20,17 @@ def is_whole(value: Any, least: float = -math.inf, most: float = math.inf) -> Ty
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
-def is_number(value: Any, least: float = -math.inf, *, above: float = -math.inf) -> TypeGuard[float]:
+def is_number(
+    value: Any, least: float = -math.inf, most: float = math.inf, *, above: float = -math.inf
+) -> TypeGuard[float]:
     """Tell whether a value is a finite number within limits.
 
     Args:
         value: Anything.
         least: The lowest that counts.
+        most: The highest.
         above: It must be higher than this.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return least <= value and above < value and -sys.float_info.max <= value <= sys.float_info.max
+    return least <= value <= most and above < value and -sys.float_info.max <= value <= sys.float_info.max

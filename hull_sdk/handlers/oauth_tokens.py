@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hull_sdk.context import Context
+from hull_sdk.core.checks import is_number
 from hull_sdk.errors import ConfigurationError
 from hull_sdk.handlers.oauth_client import NoTokenError, OAuthClient, PerConnector, require_library
 from hull_sdk.helpers import update_settings
@@ -131,7 +132,7 @@ def _is_good(ctx: Context, tokens: Mapping[str, Any], rejected: str | None, leew
     if rejected is not None and tokens["access_token"] == rejected:
         return False
     expires_at = tokens.get("expires_at")
-    if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
+    if not is_number(expires_at):
         return True
     return ctx.runtime.clock.time() + leeway_s < expires_at
 

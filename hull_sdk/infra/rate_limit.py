@@ -44,9 +44,9 @@ class RateLimit:
                 f"calls is {calls!r}; it must be a whole number from 1 to {MAX_CALLS}: of larger limits take the share "
                 "of a shorter time, for example 1000 in 1 s instead of 60000 in 60 s"
             )
-        if not is_number(per_s, above=0.0) or per_s > MAX_S:
+        if not is_number(per_s, most=MAX_S, above=0.0):
             raise InvalidArgumentError(f"per_s is {per_s!r}; it must be more than 0 and at most {MAX_S:g} seconds")
-        if not is_number(wait_s, 0.0) or wait_s > MAX_S:
+        if not is_number(wait_s, 0.0, MAX_S):
             raise InvalidArgumentError(f"wait_s is {wait_s!r}; it must be 0 to {MAX_S:g} seconds")
         self.calls = calls
         self.per_s = per_s

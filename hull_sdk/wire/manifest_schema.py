@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validates_schema
 
+from hull_sdk.core.checks import is_number, is_whole
 from hull_sdk.wire.problems import Checked, Rule, rule_errors
-from hull_sdk.wire.setting_values import SETTING_TYPES, is_count, is_number, value_problems
+from hull_sdk.wire.setting_values import SETTING_TYPES, value_problems
 
 __all__ = [
     "CONNECTOR_STATUSES",
@@ -59,7 +60,7 @@ def read_interval(value: Any) -> float | None:
     """
     try:
         minutes = float(value) if isinstance(value, str) or is_number(value) else 0.0
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
     return minutes if MIN_INTERVAL_MINUTES <= minutes <= MAX_INTERVAL_MINUTES else None
 
@@ -136,7 +137,7 @@ def _number() -> Checked:
 
 
 def _count() -> Checked:
-    return Checked(is_count, "a whole number from 0", "without quotes")
+    return Checked(lambda value: is_whole(value, 0), "a whole number from 0", "without quotes")
 
 
 def _one_of(choices: Iterable[str], *, required: bool = False) -> Checked:
@@ -215,7 +216,7 @@ class _Setting(_Open):
     minimum = _number()
     maximum = _number()
     multipleOf = Checked(  # noqa: N815 - the name that the wire gives it
-        lambda value: is_number(value) and value > 0, "a number above 0", "without quotes"
+        lambda value: is_number(value, above=0), "a number above 0", "without quotes"
     )
     minItems = _count()  # noqa: N815 - as above
     uniqueItems = _flag()  # noqa: N815 - as above

@@ -11,19 +11,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from hull_sdk.core.checks import is_number
 from hull_sdk.wire.problems import Problem, step
 
-__all__ = ["SETTING_TYPES", "is_count", "is_number", "setting_problems", "value_problems"]
-
-
-def is_number(value: Any) -> bool:
-    """Tell whether a value is a JSON number."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def is_count(value: Any) -> bool:
-    """Tell whether a value is a whole number from 0."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+__all__ = ["SETTING_TYPES", "setting_problems", "value_problems"]
 
 
 #: The types of settings, what each accepts, and how it is called in messages.
@@ -128,4 +119,5 @@ def _object(entry: Mapping[str, Any], value: Mapping[str, Any], path: str) -> It
 
 
 def _kind(value: Any) -> str:
-    return next((SETTING_TYPES[name][1] for name in _KINDS if SETTING_TYPES[name][0](value)), type(value).__name__)
+    other = "a number that no float can hold" if isinstance(value, int | float) else type(value).__name__
+    return next((SETTING_TYPES[name][1] for name in _KINDS if SETTING_TYPES[name][0](value)), other)

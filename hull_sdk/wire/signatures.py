@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
 from cryptography.x509.oid import NameOID
 
+from hull_sdk.core.checks import is_number
 from hull_sdk.errors import NotificationError
 from hull_sdk.wire.tokens import LEEWAY_S, MAX_TIME
 
@@ -244,7 +245,7 @@ def _check_times(claims: Mapping[str, Any], now: float) -> None:
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > MAX_TIME):
+    if value is not None and not is_number(value, -MAX_TIME, MAX_TIME):
         raise _invalid(f"its {name} is {value!r:.50}; it must be Unix seconds")
     return value
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hull_sdk.core import json
+from hull_sdk.core.checks import is_number
 from hull_sdk.core.macs import mac
 from hull_sdk.errors import CredentialsError
 from hull_sdk.wire.entities import Claims, EntityKind
@@ -184,7 +185,7 @@ def _check_times(claims: Mapping[str, Any], now: float) -> None:
         value = claims.get(name)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > MAX_TIME:
+        if not is_number(value, -MAX_TIME, MAX_TIME):
             raise CredentialsError(f"the token's {name} is {value!r:.50}; it must be Unix seconds")
         skew = sign * (float(value) - now)
         if skew > LEEWAY_S:

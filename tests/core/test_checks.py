@@ -28,4 +28,5 @@ def test_limits_belong_to_the_range_unless_they_are_to_be_exceeded():
     assert [value for value in range(6) if is_whole(value, 1, 4)] == [1, 2, 3, 4]
     assert [value for value in (-0.5, 0, 0.5) if is_number(value, 0)] == [0, 0.5]
     assert [value for value in (-0.5, 0, 0.5) if is_number(value, above=0)] == [0.5]
+    assert [value for value in (0.5, 1, 1.5) if is_number(value, 0, 1)] == [0.5, 1]
     assert is_whole(10**400, 1)

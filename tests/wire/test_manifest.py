@@ -272,6 +272,13 @@ def test_an_empty_manifest_asks_for_nothing():
             {"ratio": True},
             "$.private_settings.ratio is true or false, expected a number; as the manifest declares it",
         ),
+        (
+            {"ratio": 10**400},
+            (
+                "$.private_settings.ratio is a number that no float can hold, expected a number; "
+                "as the manifest declares it"
+            ),
+        ),
         ({"ratio": 2}, "$.private_settings.ratio is a larger number, expected a number of at most 1"),
         ({"ratio": -1}, "$.private_settings.ratio is a smaller number, expected a number of at least 0"),
         ({"ratio": 0.25}, "$.private_settings.ratio is another number, expected a multiple of 0.1"),
