@@ -1,7 +1,8 @@
-"""JSON as it travels: compact UTF-8 bytes, the same as the standard library writes.
+"""JSON as it travels: compact UTF-8 bytes, as the standard library writes them.
 
 ``NaN`` and infinities are no JSON and are refused in both directions. With the extra ``[fast]`` orjson does what it
-does alike; the rest, and every error, is left to the standard library.
+does alike, but for the form of tiny floats (``0.00001`` for ``1e-05``); the rest, and every error, is left to the
+standard library.
 """
 
 from __future__ import annotations
