@@ -98,11 +98,8 @@ class Exits:
         """Forget what is closed and empty; when nothing else has messages, SIGTERM is given back."""
         for members in (self._senders, self._applications):
             members.discard(member)  # type: ignore[arg-type]  # only the set that holds it is changed
-        waiting = [
-            *(other.waiting for other in _all(self._senders)),
-            *(other.waiting for other in _all(self._applications)),
-        ]
-        if self.armed and not any(waiting):
+        waiting = any(other.waiting for other in _all(self._senders))
+        if self.armed and not (waiting or any(other.waiting for other in _all(self._applications))):
             self._hook.uninstall()
             self.armed = False
 

@@ -251,13 +251,7 @@ class Connector:
         if not self._all_jobs:
             raise InvalidArgumentError(f"no jobs for the queue {queue_name!r}; call worker({{name: function}}) first")
         self._extension.work_on(JobRunner(self._extension, self._all_jobs).run)
-        self._extension.queue.run_worker(queue_name, after_job=self._after_job)
-
-    def _after_job(self) -> None:
-        """Send what is left in a process that ran one job and leaves without the interpreter's exit."""
-        exits.flush()
-        if self._extension is not None:
-            self._extension.instrumentation.close()
+        self._extension.queue.run_worker(queue_name, after_job=exits.flush)
 
     def close(self, timeout_s: float | None = None) -> None:
         """Hand over what was collected, finish the jobs, send what is queued, and stop; what is left is logged.

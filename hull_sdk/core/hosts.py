@@ -20,9 +20,9 @@ _HOST = re.compile(
 )
 #: Readers of URLs disagree about these, so that one may see another host than the other.
 AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
-#: IPv6 networks whose last 32 bits are the IPv4 address that is meant.
 #: Addresses of cloud machines' credentials that are not link-local.
 _METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200")))
+#: IPv6 networks whose last 32 bits are the IPv4 address that is meant.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 #: Where all IPv6 addresses lie that everybody can reach. Others lead to this machine or network in some system or
 #: other: ``::127.0.0.1``, ``::ffff:0:127.0.0.1``, ``fec0::/10`` and the local translations of ``64:ff9b:1::/48``.

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from hull_sdk.core.wsgi import WsgiApp
 from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES, too_large
 from hull_sdk.wire.signatures import HEADER_FLAG
 from hull_sdk.wire.sns import HEADER_TYPE, MAX_MESSAGE_BYTES
@@ -21,8 +22,6 @@ ENV_FLAG: Final = "HTTP_" + HEADER_FLAG.upper().replace("-", "_")
 ENV_LEGACY: Final = "HTTP_" + HEADER_TYPE.upper().replace("-", "_")
 
 _CHUNK_BYTES: Final = 65_536
-
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class BodyCapture:
