@@ -184,9 +184,9 @@ class _Resolver:
         self.claims = claims
         self.kind: EntityKind = claims.kind
         self.by_id = table.get(claims.id)
-        self.by_external_id = _one(table, "external_id", claims.external_id)
+        self.by_external_id = table.holder("external_id", claims.external_id)
         self.by_handle = [] if claims.handle is None else table.find("handle", claims.handle)
-        self.by_anonymous_id = _one(table, "anonymous_id", claims.anonymous_id)
+        self.by_anonymous_id = table.holder("anonymous_id", claims.anonymous_id)
         self.notes = list(claims.notes)
 
     def plan(self, *, create: bool) -> Resolution:
@@ -297,10 +297,6 @@ def plan_handle(table: Table[Entity], entity: Entity, handle: str | None) -> Han
     others = table.find("handle", handle) if handle is not None and entity.mergeable else []
     merges = tuple(other.id for other in others if other.id != entity.id and other.mergeable)
     return HandlePlan(handle=handle, changes=True, merges=merges)
-
-
-def _one(table: Table[Entity], index: str, value: str | None) -> Entity | None:
-    return None if value is None else table.holder(index, value)
 
 
 def _first(items: Iterable[_T]) -> _T | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from hull_sdk.platform.identity import EntityClaims, Resolution, resolve
 from hull_sdk.platform.store import HANDLES, Entity, Table
+from hull_sdk.wire.entities import CLAIM_NAMES
 
 __all__ = ["preview_of"]
 
@@ -38,19 +39,14 @@ def preview_of(table: Table[Entity], claims: EntityClaims, *, create: bool = Tru
 def _matches(table: Table[Entity], claims: EntityClaims) -> dict[str, list[Entity]]:
     """Return who has each claimed identifier, the strongest identifier first."""
     named = {
-        "id": (claims.id, None if claims.id is None else table.get(claims.id)),
-        "external_id": (claims.external_id, _holder(table, "external_id", claims.external_id)),
-        "anonymous_id": (claims.anonymous_id, _holder(table, "anonymous_id", claims.anonymous_id)),
+        "id": (claims.id, table.get(claims.id)),
+        "external_id": (claims.external_id, table.holder("external_id", claims.external_id)),
+        "anonymous_id": (claims.anonymous_id, table.holder("anonymous_id", claims.anonymous_id)),
     }
     found = {name: [] if entity is None else [entity] for name, (value, entity) in named.items() if value is not None}
     if claims.handle is not None:
         found[HANDLES[claims.kind]] = table.find("handle", claims.handle)
-    order = ("id", "external_id", HANDLES[claims.kind], "anonymous_id")
-    return {name: found[name] for name in order if name in found}
-
-
-def _holder(table: Table[Entity], name: str, value: str | None) -> Entity | None:
-    return None if value is None else table.holder(name, value)
+    return {name: found[name] for name in CLAIM_NAMES[claims.kind] if name in found}
 
 
 def _why(plan: Resolution, matches: dict[str, list[Entity]]) -> Iterator[str]:
@@ -77,7 +73,7 @@ def _names(matches: dict[str, list[Entity]], entity_id: str) -> list[str]:
 
 
 def _warnings(table: Table[Entity], claims: EntityClaims, plan: Resolution) -> Iterator[str]:
-    holder = _holder(table, "anonymous_id", claims.anonymous_id)
+    holder = table.holder("anonymous_id", claims.anonymous_id)
     if plan.kind != "user" or holder is None or not plan.usable:
         return
     recipient = None if plan.entity_id is None else table.get(plan.entity_id)

@@ -170,9 +170,9 @@ class Table(Generic[_R]):
         rows.sort(key=lambda row: row.sequence)
         return rows
 
-    def holder(self, index: str, value: str) -> _R | None:
-        """Return the one row under a value of a unique index, or ``None``."""
-        for row_id in self._index.get((index, value), ()):
+    def holder(self, index: str, value: str | None) -> _R | None:
+        """Return the one row under a value of a unique index, or ``None``; nobody is under ``None``."""
+        for row_id in () if value is None else self._index.get((index, value), ()):
             return self._rows[row_id]
         return None
 

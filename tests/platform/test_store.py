@@ -20,6 +20,7 @@ def test_rows_are_found_by_each_identifier_oldest_first():
     assert [row.id for row in users.find("handle", "a@b.test")] == ["1", "2"]
     assert users.holder("anonymous_id", "v").id == "1"
     assert users.holder("anonymous_id", "w") is None
+    assert users.holder("anonymous_id", None) is None
     users.remove("1")
     assert users.count("handle", "a@b.test") == 1
 
