@@ -9,6 +9,7 @@ from typing import Any, Final
 from hull_sdk.core import json
 from hull_sdk.core.macs import mac
 from hull_sdk.platform.notifications import completed_message
+from hull_sdk.wire.notifications import ENTITY_CHANNELS
 
 __all__ = ["sample", "token", "unsigned"]
 
@@ -45,7 +46,7 @@ def sample(channel: str, user: Mapping[str, Any], account: Mapping[str, Any]) ->
         user: Attributes over those of the usual person.
         account: Likewise for the company.
     """
-    if channel not in ("user:update", "account:update"):
+    if channel not in ENTITY_CHANNELS:
         return {"id": "5a7962e2793d3e942a0d0c03", "name": "Hull doctor", "type": "users_segment"}
     told = {"account": {**_ACCOUNT, **account}}
     if channel == "user:update":

@@ -10,6 +10,7 @@ from hull_sdk.doctor.findings import Seen, failed, passed, untried
 from hull_sdk.doctor.patient import Patient
 from hull_sdk.doctor.visitor import Answer
 from hull_sdk.platform import Connector
+from hull_sdk.wire.notifications import ENTITY_CHANNELS
 
 __all__ = ["secret_in_error_page", "status_always_ok"]
 
@@ -63,7 +64,7 @@ def _provoke(patient: Patient, connector: Connector) -> None:
             patient.call(path, query, method=method, timeout_s=_TIMEOUT_S)
         patient.call(path, "hullToken=doctor&token=doctor", method="GET", timeout_s=_TIMEOUT_S)
         patient.call(path, patient.query(connector, secret="wrong"), timeout_s=_TIMEOUT_S)  # noqa: S106 - no secret
-    channels = dict.fromkeys(["user:update", "account:update", patient.channel])
+    channels = dict.fromkeys([*ENTITY_CHANNELS, patient.channel])
     for channel in channels:
         for messages in _MESSAGES:
             patient.deliver(patient.letter(channel, messages=messages, connector=connector), timeout_s=_TIMEOUT_S)

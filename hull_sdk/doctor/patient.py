@@ -17,7 +17,7 @@ from hull_sdk.doctor.visitor import Answer, Visitor
 from hull_sdk.errors import HullError
 from hull_sdk.platform import Connector
 from hull_sdk.platform.notifications import Catalog, notification_body
-from hull_sdk.wire.notifications import CHANNELS
+from hull_sdk.wire.notifications import CHANNELS, ENTITY_CHANNELS
 from hull_sdk.wire.signatures import sign_claims, signature_claims, signature_headers
 
 __all__ = ["Letter", "Options", "Patient"]
@@ -283,9 +283,8 @@ class Patient:
             HullError: No good notification is believed, so that nothing can be said of bad ones.
         """
         refusals: list[Answer] = []
-        wanted = sorted(CHANNELS, key=lambda channel: channel not in ("user:update", "account:update"))
-        for channel in wanted:
-            if self.channel and channel not in ("user:update", "account:update"):
+        for channel in CHANNELS:  # those of users and accounts come first
+            if self.channel and channel not in ENTITY_CHANNELS:
                 return
             before = self.organization.effects(self.connector)
             answer = self.deliver(self.letter(channel), timeout_s=self.options.limit_s)

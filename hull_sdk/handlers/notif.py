@@ -23,6 +23,7 @@ from hull_sdk.handlers.extract import BatchExtracts
 from hull_sdk.handlers.messages import prepare_message
 from hull_sdk.middleware import check_sns_url, run_within_deadline, settle
 from hull_sdk.outcomes import DEADLINE_STATUS
+from hull_sdk.wire.notifications import ENTITY_CHANNELS
 from hull_sdk.wire.sns import (
     CONFIRMATION,
     HANDLER_NAMES,
@@ -40,8 +41,6 @@ __all__ = ["notif_handler"]
 Handler = Callable[..., Any]
 
 _BATCHED: Final = "user:update"
-#: What messages about somebody are handled as; each has an id, for ``for_each`` and for results.
-_ABOUT_SOMEBODY: Final = ("user:update", "account:update")
 _CONFIRM_TIMEOUT_S: Final = 10.0
 _CONFIRM_MAX_BYTES: Final = 65_536
 _SUCCESS: Final = range(200, 300)
@@ -102,7 +101,7 @@ def notif_handler(
     prepare = partial(prepare_message, group_traits=group_traits, segment_filter_setting=segment_filter_setting)
     users = Collector(partial(_run_users, functions, prepare), max_size=max_size, max_time_ms=max_time_ms)
     batches = BatchExtracts(
-        functions={name: partial(_run_batch, functions[name]) for name in _ABOUT_SOMEBODY if name in functions},
+        functions={name: partial(_run_batch, functions[name]) for name in ENTITY_CHANNELS if name in functions},
         max_size=max_size,
         prepare=prepare,
     )
@@ -164,7 +163,7 @@ class _Legacy:
         context.notification = cast("Any", notification)
         name, payload = handler_name(notification["subject"]), notification["message"]
         functions = self._functions.get(name, [])
-        if isinstance(payload, dict) and name in _ABOUT_SOMEBODY:
+        if isinstance(payload, dict) and name in ENTITY_CHANNELS:  # each has an id, for for_each and for results
             payload = {"message_id": message.get("MessageId") or context.runtime.ids.uuid(), **payload}
         if name == _BATCHED and functions:
             if not isinstance(payload, dict):

@@ -14,6 +14,7 @@ from hull_sdk.errors import NotificationError
 
 __all__ = [
     "CHANNELS",
+    "ENTITY_CHANNELS",
     "ERROR_CODES",
     "MAX_BODY_BYTES",
     "MAX_NOTIFICATION_BYTES",
@@ -35,10 +36,11 @@ __all__ = [
     "unsupported_signature_version",
 ]
 
+#: What the platform sends about users and accounts.
+ENTITY_CHANNELS: Final = ("user:update", "account:update")
 #: What the platform sends; a handler is registered under one of these names.
 CHANNELS: Final = (
-    "user:update",
-    "account:update",
+    *ENTITY_CHANNELS,
     "ship:update",
     "users_segment:update",
     "users_segment:delete",
