@@ -29,6 +29,8 @@ def handle(job: Job) -> None:
         signal.pause()
     if asked.get("fails", 0) >= job.attempt:
         raise TransientError("secret=hunter2 is wrong", retry_after=asked.get("retry_after"))
+    if asked.get("tells_its_end"):
+        say(json.dumps({"ended": job.id}))
 
 
 if __name__ == "__main__":

@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 import zlib
+from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 from queue_kinds import RQKind
 from redis.exceptions import NoPermissionError
-from running_process import RunningProcess
+from running_process import PATIENCE_S, RunningProcess
 
 from hull_sdk.errors import InvalidArgumentError, MissingExtraError, NetworkError, TransientError
 from hull_sdk.infra import Job, MemoryQueue, RQQueue
+from hull_sdk.infra.failed_jobs import FailedJobs
+from hull_sdk.infra.queues import MAX_ATTEMPTS
 from hull_sdk.infra.rq_queue import open_queue
 
 JOBS = Path(__file__).parent / "rq_jobs.py"
@@ -47,11 +53,49 @@ def next_run(worker: RunningProcess) -> dict:
     return json.loads(worker.wait_for(r'^\{"ran".*').group())
 
 
+def runs(worker: RunningProcess) -> list[dict]:
+    """Return what a worker has said of the jobs that it ran so far, in order."""
+    return [json.loads(line) for line in tuple(worker.stdout) if line.startswith('{"ran"')]
+
+
+def ended(worker: RunningProcess) -> set[str]:
+    """Return the jobs that came to their end."""
+    return {json.loads(line)["ended"] for line in tuple(worker.stdout) if line.startswith('{"ended"')}
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Ask until it holds."""
+    until = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < until
+
+
+def children(worker: RunningProcess) -> set[int]:
+    """Return the processes that a worker has started: those of jobs, and the one that plans."""
+    pid = worker.process.pid
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()))
+
+
+def kill_at_random(worker: RunningProcess, kills: int, spared: set[int], feed: Callable[[], object]) -> None:
+    """Kill so many processes of jobs, each after it was looked at a random number of times; there is always a job."""
+    random, killed = Random(7), set()
+    until = time.monotonic() + PATIENCE_S
+    while len(killed) < kills:
+        assert time.monotonic() < until
+        victims = children(worker) - killed - spared
+        if not victims:
+            feed()
+        for victim in victims:
+            for _ in range(random.randrange(500)):
+                children(worker)
+            with suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+                killed.add(victim)
+
+
 def kill_with_children(worker: RunningProcess) -> None:
     """Kill a worker and all that it started at once, as the death of a host does."""
-    pid = worker.process.pid
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
-    for number in (pid, *map(int, children)):
+    for number in (worker.process.pid, *children(worker)):
         os.kill(number, signal.SIGKILL)
     worker.wait()
 
@@ -68,6 +112,43 @@ def test_a_job_survives_the_death_of_its_process(queue, start_worker):
     assert [run["ran"]["attempt"] for run in (first, second)] == [1, 2]
     assert {run["ran"]["id"] for run in (first, second)} == {job_id}
     assert worker.stop() == 0
+
+
+@processes
+@pytest.mark.fault("SIGKILL of a process during a job")
+def test_jobs_survive_twenty_deaths_at_random_points(queue, start_worker, valkey, trials):
+    """All come to their end, and every try counts; who dies each time is kept as failed, and runs again when redriven."""
+    worker, failed, killed = start_worker(), FailedJobs(valkey.url), set()
+    worker.wait_for("Listening on")
+    planning = children(worker)
+    jobs: set[str] = set()
+    stubborn = put(queue, "hang", {"hangs": MAX_ATTEMPTS})
+    kill_at_random(worker, 20, planning, lambda: jobs.add(put(queue, "walk", {"tells_its_end": True})))
+
+    def is_over() -> bool:
+        for pid in {run["pid"] for run in runs(worker) if run["ran"]["id"] == stubborn} - killed:
+            killed.add(pid)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return ended(worker) | {each["id"] for each in failed.summaries()} == jobs | {stubborn}
+
+    wait_until(is_over)
+    tries = defaultdict(list)
+    for run in runs(worker):
+        tries[run["ran"]["id"]].append(run["ran"]["attempt"])
+    assert all(sorted(set(counted)) == counted and counted[-1] <= MAX_ATTEMPTS for counted in tries.values())
+    assert max(max(counted) for job, counted in tries.items() if job in jobs) > 1
+    reasons = {each["id"]: each["reason"] for each in failed.summaries()}
+    assert reasons[stubborn]
+    before = len(runs(worker))
+    assert failed.redrive(reasons.keys() - {stubborn}) == len(reasons) - 1
+    wait_until(lambda: ended(worker) == jobs)
+    assert failed.redrive([stubborn]) == 1
+    wait_until(lambda: stubborn in {run["ran"]["id"] for run in runs(worker)[before:]})
+    assert {run["ran"]["attempt"] for run in runs(worker)[before:]} == {1}
+    trials.count(20, lost=len(jobs - ended(worker)))
+    failed.close()
+    kill_with_children(worker)
 
 
 @processes
