@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
 from hull_sdk.context import Context
+from hull_sdk.core.checks import is_whole
 from hull_sdk.core.net import split_host
 from hull_sdk.errors import CredentialsError, InvalidArgumentError, NotificationError, TransientError
 from hull_sdk.infra import Cache, Instrumentation
@@ -45,6 +46,7 @@ __all__ = [
     "Middleware",
     "answer_error",
     "app_extension",
+    "come_again_with",
     "find_context",
     "for_people",
     "incoming",
@@ -73,6 +75,7 @@ _ENV_ACTIVE: Final = "hull.active"
 
 _STATE_MARK: Final = "hull_takes_state"
 _PEOPLE_MARK: Final = "hull_for_people"
+_RETRY_MARK: Final = "hull_retry_status"
 
 _SUCCESS: Final = range(200, 300)
 _SERVER_ERROR: Final = 500
@@ -251,12 +254,35 @@ def for_people(view: View) -> View:
     return _marked(view, _PEOPLE_MARK)
 
 
-def _marked(view: View, mark: str) -> View:
+def come_again_with(status: int | None, view: View) -> View:
+    """Have a view ask its callers in its own way to come again.
+
+    Args:
+        status: Of the answer to a ``TransientError`` that brings none, also one from before the view ran; ``None`` for
+            that of the table of outcomes.
+        view: What they call.
+
+    Returns:
+        As :func:`takes_state`.
+
+    Raises:
+        InvalidArgumentError: The status does not say that something failed.
+    """
+    if status is None:
+        return view
+    if not is_whole(status, 400, 599):
+        raise InvalidArgumentError(
+            f"retry_status is {status!r}; pass a status from 400 to 599, for example 503, or None"
+        )
+    return _marked(view, _RETRY_MARK, status)
+
+
+def _marked(view: View, mark: str, value: object = True) -> View:  # noqa: FBT002 - a mark without a value
     try:
-        setattr(view, mark, True)
+        setattr(view, mark, value)
     except AttributeError:  # methods of objects, for example
         marked = update_wrapper(partial(view), view)
-        setattr(marked, mark, True)
+        setattr(marked, mark, value)
         return cast("View", marked)
     return view
 
@@ -303,12 +329,14 @@ def answer_error(error: Exception) -> Response | HTTPException:
     """
     if isinstance(error, HTTPException):
         return error
-    verdict = judge(error)
+    view = current_app.view_functions.get(request.endpoint or "")
+    verdict = judge(error, retry_status=getattr(view, _RETRY_MARK, None))
     report(error, verdict, app_extension().instrumentation, find_context())
     if verdict.outcome.reported and _answers_500():
         raise error
     if ENV_FLAG not in request.environ:
-        return Response(verdict.text, verdict.status, mimetype="text/plain")
+        pause = {} if verdict.retry_after_s is None else {"Retry-After": str(verdict.retry_after_s)}
+        return Response(verdict.text, verdict.status, pause, mimetype="text/plain")
     errors = [{"code": verdict.code, "reason": verdict.reason}]
     return make_response(jsonify(notification_body(verdict.flow_control, errors=errors)), verdict.status)
 

@@ -17,7 +17,7 @@ from hull_sdk.core.logs import emit
 from hull_sdk.core.masking import mask_text
 from hull_sdk.errors import CredentialsError, LogicError, NotificationError, RejectedError, TransientError
 from hull_sdk.infra import Instrumentation
-from hull_sdk.wire.flow_control import DEFAULT_RETRY, MAX_PAUSE_S, FlowControl, MessageResult
+from hull_sdk.wire.flow_control import MAX_PAUSE_S, RETRY_MS, FlowControl, MessageResult
 
 __all__ = [
     "DEADLINE_STATUS",
@@ -34,6 +34,9 @@ __all__ = [
 
 #: Status of what did not end in time.
 DEADLINE_STATUS: Final = 503
+
+#: Statuses that say in ``Retry-After`` when to come again.
+_PAUSING: Final = frozenset({429, 503})
 
 _REASON_CHARS: Final = 500
 _UNHANDLED_CODE: Final = "HULL_ERR_UNHANDLED"
@@ -56,6 +59,7 @@ class Outcome:
         status: HTTP status, unless the error brings its own.
         own: ``True`` lets the error's ``status``, ``retry_after`` and ``size`` win, unless they make no sense: only a
             status from 400 to 599 says that something failed, and a pause is a number of at least 0.
+        again: ``True`` asks the caller to come again; the status may then be that of the endpoint.
         message: What it means for the one message that ``for_each`` was handling: ``"retry"`` or ``"error"``.
         reported: ``True`` sends it to Sentry.
         metric: Counter that goes up, if any.
@@ -67,6 +71,7 @@ class Outcome:
     text: str | None
     status: int
     own: bool = True
+    again: bool = False
     message: Literal["retry", "error"] = "retry"
     reported: bool = False
     metric: str | None = None
@@ -89,6 +94,7 @@ OUTCOMES: Final = (
         error=(TransientError,),
         text="transient-error",
         status=400,
+        again=True,
         metric="connector.transient_error",
         event="connector.transient_error",
     ),
@@ -122,6 +128,7 @@ class Verdict:
         outcome: The row of the table.
         status: HTTP status.
         text: Answer of endpoints other than smart notifiers.
+        retry_after_s: Their ``Retry-After`` in whole seconds: the notifier's pause; ``None`` where the status has none.
         flow_control: Answer to the smart notifier.
         code: For example ``"HULL_ERR_TRANSIENT"``.
         reason: The error's message, secrets masked.
@@ -130,6 +137,7 @@ class Verdict:
     outcome: Outcome
     status: int
     text: str
+    retry_after_s: int | None
     flow_control: FlowControl
     code: str
     reason: str
@@ -150,15 +158,17 @@ def outcomes_table(timeout_s: float = DEFAULT_TIMEOUT_S) -> str:
 
 def _row(outcome: Outcome, what: str | None = None, error: TransientError | None = None) -> tuple[str, ...]:
     names = ", ".join(f"`{each.__name__}`" for each in outcome.error)
-    pause = f"`retry` in {DEFAULT_RETRY.in_ms:g} ms"
+    pause = f"`retry` in {RETRY_MS:g} ms"
     own = outcome.own and error is None
-    status = outcome.status if error is None else error.status
+    status = f"{outcome.status if error is None else error.status}"
+    if own:
+        status += ", its endpoint's `retry_status`, or its `status`" if outcome.again else ", or its `status`"
     return (
         what or ("anything else" if outcome.error == (Exception,) else names),
         f"{pause}, or after its `retry_after`" if own else pause,
         f"`{outcome.message}`",
         "its message" if outcome.text is None else f"`{outcome.text}`",
-        f"{status}, or its `status`" if own else str(status),
+        status,
         "yes" if outcome.reported else "no",
         "" if outcome.metric is None else f"`{outcome.metric}`",
     )
@@ -168,24 +178,33 @@ def _outcome(error: Exception) -> Outcome:
     return next(row for row in OUTCOMES if isinstance(error, row.error))
 
 
-def judge(error: Exception) -> Verdict:
+def judge(error: Exception, *, retry_status: int | None = None) -> Verdict:
     """Return what an error means.
 
     Args:
         error: Whatever was raised.
+        retry_status: How the endpoint asks its callers to come again; as the table says when ``None``.
     """
     outcome = _outcome(error)
     own = vars(error) if outcome.own else {}
-    status = _number(own.get("status"), 400, 599)
+    status = _status(outcome, _number(own.get("status"), 400, 599), retry_status)
+    in_ms = _pause_ms(_number(own.get("retry_after"), 0.0, math.inf))
     reason = mask_text(str(error))[:_REASON_CHARS] or type(error).__name__
     return Verdict(
         outcome=outcome,
-        status=outcome.status if status is None else int(status),
+        status=status,
         text=reason if outcome.text is None else outcome.text,
-        flow_control=_retry(_number(own.get("retry_after"), 0.0, math.inf), own.get("size")),
+        retry_after_s=math.ceil(in_ms / 1000) if status in _PAUSING else None,
+        flow_control=FlowControl(type="retry", in_ms=in_ms, size=own.get("size")),
         code=getattr(error, "code", None) or _UNHANDLED_CODE,
         reason=reason,
     )
+
+
+def _status(outcome: Outcome, own: float | None, retry_status: int | None) -> int:
+    if own is not None:
+        return int(own)
+    return retry_status if outcome.again and retry_status is not None else outcome.status
 
 
 def notification_body(
@@ -288,9 +307,8 @@ def _number(value: Any, least: float, most: float) -> float | None:
     return value
 
 
-def _retry(pause_s: float | None, size: int | None) -> FlowControl:
-    in_ms = DEFAULT_RETRY.in_ms if pause_s is None else round(min(pause_s, MAX_PAUSE_S) * 1000)
-    return FlowControl(type="retry", in_ms=in_ms, size=size)
+def _pause_ms(pause_s: float | None) -> float:
+    return RETRY_MS if pause_s is None else round(min(pause_s, MAX_PAUSE_S) * 1000)
 
 
 def _snake(text: str) -> str:

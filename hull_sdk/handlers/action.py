@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from hull_sdk.context import Context
-from hull_sdk.flask_app import json_body, request_context
+from hull_sdk.flask_app import come_again_with, json_body, request_context
 from hull_sdk.handlers.deduplication import Runs
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 from hull_sdk.middleware import checked_seconds, run_within_deadline, settle
@@ -18,7 +18,9 @@ from hull_sdk.middleware import checked_seconds, run_within_deadline, settle
 __all__ = ["action_handler", "request_parts"]
 
 
-def action_handler(function: Callable[..., Any], *, once_in_s: float | None = None) -> Blueprint:
+def action_handler(
+    function: Callable[..., Any], *, once_in_s: float | None = None, retry_status: int | None = None
+) -> Blueprint:
     """Return a blueprint that runs a function for each POST.
 
     Example::
@@ -33,17 +35,22 @@ def action_handler(function: Callable[..., Any], *, once_in_s: float | None = No
             example 1800 for an hourly one. While one is running, in any process that shares the store, and also
             beyond its deadline, others are answered 503 ``transient-error``. After an error the next call runs.
             ``None``: every call runs.
+        retry_status: For webhooks: status of the answer when a later try may succeed (``TransientError``), for example
+            503. Other services repeat what is answered so, and give up what is answered 400, which ``None`` means. An
+            error's own ``status`` wins; 429 and 503 say in ``Retry-After`` when to come again.
 
     Returns:
         A blueprint; mount it with ``url_prefix``. Without credentials it answers 403.
 
     Raises:
-        InvalidArgumentError: ``function`` is no function, or ``once_in_s`` is not more than 0.
+        InvalidArgumentError: ``function`` is no function, ``once_in_s`` is not more than 0, or ``retry_status`` is no
+            status of a failure.
     """
     check_callable(function, "the function of action_handler")
     if once_in_s is not None:
         checked_seconds("once_in_s", once_in_s)
-    return endpoint("hull_action", partial(_answer, function, once_in_s), ["POST"])
+    view = come_again_with(retry_status, partial(_answer, function, once_in_s))
+    return endpoint("hull_action", view, ["POST"])
 
 
 def _answer(function: Callable[..., Any], once_in_s: float | None) -> ResponseReturnValue:

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
-from hull_sdk.flask_app import request_context
+from hull_sdk.flask_app import come_again_with, request_context
 from hull_sdk.handlers.action import request_parts
 from hull_sdk.handlers.background import Collector
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
@@ -17,7 +17,9 @@ from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 __all__ = ["batcher_handler"]
 
 
-def batcher_handler(function: Callable[..., Any], *, max_size: int = 100, max_time_ms: float = 10_000) -> Blueprint:
+def batcher_handler(
+    function: Callable[..., Any], *, max_size: int = 100, max_time_ms: float = 10_000, retry_status: int | None = None
+) -> Blueprint:
     """Return a blueprint that collects POSTs and hands them over in batches, one connector at a time.
 
     Example::
@@ -38,17 +40,20 @@ def batcher_handler(function: Callable[..., Any], *, max_size: int = 100, max_ti
         function: ``f(ctx, messages)``, plain or ``async``; a message is ``{"body": ..., "query": ...}``.
         max_size: Most messages in one batch; one with a million bytes is full too.
         max_time_ms: Longest time that a message waits for others, in milliseconds.
+        retry_status: Status of the answer while the platform or the store cannot be asked whose request it is, for
+            example 503; 400 when ``None``. As for :func:`action_handler`.
 
     Returns:
         A blueprint; mount it with ``url_prefix``. Without credentials it answers 403, while the connector is being
         stopped 503.
 
     Raises:
-        InvalidArgumentError: ``function`` is no function, or a limit breaks a rule.
+        InvalidArgumentError: ``function`` is no function, or a number breaks a rule.
     """
     check_callable(function, "the function of batcher_handler")
     collector = Collector(partial(call, function), max_size=max_size, max_time_ms=max_time_ms)
-    return endpoint("hull_batcher", partial(_answer, collector), ["POST"])
+    view = come_again_with(retry_status, partial(_answer, collector))
+    return endpoint("hull_batcher", view, ["POST"])
 
 
 def _answer(collector: Collector) -> ResponseReturnValue:

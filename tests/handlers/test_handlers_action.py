@@ -6,7 +6,7 @@ import pytest
 from connector_world import CONNECTOR_ID, SECRET, query
 from flask import Response
 
-from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.errors import CredentialsError, InvalidArgumentError, RateLimitError, TransientError
 from hull_sdk.handlers import action_handler
 
 URL = f"/b0?{query()}"
@@ -124,6 +124,44 @@ def test_an_error_shows_no_secret(world):
     response = post(world, fail)
     assert (response.status_code, response.text) == (500, "unhandled-error")
     assert SECRET not in response.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "pause"),
+    [
+        (TransientError("later"), 503, "1"),
+        (RateLimitError("slow", retry_after=2.5), 503, "3"),
+        (RateLimitError("slow", retry_after=9, status=429), 429, "9"),
+        (TransientError("mine", status=400), 400, None),
+        (CredentialsError("no"), 401, None),
+        (RuntimeError("a bug"), 500, None),
+    ],
+)
+def test_other_services_are_asked_to_come_again(world, error, status, pause):
+    """With a ``retry_status`` what a later try may mend is answered so, with the pause; everything else stays."""
+
+    def fail(_ctx, _parts):
+        raise error
+
+    answer = world.app(action_handler(fail, retry_status=503)).test_client().post(URL)
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (status, pause)
+
+
+@pytest.mark.parametrize(("retry_status", "status"), [(503, 503), (None, 400)])
+def test_a_webhook_is_not_lost_while_the_platform_is_away(world, retry_status, status):
+    """Also what fails before the function runs is answered with the ``retry_status``, or with 400 without one."""
+    ran = []
+    app = world.app(action_handler(lambda *_: ran.append(1), retry_status=retry_status))
+    world.platform.fail_with = 503
+    answer = app.test_client().post(URL)
+    assert (answer.status_code, answer.text, ran) == (status, "transient-error", [])
+
+
+@pytest.mark.parametrize("retry_status", [200, 399, 600, 503.0, "503", True])
+def test_a_status_to_retry_says_that_something_failed(retry_status):
+    """Anything else is an error when the handler is made, and the message names the way out."""
+    with pytest.raises(InvalidArgumentError, match="from 400 to 599"):
+        action_handler(print, retry_status=retry_status)
 
 
 def test_an_action_is_a_function():

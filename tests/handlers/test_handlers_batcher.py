@@ -125,9 +125,22 @@ def test_without_credentials_the_answer_is_403(world):
     assert world.app(batcher_handler(print)).test_client().post("/b0").status_code == 403
 
 
+def test_what_cannot_be_collected_is_asked_for_again(world):
+    """While nobody can say whose request it is, other services are told to repeat it."""
+    app = world.app(batcher_handler(print, retry_status=503))
+    world.platform.fail_with = 503
+    answer = app.test_client().post(URL)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+
+
 def test_a_wrong_option_is_an_error_at_once():
-    """Function and limits are checked when the handler is made."""
-    for make in (lambda: batcher_handler("f"), lambda: batcher_handler(print, max_size=1.5)):
+    """Function and numbers are checked when the handler is made."""
+    made = (
+        lambda: batcher_handler("f"),
+        lambda: batcher_handler(print, max_size=1.5),
+        lambda: batcher_handler(print, retry_status=200),
+    )
+    for make in made:
         with pytest.raises(InvalidArgumentError):
             make()
 

@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, make_response, render_template
 from hull_sdk import Connector, Context, current_context
 from hull_sdk.handlers import action_handler, status_handler
 from hull_sdk.types import StatusAnswer
-from webhooks_connector.inbound import WEBHOOK_PATH, ask_again, check_call, limit_body, receive
+from webhooks_connector.inbound import WEBHOOK_PATH, check_call, limit_body, receive
 from webhooks_connector.settings import private_settings
 
 __all__ = ["create_app"]
@@ -53,8 +53,7 @@ def create_app(**options: Any) -> Flask:
     """
     app = Flask(__name__)
     app.before_request(limit_body)
-    app.after_request(ask_again)
-    app.register_blueprint(action_handler(receive), url_prefix=WEBHOOK_PATH)
+    app.register_blueprint(action_handler(receive, retry_status=503), url_prefix=WEBHOOK_PATH)
     app.register_blueprint(status_handler(is_mapped), url_prefix="/status")
     app.register_blueprint(pages)
     connector = Connector(**options)

@@ -14,7 +14,7 @@ from hull_sdk.types import RequestParts
 from webhooks_connector.mapping import Found, mapped
 from webhooks_connector.settings import private_settings
 
-__all__ = ["WEBHOOK_PATH", "ask_again", "check_call", "limit_body", "receive"]
+__all__ = ["WEBHOOK_PATH", "check_call", "limit_body", "receive"]
 
 WEBHOOK_PATH = "/webhook"
 #: Bytes of the largest webhook that is read.
@@ -93,13 +93,6 @@ def _event_context(found: Found) -> dict[str, Any]:
     event_id = found.event_id or hashlib.sha256(request.get_data(cache=True)).hexdigest()[:40]
     context = {"source": "webhooks", "event_id": event_id, "created_at": found.created_at, "ip": "0"}
     return {name: value for name, value in context.items() if value is not None}
-
-
-def ask_again(response: Response) -> Response:
-    """Answer 503 in the place of 400 when a later try may succeed: services give up what is answered 400."""
-    if _is_webhook() and response.status_code == 400 and response.get_data() == b"transient-error":
-        response.status_code = 503
-    return response
 
 
 def _is_webhook() -> bool:

@@ -9,7 +9,7 @@ from flask import Flask
 from hull_sdk import Connector
 from hull_sdk.handlers import action_handler, smart_notifier_handler, status_handler
 from segment_connector.admin import admin, credentials
-from segment_connector.door import WEBHOOK_PATH, ask_again, check_call, read_api_key
+from segment_connector.door import WEBHOOK_PATH, check_call, read_api_key
 from segment_connector.enabling import enabling, is_available
 from segment_connector.health import settings_go_together
 from segment_connector.inbound import receive
@@ -37,8 +37,7 @@ def create_app(connector: Connector | None = None) -> Flask:
     """
     app = Flask(__name__)
     app.before_request(read_api_key)
-    app.after_request(ask_again)
-    app.register_blueprint(action_handler(receive), url_prefix=WEBHOOK_PATH)
+    app.register_blueprint(action_handler(receive, retry_status=503), url_prefix=WEBHOOK_PATH)
     app.register_blueprint(action_handler(credentials), url_prefix="/credentials")
     app.register_blueprint(smart_notifier_handler({"user:update": send_users}), url_prefix="/smart-notifier")
     app.register_blueprint(smart_notifier_handler({"user:update": send_users}), url_prefix="/batch")

@@ -13,7 +13,7 @@ from flask import Response, abort, has_request_context, request
 from hull_sdk import Context, incoming
 from segment_connector.settings import private_settings
 
-__all__ = ["WEBHOOK_PATH", "ask_again", "check_call", "read_api_key"]
+__all__ = ["WEBHOOK_PATH", "check_call", "read_api_key"]
 
 WEBHOOK_PATH: Final = "/segment"
 #: Segment's calls have 32 KB at most; nothing larger is read.
@@ -58,13 +58,6 @@ def check_call(ctx: Context) -> Response | None:
     if request.method == "POST" and request.get_json(force=True, silent=True) is None:
         return Response("the body is no JSON; send one call of Segment", 400, mimetype="text/plain")
     return None
-
-
-def ask_again(response: Response) -> Response:
-    """Answer 503 in the place of 400 when a later try may succeed: Segment gives up calls that are answered 400."""
-    if _is_webhook() and response.status_code == 400 and response.get_data() == b"transient-error":
-        response.status_code = 503
-    return response
 
 
 def _is_webhook() -> bool:
