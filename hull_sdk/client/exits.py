@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from hull_sdk.core.forks import ForkAware, watch_forks
 from hull_sdk.core.process import EndHook, in_main_thread, write_error_line
-from hull_sdk.core.tasks import Tasks, VirtualTasks
+from hull_sdk.core.tasks import Tasks
 
 __all__ = ["Exits", "OpenApplication", "OpenSender", "exits"]
 
@@ -105,7 +105,7 @@ class Exits:
 
     def arm_for(self, tasks: Tasks) -> None:
         """Take part in the end of this process for work on real threads; on a virtual clock nothing is lost by it."""
-        if not self.armed and not isinstance(tasks, VirtualTasks):
+        if not self.armed and not tasks.virtual:
             self.arm()
 
     def arm(self) -> None:

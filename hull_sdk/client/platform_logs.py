@@ -20,7 +20,7 @@ from hull_sdk.core.checks import is_number, is_whole
 from hull_sdk.core.logs import fields_of, printable
 from hull_sdk.core.process import write_error_line
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import Lock, VirtualTasks
+from hull_sdk.core.tasks import Lock
 from hull_sdk.errors import InvalidArgumentError
 
 __all__ = ["PlatformLogHandler"]
@@ -120,7 +120,7 @@ class PlatformLogHandler(logging.Handler):
     def waiting(self) -> int:
         """Lines that would be lost if the process ended now; none on a virtual clock."""
         runtime = self._runtime
-        return 0 if runtime is None or not _is_real(runtime) else sum(len(box) for box in self._waiting_boxes())
+        return 0 if runtime is None or runtime.tasks.virtual else sum(len(box) for box in self._waiting_boxes())
 
     def begin_exit(self, left_s: float) -> None:
         """Start to count the time that the end of the process has for lines.
@@ -138,7 +138,7 @@ class PlatformLogHandler(logging.Handler):
             Lines that were not sent; they are dropped.
         """
         runtime = self._runtime
-        if runtime is None or not _is_real(runtime):
+        if runtime is None or runtime.tasks.virtual:
             return 0
         self.flush(self._exit_deadline - runtime.clock.monotonic())
         return self._drop_all()
@@ -196,10 +196,6 @@ class PlatformLogHandler(logging.Handler):
             lost = sum(len(box) for box in self._boxes.values())
             self._boxes, self._tally = {}, Tally()
         return lost
-
-
-def _is_real(runtime: Runtime) -> bool:
-    return not isinstance(runtime.tasks, VirtualTasks)
 
 
 def _line_of(record: logging.LogRecord, source: LogSource) -> Line:

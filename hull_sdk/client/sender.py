@@ -17,7 +17,7 @@ from hull_sdk.client.exits import exits
 from hull_sdk.client.lane import Lane
 from hull_sdk.client.overflow import Overflow
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import Future, VirtualTasks, current_thread_id, resolve
+from hull_sdk.core.tasks import Future, current_thread_id, resolve
 from hull_sdk.errors import HullError, InvalidArgumentError, QueueFullError
 
 __all__ = ["FlushResult", "Message", "Sender", "SenderClosedError"]
@@ -93,14 +93,14 @@ class Sender:
             due = self._make_room(message, lane)
         if due:
             lane.wake()
-        if not exits.armed and self._is_real():
+        if not exits.armed and not self._runtime.tasks.virtual:
             exits.arm()
         exits.flush_late()
 
     @property
     def waiting(self) -> int:
         """Messages that would be lost if the process ended now; none on a virtual clock."""
-        return self._backlog.messages if self._is_real() else 0
+        return 0 if self._runtime.tasks.virtual else self._backlog.messages
 
     def hurry(self) -> None:
         """Have everything that waits sent now, without waiting for it."""
@@ -165,7 +165,7 @@ class Sender:
         Args:
             left_s: How long that may take at most, in seconds; less counts than ``exit_timeout_s``, not more.
         """
-        if not self._is_real():
+        if self._runtime.tasks.virtual:
             return
         self._exit_deadline = self._runtime.clock.monotonic() + min(self._options.exit_timeout_s, left_s)
         unreported = self._overflow.report.take()
@@ -182,7 +182,7 @@ class Sender:
         Returns:
             Messages that were not sent; they are dropped.
         """
-        if not self._is_real():
+        if self._runtime.tasks.virtual:
             return 0
         watch = self._watch()
         try:
@@ -211,9 +211,6 @@ class Sender:
             runtime=self._runtime,
             on_resolved=self._on_resolved,
         )
-
-    def _is_real(self) -> bool:
-        return not isinstance(self._runtime.tasks, VirtualTasks)
 
     def _in_callback(self) -> bool:
         return current_thread_id() in self._backlog.callback_threads

@@ -7,7 +7,8 @@ from datetime import datetime
 from hull_sdk.core.clock import VIRTUAL_START, Clock, VirtualClock
 from hull_sdk.core.ids import Ids, SeededIds, SystemIds
 from hull_sdk.core.net import HttpNetwork, Network, WsgiNetwork
-from hull_sdk.core.tasks import Tasks, ThreadTasks, VirtualTasks
+from hull_sdk.core.tasks import Tasks, ThreadTasks
+from hull_sdk.core.virtual_tasks import VirtualTasks
 
 __all__ = ["Runtime"]
 

@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from hull_sdk.client.exits import exits
-from hull_sdk.core.tasks import VirtualTasks, current_thread_id
+from hull_sdk.core.tasks import current_thread_id
 from hull_sdk.infra import MemoryQueue, Queue
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Shutdown:
     @property
     def waiting(self) -> int:
         """Items and jobs that would be lost if the process ended now; none on a virtual clock."""
-        return self._extension.batches.waiting + _jobs(self._extension.queue) if self._is_real() else 0
+        return 0 if self._virtual else self._extension.batches.waiting + _jobs(self._extension.queue)
 
     def finish(self) -> None:
         """Hand over batches, run jobs, send what is queued, and close; what is left is logged. Requests are over."""
@@ -127,7 +127,7 @@ class Shutdown:
         Returns:
             Items that were not handed over; jobs are logged one by one.
         """
-        if self._closed or self.ending or not self._is_real():
+        if self._closed or self.ending or self._virtual:
             return 0
         self.ending = True
         self.begin()
@@ -140,7 +140,7 @@ class Shutdown:
 
     def close_exit(self) -> None:
         """Send the last errors and metrics, when all else is done."""
-        if not self._closed and self._is_real():
+        if not self._closed and not self._virtual:
             self._extension.instrumentation.close(max(MIN_REPORT_S, self.left_s("senders")))
 
     def _total_s(self) -> float:
@@ -165,11 +165,12 @@ class Shutdown:
             self._extension.runtime.tasks.sleep(_LOOK_S)
         return self.waiting if self._left is None else self._left
 
+    @property
+    def _virtual(self) -> bool:
+        return self._extension.runtime.tasks.virtual
+
     def _now(self) -> float:
         return self._extension.runtime.clock.monotonic()
-
-    def _is_real(self) -> bool:
-        return not isinstance(self._extension.runtime.tasks, VirtualTasks)
 
 
 def _jobs(queue: Queue) -> int:

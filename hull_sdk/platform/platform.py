@@ -16,7 +16,8 @@ from hull_sdk.core.clock import Clock, OffsetClock, VirtualClock
 from hull_sdk.core.ids import SeededIds, SystemIds
 from hull_sdk.core.net import HttpNetwork, WsgiNetwork, is_loopback, split_host
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import Lock, ThreadTasks, VirtualTasks
+from hull_sdk.core.tasks import Lock, ThreadTasks
+from hull_sdk.core.virtual_tasks import VirtualTasks
 from hull_sdk.errors import HullError, InvalidArgumentError
 from hull_sdk.platform.attempts import Delivery
 from hull_sdk.platform.carrier import Carrier
@@ -83,7 +84,7 @@ class Platform:
         #: Held while a connector is installed, so that ids stay unique on the platform.
         self.installing: Lock = Lock()
         #: Deliveries, and calls of schedules and for extracts, that each organization keeps; all of them when ``None``.
-        self.history = None if isinstance(self.runtime.tasks, VirtualTasks) else HISTORY
+        self.history = None if self.runtime.tasks.virtual else HISTORY
         self._signing_key = signing_key
         self._key_id: str | None = None
         self._old_keys: dict[str, RSAPrivateKey] = {}
@@ -312,7 +313,7 @@ class Platform:
                 due times of deliveries, schedules and dead letters, not tokens and signatures.
         """
         seconds = timedelta(**duration).total_seconds()
-        if isinstance(self.runtime.tasks, VirtualTasks):
+        if self.runtime.tasks.virtual:
             self.runtime.tasks.sleep(seconds)
         else:
             self.shift(seconds)

@@ -11,7 +11,7 @@ from waitress.server import create_server
 from waitress.task import ThreadedTaskDispatcher
 
 from hull_sdk.core.net import is_loopback
-from hull_sdk.core.tasks import Future, Lock, Tasks, VirtualTasks
+from hull_sdk.core.tasks import Future, Lock, Tasks
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.platform import Platform
 
@@ -75,7 +75,7 @@ def serve(platform: Platform, host: str = "127.0.0.1", port: int = 0, *, address
     Raises:
         InvalidArgumentError: The platform runs on a virtual clock, or the address cannot be listened on.
     """
-    if isinstance(platform.runtime.tasks, VirtualTasks):
+    if platform.runtime.tasks.virtual:
         raise InvalidArgumentError(
             "a platform on a virtual clock cannot be served over HTTP; make it with Platform(), or call its wsgi_app"
         )

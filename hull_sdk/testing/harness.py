@@ -16,7 +16,7 @@ from hull_sdk.client import Client
 from hull_sdk.core import json
 from hull_sdk.core.net import Exchange, HostPatterns, Request, Response, WsgiNetwork, host_of
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import VirtualTasks
+from hull_sdk.core.virtual_tasks import VirtualTasks
 from hull_sdk.errors import HullError, InvalidArgumentError
 from hull_sdk.flask_app import app_extension
 from hull_sdk.infra import RecordingInstrumentation

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from hull_sdk.core.clock import VIRTUAL_START
 from hull_sdk.core.net import HttpNetwork, Request, WsgiNetwork
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import ThreadTasks, VirtualTasks
+from hull_sdk.core.tasks import ThreadTasks
+from hull_sdk.core.virtual_tasks import VirtualTasks
 
 
 def test_the_system_runtime_is_the_real_thing():

@@ -14,10 +14,10 @@ import pytest
 from hull_sdk.core import tasks as tasks_module
 from hull_sdk.core.tasks import (
     ThreadTasks,
-    VirtualTasks,
     current_thread_id,
     resolve,
 )
+from hull_sdk.core.virtual_tasks import VirtualTasks
 
 WAIT_S = 10
 label = contextvars.ContextVar("label", default="none")

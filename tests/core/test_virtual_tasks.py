@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from hull_sdk.core.clock import VirtualClock
-from hull_sdk.core.tasks import Future, VirtualTasks
+from hull_sdk.core.tasks import Future
+from hull_sdk.core.virtual_tasks import VirtualTasks
 
 WAIT_S = 10
 

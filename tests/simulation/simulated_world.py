@@ -22,7 +22,7 @@ from hull_sdk.core.clock import VirtualClock
 from hull_sdk.core.ids import SeededIds
 from hull_sdk.core.net import WsgiNetwork
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import VirtualTasks
+from hull_sdk.core.virtual_tasks import VirtualTasks
 from hull_sdk.errors import HullError
 from hull_sdk.platform import Platform
 
