@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
 
 import requests
 
+from hull_sdk.core.checks import is_whole
+from hull_sdk.core.exchange import MAX_RESPONSE_BYTES
+from hull_sdk.core.hosts import HostPatterns
 from hull_sdk.core.logs import emit
 from hull_sdk.core.masking import mask_text, mask_url
 from hull_sdk.core.retry import RetryPolicy, is_retryable, parse_retry_after
@@ -106,11 +109,20 @@ class ServiceSession(requests.Session):
     request with an ``Idempotency-Key`` header and every one that cannot have been seen, because no connection
     was made. Statuses are never retried here: the notification is.
 
+    Answers are read whole; with ``stream=True`` the body of a success is read as it arrives, in bounded memory::
+
+        with session.get("/export.csv", stream=True) as answer:
+            for chunk in answer.iter_content(65_536):
+                ...
+
+    A body that breaks off raises ``NetworkError`` then, also where retries are left: they end with the headers.
+
     User names from ``.netrc`` and proxies of the session are not used; the environment's proxies are.
 
     Args:
         base_url: Prefix of relative addresses, for example ``"https://api.example.com/v1"``.
-        timeout_s: Seconds to connect, and seconds in which the whole answer has to arrive, for each try.
+        timeout_s: Seconds to connect, and seconds in which the whole answer has to arrive, for each try; of a body that
+            is read as it arrives, seconds from one piece to the next.
         retries: Further tries after a network failure.
         runtime: Clock, ids, tasks and network; the machine's own by default. May be assigned later.
         metric: Where calls are measured, usually ``ctx.metric``. May be assigned later.
@@ -119,9 +131,14 @@ class ServiceSession(requests.Session):
             services that answer 403 for a single record.
         limit: Each try waits for a turn of it, usually of ``ctx.rate_limit(...)``; an answer of 429 holds it for its
             ``Retry-After``, else for the limit's own time. A turn that comes too late raises ``RateLimitError``.
+        trusted_hosts: For addresses that come from settings: only https to public addresses is let through, redirects
+            included, and what leads to one of these hosts (``"files.acme.lan"``, ``"*.acme.lan"``), on loopback over
+            http too; anything else is a ``ConfigurationError``. ``None``: every address but link-local ones.
+        max_bytes: Largest answer, in bytes as it travels and as it unpacks; a larger one raises ``NetworkError``.
 
     Raises:
-        InvalidArgumentError: ``base_url`` is no http or https address, or a number is out of range.
+        InvalidArgumentError: ``base_url`` is no http or https address, a trusted host is no host, or a number is out of
+            range.
     """
 
     def __init__(
@@ -135,9 +152,11 @@ class ServiceSession(requests.Session):
         raise_errors: bool = True,
         configuration_statuses: Collection[int] = _UNAUTHORIZED,
         limit: RateLimit | None = None,
+        trusted_hosts: Iterable[str] | None = None,
+        max_bytes: int = MAX_RESPONSE_BYTES,
     ) -> None:
         super().__init__()
-        _check(base_url, timeout_s, retries)
+        _check(base_url, timeout_s, retries, max_bytes)
         self.base_url = base_url
         self.timeout_s = timeout_s
         self.retries = retries
@@ -147,7 +166,8 @@ class ServiceSession(requests.Session):
         self.configuration_statuses: frozenset[int] = frozenset(configuration_statuses)
         self.limit = limit
         self.trust_env = False
-        adapter = _ServiceAdapter(self)
+        trusted = None if trusted_hosts is None else HostPatterns(trusted_hosts)
+        adapter = _ServiceAdapter(self, trusted, max_bytes)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -225,8 +245,8 @@ class ServiceSession(requests.Session):
 class _ServiceAdapter(NetworkAdapter):
     """Adds retries and metrics to each single exchange."""
 
-    def __init__(self, session: ServiceSession) -> None:
-        super().__init__(lambda: session.runtime.net, session.timeout_s)
+    def __init__(self, session: ServiceSession, trusted: HostPatterns | None, max_bytes: int) -> None:
+        super().__init__(lambda: session.runtime.net, session.timeout_s, trusted=trusted, max_bytes=max_bytes)
         self._session = session
         self._policy = RetryPolicy(base_s=0.2, cap_s=2.0)
 
@@ -320,10 +340,12 @@ def _decoded(response: requests.Response) -> Any:
         return response.text
 
 
-def _check(base_url: str | None, timeout_s: float, retries: int) -> None:
+def _check(base_url: str | None, timeout_s: float, retries: int, max_bytes: int) -> None:
     if base_url is not None and _BASE_URL.fullmatch(base_url) is None:
         raise InvalidArgumentError(f"base_url is {base_url!r}; write an address such as 'https://api.example.com/v1'")
     if not timeout_s > 0:
         raise InvalidArgumentError(f"timeout_s is {timeout_s!r}; it must be more than 0 seconds")
     if retries < 0:
         raise InvalidArgumentError(f"retries is {retries!r}; it must be 0 or more")
+    if not is_whole(max_bytes, 1):
+        raise InvalidArgumentError(f"max_bytes is {max_bytes!r}; it must be a whole number of at least 1")
