@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import subprocess
 import sys
 import tomllib
+from typing import Any
 
 import pytest
 from running_process import GUNICORN_LISTENS
@@ -83,6 +86,19 @@ def test_the_files_belong_together():
     manifest = load_manifest(json.loads(texts["acme_crm/manifest.json"]))
     paths = [entry["url"] for key in ("subscriptions", "schedules", "incoming", "json") for entry in manifest[key]]
     assert [path for path in paths if f'url_prefix="{path}"' not in texts["acme_crm/app.py"].replace("\n", "")] == []
+
+
+def test_its_workers_leave_what_is_loaded_out_of_garbage_collections(monkeypatch):
+    """The hook of its gunicorn.conf.py has later collections look only at what comes afterwards."""
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    conf: dict[str, Any] = {}
+    exec(project_files(project_names("acme-crm"))["gunicorn.conf.py"], conf)
+    gc.unfreeze()
+    try:
+        conf["post_worker_init"](object())
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.process
