@@ -11,6 +11,7 @@ from hull_sdk.wire.entities import Claims, EntityKind
 from hull_sdk.wire.extracts import ExtractNotice, ExtractRequest
 from hull_sdk.wire.firehose import FirehoseMessage, MessageType
 from hull_sdk.wire.notifications import (
+    AccountDeletion,
     AccountMessage,
     AccountReport,
     Changes,
@@ -20,6 +21,7 @@ from hull_sdk.wire.notifications import (
     Notification,
     Segment,
     SegmentChanges,
+    UserDeletion,
     UserMessage,
     UserReport,
 )
@@ -50,6 +52,7 @@ from hull_sdk.wire.shapes import (
 
 __all__ = [
     "AccountClaims",
+    "AccountDeletion",
     "AccountMessage",
     "AccountReport",
     "AttributeOperation",
@@ -85,6 +88,7 @@ __all__ = [
     "SmartNotifierAnswer",
     "StatusAnswer",
     "UserClaims",
+    "UserDeletion",
     "UserMessage",
     "UserReport",
     "WireFlowControl",

@@ -17,7 +17,7 @@ from hull_sdk.doctor.visitor import Answer, Visitor
 from hull_sdk.errors import HullError
 from hull_sdk.platform import Connector
 from hull_sdk.platform.notifications import Catalog, notification_body
-from hull_sdk.wire.notifications import CHANNELS, ENTITY_CHANNELS
+from hull_sdk.wire.notifications import CHANNELS, DELETION_CHANNELS, ENTITY_CHANNELS
 from hull_sdk.wire.signatures import sign_claims, signature_claims, signature_headers
 
 __all__ = ["Letter", "Options", "Patient"]
@@ -284,6 +284,8 @@ class Patient:
         """
         refusals: list[Answer] = []
         for channel in CHANNELS:  # those of users and accounts come first
+            if channel in DELETION_CHANNELS:
+                continue  # nobody is deleted for an examination
             if self.channel and channel not in ENTITY_CHANNELS:
                 return
             before = self.organization.effects(self.connector)

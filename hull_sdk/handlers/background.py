@@ -15,7 +15,7 @@ from hull_sdk.context import Context, Credentials
 from hull_sdk.core.checks import is_number
 from hull_sdk.core.ids import SystemIds
 from hull_sdk.core.logs import emit
-from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.errors import InvalidArgumentError, TransientError
 from hull_sdk.flask_app import app_extension
 from hull_sdk.infra import Batcher
 from hull_sdk.middleware import DEFAULT_MIDDLEWARE, Arrival, Extension, Incoming, RequestFacts, checked_count, settle
@@ -90,6 +90,19 @@ class Collector:
         taken = _Taken(item, context.request_id, context.hostname)
         make = partial(self._batcher, extension, credentials)
         extension.batches.add((self._id, credentials.namespace), taken, make, size_bytes)
+
+    def drain(self, context: Context) -> None:
+        """Have everything that was taken for a connector handed over.
+
+        Args:
+            context: Whose.
+
+        Raises:
+            TransientError: That was not done within the deadline.
+        """
+        key = (self._id, context.credentials().namespace)
+        if not app_extension().batches.drain(key, context.remaining_s()):
+            raise TransientError("earlier messages could not be handed over in time", status=503)
 
     def _batcher(self, extension: Extension, credentials: Credentials) -> Batcher[_Taken]:
         return Batcher(

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from hull_sdk.client import group_traits as grouped
 from hull_sdk.context import Context
 from hull_sdk.helpers import matches_filter
 from hull_sdk.wire.entities import EntityKind
 
-__all__ = ["prepare_message"]
+__all__ = ["KIND_OF_CHANNEL", "prepare_message"]
+
+#: Whom the messages of a channel are about; those of other channels are about no user and no account.
+KIND_OF_CHANNEL: Final[dict[str, EntityKind]] = {
+    "user:update": "user",
+    "account:update": "account",
+    "user:delete": "user",
+    "account:delete": "account",
+}
 
 
 def prepare_message(

@@ -20,7 +20,7 @@ from hull_sdk.handlers.background import Collector
 from hull_sdk.handlers.deduplication import Runs
 from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoint, takes_batch
 from hull_sdk.handlers.extract import BatchExtracts
-from hull_sdk.handlers.messages import prepare_message
+from hull_sdk.handlers.messages import KIND_OF_CHANNEL, prepare_message
 from hull_sdk.middleware import check_sns_url, run_within_deadline, settle
 from hull_sdk.outcomes import DEADLINE_STATUS
 from hull_sdk.wire.notifications import ENTITY_CHANNELS
@@ -41,6 +41,8 @@ __all__ = ["notif_handler"]
 Handler = Callable[..., Any]
 
 _BATCHED: Final = "user:update"
+#: What tells of a user for the last time is handled after what was collected before.
+_LAST: Final = "user:delete"
 _CONFIRM_TIMEOUT_S: Final = 10.0
 _CONFIRM_MAX_BYTES: Final = 65_536
 _SUCCESS: Final = range(200, 300)
@@ -163,15 +165,17 @@ class _Legacy:
         context.notification = cast("Any", notification)
         name, payload = handler_name(notification["subject"]), notification["message"]
         functions = self._functions.get(name, [])
-        if isinstance(payload, dict) and name in ENTITY_CHANNELS:  # each has an id, for for_each and for results
+        if isinstance(payload, dict) and name in KIND_OF_CHANNEL:  # each has an id, for for_each and for results
             payload = {"message_id": message.get("MessageId") or context.runtime.ids.uuid(), **payload}
         if name == _BATCHED and functions:
             if not isinstance(payload, dict):
                 raise invalid_message()
             self._users.add(context, payload, len(message.get("Message", "")))
         elif functions:
-            if name == "account:update" and isinstance(payload, dict):
-                payload = self._prepare(context, "account", payload)
+            if isinstance(payload, dict) and name in KIND_OF_CHANNEL:
+                payload = self._prepare(context, KIND_OF_CHANNEL[name], payload)
+            if name == _LAST:
+                self._users.drain(context)
             _run(functions, context, payload)
 
 

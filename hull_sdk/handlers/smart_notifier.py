@@ -20,7 +20,7 @@ from hull_sdk.flask_app import CHANNELS_KEY, request_context
 from hull_sdk.handlers.deduplication import RunningError, Runs
 from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoint, takes_batch
 from hull_sdk.handlers.extract import BatchExtracts, BatchFunction
-from hull_sdk.handlers.messages import prepare_message
+from hull_sdk.handlers.messages import KIND_OF_CHANNEL, prepare_message
 from hull_sdk.middleware import checked_count, run_within_deadline, settle
 from hull_sdk.outcomes import notification_body
 from hull_sdk.wire.entities import EntityKind
@@ -33,7 +33,7 @@ from hull_sdk.wire.flow_control import (
     FlowControl,
     MessageResult,
 )
-from hull_sdk.wire.notifications import CHANNELS
+from hull_sdk.wire.notifications import CHANNELS, ENTITY_CHANNELS
 
 __all__ = ["LEGACY_CHANNELS", "Handler", "smart_notifier_handler"]
 
@@ -45,8 +45,6 @@ LEGACY_CHANNELS: Final = {
     "segment:update": "users_segment:update",
     "segment:delete": "users_segment:delete",
 }
-
-_KINDS: Final[dict[str, EntityKind]] = {"user:update": "user", "account:update": "account"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ def smart_notifier_handler(
         flow_control=_default_control(flow_control),
     )
     batches = BatchExtracts(
-        functions={channel: _for_batches(functions[channel]) for channel in _KINDS.keys() & functions.keys()},
+        functions={channel: _for_batches(functions[channel]) for channel in ENTITY_CHANNELS if channel in functions},
         max_size=options.max_size,
         prepare=partial(_prepared, options),
     )
@@ -170,7 +168,7 @@ def _handle(registered: _Registered, options: _Options, context: Context) -> dic
 
 def _messages(options: _Options, context: Context) -> list[Any]:
     notification: Any = context.notification
-    kind = _KINDS.get(notification["channel"])
+    kind = KIND_OF_CHANNEL.get(notification["channel"])
     if kind is None:
         return list(notification["messages"])
     return [_prepared(options, context, kind, message) for message in notification["messages"]]

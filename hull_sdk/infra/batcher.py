@@ -137,9 +137,21 @@ class Batcher(Generic[T]):
         Returns:
             How many items are still held; 0 when everything went, and nothing came meanwhile.
         """
+        self.drain(timeout_s)
+        return len(self._held)
+
+    def drain(self, timeout_s: float = 10.0) -> bool:
+        """Hand over what is held now, whatever comes meanwhile, and wait until that is done.
+
+        Args:
+            timeout_s: Longest wait in seconds.
+
+        Returns:
+            ``False`` when it was not done in time.
+        """
         with self._lock:
             if not self._held:
-                return 0
+                return True
             done = self.runtime.tasks.future()
             self._drains.append((self._added, done))
         try:
@@ -148,7 +160,7 @@ class Batcher(Generic[T]):
             self._run_here(timeout_s)
         else:
             self.runtime.tasks.wait(done, timeout_s)
-        return len(self._held)
+        return done.done()
 
     def stop(self, timeout_s: float = 10.0) -> int:
         """Take no more items, hand over what is held, and end.

@@ -59,6 +59,20 @@ class Batches:
             batcher.add(item, size_bytes)
         exits.arm_for(self._runtime.tasks)
 
+    def drain(self, key: Hashable, timeout_s: float) -> bool:
+        """Hand over what a batch holds now, and wait until that is done.
+
+        Args:
+            key: Whose batch.
+            timeout_s: Longest wait in seconds.
+
+        Returns:
+            ``False`` when it was not done in time.
+        """
+        with self._lock:
+            batcher = self._batchers.get(key)
+        return batcher is None or batcher.drain(timeout_s)
+
     @property
     def waiting(self) -> int:
         """Items that would be lost if the process ended now."""

@@ -62,5 +62,5 @@ def _concerns(message: Mapping[str, Any], wanted: frozenset[str] | None) -> bool
         return True
     ids = {*message.get("segment_ids", ()), *message.get("account_segment_ids", ())}
     for side in ("segments", "account_segments"):
-        ids.update(segment["id"] for segment in message["changes"].get(side, {}).get("left", ()))
+        ids.update(segment["id"] for segment in message.get("changes", {}).get(side, {}).get("left", ()))
     return not wanted.isdisjoint(ids)

@@ -54,6 +54,10 @@ class Deletions:
         self._by_identifier.update(dict.fromkeys(keys, deletion))
         self._order.append((deletion, keys))
 
+    def names(self, kind: EntityKind, entity_id: str) -> bool:
+        """Tell whether somebody with this id is among them."""
+        return _key(kind, "id", entity_id) in self._by_identifier
+
     def packed(self) -> list[Any]:
         """Return what is remembered as plain data."""
         return pack(list(self._order))  # type: ignore[no-any-return]  # a list of a list

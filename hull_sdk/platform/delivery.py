@@ -26,10 +26,11 @@ from hull_sdk.platform.dead_letters import DeadLetter, DeadLetters
 from hull_sdk.platform.history import History
 from hull_sdk.platform.landlord import Host
 from hull_sdk.platform.lanes import FAST, NORMAL, Lane, Mailbox, Outgoing
-from hull_sdk.platform.notifications import with_message_id
+from hull_sdk.platform.notifications import deletion_message, with_message_id
 from hull_sdk.platform.packing import pack, restore_state
 from hull_sdk.platform.postman import Postman
 from hull_sdk.platform.reports import EntityChange
+from hull_sdk.platform.store import KINDS
 from hull_sdk.platform.verdicts import BACKOFF, Verdict, decide
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.flow_control import Answer
@@ -42,7 +43,12 @@ _log = logging.getLogger(__name__)
 _TICK_S: Final = 0.001
 
 #: Channels of users and accounts; the others tell of a connector or a segment.
-_ENTITY_CHANNELS: Final = {"user": "user:update", "account": "account:update"}
+_UPDATES: Final[dict[EntityKind, str]] = {"user": "user:update", "account": "account:update"}
+_DELETIONS: Final[dict[EntityKind, str]] = {"user": "user:delete", "account": "account:delete"}
+_CHOOSABLE: Final = frozenset({*_UPDATES.values(), *_DELETIONS.values()})
+#: What is told last of an entity waits for what is under way of it in another channel, and that wakes it.
+_EARLIER: Final = {_DELETIONS[kind]: _UPDATES[kind] for kind in KINDS}
+_LATER: Final = {earlier: later for later, earlier in _EARLIER.items()}
 
 
 @dataclass(eq=False, slots=True)
@@ -98,7 +104,7 @@ class Dispatcher:
         Args:
             change: What happened, as the organization publishes it.
         """
-        channel = _ENTITY_CHANNELS[change.kind]
+        channel = _UPDATES[change.kind]
         with self._organization.lock:
             fast = change.after is not None and self._organization.is_active(change.kind, change.entity_id)
             for connector in self._organization.connectors.values():
@@ -106,10 +112,13 @@ class Dispatcher:
                     box = self._box(connector, channel)
                     self.tellings.expect(connector.id, change)
                     self._wake(connector, box, box.add_change(change, FAST if fast else NORMAL))
+            if change.deleted_at is not None and change.before is not None:
+                told = deletion_message(change.kind, change.before, change.deleted_at, self._organization.catalog())
+                self.object_changed(_DELETIONS[change.kind], change.entity_id, told)
 
     def entity_activated(self, kind: EntityKind, entity_id: str) -> None:
         """Have what waits to be told of a user or account go ahead of the others."""
-        channel = _ENTITY_CHANNELS[kind]
+        channel = _UPDATES[kind]
         with self._organization.lock:
             for connector in self._organization.connectors.values():
                 box = self._boxes.get((connector.id, channel))
@@ -117,7 +126,7 @@ class Dispatcher:
                     self._wake(connector, box, box.hurry(entity_id))
 
     def object_changed(self, channel: str, key: str, value: dict[str, Any], only: Connector | None = None) -> None:
-        """Take in the newest state of a connector or segment.
+        """Take in the newest state of a connector or segment, or the deletion of a user or account.
 
         Args:
             channel: For example ``"ship:update"``.
@@ -138,8 +147,7 @@ class Dispatcher:
                 if connector_id == connector.id and not connector.may_want(channel):
                     self._close_box(connector_id, channel)
                 elif connector_id == connector.id:
-                    for lane in box.lanes.values():
-                        self._wake(connector, box, lane)
+                    self._wake_all(connector, box)
 
     def forget(self, connector: Connector) -> None:
         """Drop everything that a removed connector was still to be told."""
@@ -200,8 +208,7 @@ class Dispatcher:
                 box = self._box(connector, channel)
                 restore_state(box, state)
                 box.shift(shift_s)
-                for lane in box.lanes.values():
-                    self._wake(connector, box, lane)
+                self._wake_all(connector, box)
 
     def close(self) -> None:
         """Deliver nothing any more."""
@@ -215,7 +222,16 @@ class Dispatcher:
         return installed and not self._closed and connector.may_want(channel)
 
     def _box(self, connector: Connector, channel: str) -> Mailbox:
-        return self._boxes.setdefault((connector.id, channel), Mailbox(channel))
+        box = self._boxes.get((connector.id, channel))
+        if box is None:
+            earlier = _EARLIER.get(channel)
+            waits = None if earlier is None else functools.partial(self._is_telling, connector.id, earlier)
+            box = self._boxes[connector.id, channel] = Mailbox(channel, waits)
+        return box
+
+    def _is_telling(self, connector_id: str, channel: str, key: str) -> bool:
+        box = self._boxes.get((connector_id, channel))
+        return bool(self._overhang[connector_id, channel]) or (box is not None and box.is_telling(key))
 
     def _close_box(self, connector_id: str, channel: str) -> None:
         box = self._boxes.pop((connector_id, channel))
@@ -225,6 +241,11 @@ class Dispatcher:
                 route.worker.stop()
                 if route.sending:
                     self._overhang[connector_id, channel] += 1
+
+    def _wake_all(self, connector: Connector, box: Mailbox | None) -> None:
+        if box is not None:
+            for lane in box.lanes.values():
+                self._wake(connector, box, lane)
 
     def _wake(self, connector: Connector, box: Mailbox, lane: Lane | None) -> None:
         if lane is None:
@@ -270,10 +291,8 @@ class Dispatcher:
         self._overhang[key] -= 1
         if self._overhang[key] <= 0:
             del self._overhang[key]
-            box = self._boxes.get(key)
-            if box is not None:
-                for lane in box.lanes.values():
-                    self._wake(route.connector, box, lane)
+            self._wake_all(route.connector, self._boxes.get(key))
+            self._wake_later(route)
 
     def _prepare(self, route: _Route) -> Outgoing | float | None:
         """Return the notification to send now, or how long to wait for the next one."""
@@ -304,7 +323,7 @@ class Dispatcher:
         box, freeze = route.box, functools.partial(self._freeze, route)
         if route.connector.legacy:
             route.lane.size = 1
-        if box.channel not in _ENTITY_CHANNELS.values():
+        if box.channel not in _CHOOSABLE:
             return box.next_outgoing(route.lane, self._organization.catalog(), freeze)
         choose = functools.partial(wanted_part, route.connector, box.channel)
         return box.next_outgoing(route.lane, self._organization.catalog(), freeze, choose)
@@ -357,13 +376,22 @@ class Dispatcher:
             lane.parts.append(part)
         for message_id, reason in verdict.dead:
             self._bury(route, outgoing, *by_id[message_id], reason)
-        box.release(outgoing.keys)
+        self._release(route, outgoing)
 
     def _expire(self, route: _Route, outgoing: Outgoing) -> None:
         route.lane.current = None
         for message, key in zip(outgoing.messages, outgoing.keys, strict=True):
             self._bury(route, outgoing, message, key, "not taken within 24 hours of its first delivery")
+        self._release(route, outgoing)
+
+    def _release(self, route: _Route, outgoing: Outgoing) -> None:
         route.box.release(outgoing.keys)
+        self._wake_later(route)
+
+    def _wake_later(self, route: _Route) -> None:
+        later = _LATER.get(route.box.channel)
+        if later is not None:
+            self._wake_all(route.connector, self._boxes.get((route.connector.id, later)))
 
     def _bury(self, route: _Route, outgoing: Outgoing, message: dict[str, Any], key: str, reason: str) -> None:
         letter = DeadLetter(
@@ -377,8 +405,11 @@ class Dispatcher:
             reason=reason,
             at=self._organization.clock.time(),
         )
-        self.dead_letters.add(letter)
         fields = {"connector_id": letter.connector_id, "channel": letter.channel, "entity_id": key, "reason": reason}
+        if any(letter.channel == _UPDATES[kind] and self._organization.was_deleted(kind, key) for kind in KINDS):
+            emit(_log, logging.INFO, "delivery.dropped", fields)  # nobody may be told of who was deleted
+            return
+        self.dead_letters.add(letter)
         emit(_log, logging.ERROR, "delivery.dead_letter", fields)
 
     def _take_letters(self, connector: Connector, ids: Iterable[str] | None) -> list[DeadLetter]:

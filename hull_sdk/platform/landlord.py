@@ -64,6 +64,10 @@ class Host(Protocol):
         """Tell whether an entity is to be served first."""
         ...
 
+    def was_deleted(self, kind: EntityKind, entity_id: str) -> bool:
+        """Tell whether an entity was deleted lately."""
+        ...
+
     def dialled_host(self) -> str:
         """Return the host under which connectors reach the organization."""
         ...

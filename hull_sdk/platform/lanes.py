@@ -75,7 +75,7 @@ class EntityNews:
 
 @dataclass(frozen=True, slots=True)
 class ObjectNews:
-    """The newest state of a connector or a segment."""
+    """The newest state of a connector or a segment, or what is told of a deletion."""
 
     value: dict[str, Any]
 
@@ -167,6 +167,7 @@ class Mailbox:
 
     Args:
         channel: For example ``"user:update"``.
+        waits: Tells of an entity whether it has to wait, because something earlier about it is under way elsewhere.
     """
 
     STATE: ClassVar[dict[str, Any]] = {
@@ -176,8 +177,9 @@ class Mailbox:
         "_leaving": bool,
     }
 
-    def __init__(self, channel: str) -> None:
+    def __init__(self, channel: str, waits: Callable[[str], bool] | None = None) -> None:
         self.channel = channel
+        self._waits = waits
         self.entries: dict[str, Entry] = {}
         self.lanes: dict[str, Lane] = {name: Lane(name) for name in LANES}
         self._orphans: dict[str, list[dict[str, Any]]] = {}
@@ -246,7 +248,7 @@ class Mailbox:
         return self.lanes[self._enter(key, FAST).lane]
 
     def add_object(self, key: str, value: dict[str, Any]) -> Lane:
-        """Take in the newest state of a connector or segment.
+        """Take in the newest state of a connector or segment, or the deletion of a user or account.
 
         Args:
             key: Its id.
@@ -277,7 +279,15 @@ class Mailbox:
 
     def has_work(self, lane: Lane) -> bool:
         """Tell whether a lane has something to send, now or later."""
-        return lane.current is not None or bool(lane.parts) or any(not self.entries[key].held for key in lane.queue)
+        return lane.current is not None or bool(lane.parts) or any(self._may_go(key) for key in lane.queue)
+
+    def is_telling(self, key: str) -> bool:
+        """Tell whether something about an entity is under way."""
+        entry = self.entries.get(key)
+        return entry is not None and entry.held > 0
+
+    def _may_go(self, key: str) -> bool:
+        return not self.entries[key].held and (self._waits is None or not self._waits(key))
 
     def lane_of(self, key: str, otherwise: str) -> str:
         """Return the lane that an entity is in; ``otherwise`` when it is in none."""
@@ -322,7 +332,7 @@ class Mailbox:
             if len(told) >= lane.size:
                 break
             entry = self.entries[key]
-            if entry.held:
+            if not self._may_go(key):
                 continue
             message = None if entry.news is None else entry.news.message(catalog)
             entry.news = None

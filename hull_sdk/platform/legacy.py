@@ -18,7 +18,9 @@ from hull_sdk.wire.sns import HEADER_TYPE, NOTIFICATION
 __all__ = ["envelope_of", "legacy_answer", "push_request"]
 
 #: Subjects that are called otherwise than their channel.
-_SUBJECTS: Final = {"user:update": "user_report:update", "account:update": "account_report:update"}
+_SUBJECTS: Final = {
+    f"{kind}:{action}": f"{kind}_report:{action}" for kind in ("user", "account") for action in ("update", "delete")
+}
 _TOPIC: Final = "arn:aws:sns:us-east-1:000000000000:hull-platform-{}"
 _TAKEN: Final = Answer(FlowControl(type="next", size=1, in_ms=0))
 _LOST: Final = Answer(None)

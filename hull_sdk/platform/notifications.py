@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from hull_sdk.core import json
+from hull_sdk.core.clock import iso_seconds
 from hull_sdk.platform.attributes import same_value
 from hull_sdk.platform.reports import BOOKKEEPING_FIELDS, View
 from hull_sdk.wire.entities import EntityKind
@@ -19,6 +20,7 @@ __all__ = [
     "Catalog",
     "changed_fields",
     "completed_message",
+    "deletion_message",
     "entity_message",
     "notification_body",
     "object_message",
@@ -30,8 +32,8 @@ _UNTOLD: Final = BOOKKEEPING_FIELDS | {"account", "segment_ids"}
 
 _SEGMENT_FIELDS: Final = ("id", "name", "type", "created_at", "updated_at")
 
-#: Where messages of a channel list segments.
-_SEGMENT_LISTS: Final = {"user:update": ("segments", "account_segments"), "account:update": ("account_segments",)}
+#: Where messages about users and accounts list segments.
+_SEGMENT_LISTS: Final = {"user": ("segments", "account_segments"), "account": ("account_segments",)}
 
 _NOBODY: Final = View({})
 
@@ -123,15 +125,42 @@ def entity_message(
     return message
 
 
-def _user_content(before: View, after: View, catalog: Catalog) -> dict[str, Any]:
-    user = {key: value for key, value in after.report.items() if key != "account"}
+def deletion_message(kind: EntityKind, last: View, deleted_at: float, catalog: Catalog) -> dict[str, Any]:
+    """Build the message about a user or account that was deleted, still without its id.
+
+    Args:
+        kind: ``"user"`` or ``"account"``.
+        last: What it was before.
+        deleted_at: Unix seconds of domain time.
+        catalog: The organization's segments.
+    """
+    present = _present_user if kind == "user" else _present_account
+    return {"deleted_at": iso_seconds(deleted_at), **present(last, catalog)}
+
+
+def _present_user(view: View, catalog: Catalog) -> dict[str, Any]:
+    user = {key: value for key, value in view.report.items() if key != "account"}
     return {
-        "user": {**user, "segment_ids": list(after.segment_ids)},
-        "account": _account_report(after.account_report, after.account_segment_ids),
-        "segments": catalog.pick("user", after.segment_ids),
-        "segment_ids": list(after.segment_ids),
-        "account_segments": catalog.pick("account", after.account_segment_ids),
-        "account_segment_ids": list(after.account_segment_ids),
+        "user": {**user, "segment_ids": list(view.segment_ids)},
+        "account": _account_report(view.account_report, view.account_segment_ids),
+        "segments": catalog.pick("user", view.segment_ids),
+        "segment_ids": list(view.segment_ids),
+        "account_segments": catalog.pick("account", view.account_segment_ids),
+        "account_segment_ids": list(view.account_segment_ids),
+    }
+
+
+def _present_account(view: View, catalog: Catalog) -> dict[str, Any]:
+    return {
+        "account": _account_report(view.report, view.segment_ids),
+        "account_segments": catalog.pick("account", view.segment_ids),
+        "account_segment_ids": list(view.segment_ids),
+    }
+
+
+def _user_content(before: View, after: View, catalog: Catalog) -> dict[str, Any]:
+    return {
+        **_present_user(after, catalog),
         "events": [],
         "changes": {
             "user": changed_fields(before.report, after.report),
@@ -144,9 +173,7 @@ def _user_content(before: View, after: View, catalog: Catalog) -> dict[str, Any]
 
 def _account_content(before: View, after: View, catalog: Catalog) -> dict[str, Any]:
     return {
-        "account": _account_report(after.report, after.segment_ids),
-        "account_segments": catalog.pick("account", after.segment_ids),
-        "account_segment_ids": list(after.segment_ids),
+        **_present_account(after, catalog),
         "changes": {
             "account": changed_fields(before.report, after.report),
             "account_segments": catalog.changes("account", before.segment_ids, after.segment_ids),
@@ -159,7 +186,7 @@ def _account_report(report: Mapping[str, Any], segment_ids: Iterable[str]) -> di
 
 
 def object_message(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the message about a connector or a segment, still without its id: the object itself."""
+    """Return the message about a connector or a segment, or of a deletion, still without its id: the value itself."""
     return dict(value)
 
 
@@ -170,16 +197,18 @@ def completed_message(channel: str, message: Mapping[str, Any]) -> dict[str, Any
         channel: For example ``"user:update"``; messages of other channels than users' and accounts' stay as they are.
         message: For example ``{"user": {"email": "ann@acme.example"}}``.
     """
-    lists = _SEGMENT_LISTS.get(channel)
+    kind, _, action = channel.partition(":")
+    lists = _SEGMENT_LISTS.get(kind)
     if lists is None:
         return dict(message)
-    users_too = channel == "user:update"
-    changes = {"is_new": False, **({"user": {}, "segments": {}} if users_too else {}), "account": {}}
     segments = {name: message.get(name, []) for name in lists}
     ids = {f"{name[:-1]}_ids": [segment["id"] for segment in found] for name, found in segments.items()}
-    whole = {"account": {}, **segments, **ids, **({"user": {}, "events": []} if users_too else {}), **message}
-    whole["changes"] = {**changes, "account_segments": {}, **message.get("changes", {})}
-    return whole
+    whole = {"account": {}, **segments, **ids, **({"user": {}} if kind == "user" else {}), **message}
+    if action == "delete":
+        return whole
+    changes = {"is_new": False, **({"user": {}, "segments": {}} if kind == "user" else {}), "account": {}}
+    changes = {**changes, "account_segments": {}, **message.get("changes", {})}
+    return {**({"events": []} if kind == "user" else {}), **whole, "changes": changes}
 
 
 def with_message_id(content: dict[str, Any], notification_id: str) -> dict[str, Any]:

@@ -235,8 +235,8 @@ class Population(Segmentation):
     def delete_entity(self, kind: EntityKind, entity_id: str) -> bool:
         """Delete a user with its events, or an account, whose users stay without one.
 
-        Its identifiers are free again. What connectors were still to be told of it is dropped, and a message about it
-        that was written before and arrives afterwards is ignored.
+        Its identifiers are free again. What connectors were still to be told of it is dropped; they are told of the
+        deletion instead. A message about it that was written before and arrives afterwards is ignored.
 
         Args:
             kind: ``"user"`` or ``"account"``.
@@ -252,10 +252,16 @@ class Population(Segmentation):
             unit = self._unit(self.clock.time())
             with self._all_or_nothing():
                 self._remove(entity)
+                unit.deleted.add(entity_id)
                 settlement = self._settle(unit)
             self._deletions.add(entity, at=self.runtime.clock.time(), sequence=self._store.next_sequence())
             self._commit(settlement)
             return True
+
+    def was_deleted(self, kind: EntityKind, entity_id: str) -> bool:
+        """Tell whether somebody with this id was deleted within the last thirty days."""
+        with self.lock:
+            return self._deletions.names(kind, entity_id)
 
     def _remove(self, entity: Entity) -> None:
         if entity.kind == "user":

@@ -63,6 +63,8 @@ class EntityChange:
         absorbed: Ids of the entities that were merged into it.
         quiet: ``True`` when nobody is to be told, but what is still to be told must not be outdated.
         cause: Id of the message that did it, if any.
+        deleted_at: Unix seconds of domain time at which it was deleted; ``None`` when it was not, also when it is gone
+            because it was merged.
     """
 
     kind: EntityKind
@@ -74,6 +76,7 @@ class EntityChange:
     absorbed: tuple[str, ...] = ()
     quiet: bool = False
     cause: str | None = None
+    deleted_at: float | None = None
 
 
 def build_report(entity: Entity, schema: AttributeSchema) -> dict[str, Any]:

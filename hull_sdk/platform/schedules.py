@@ -227,11 +227,12 @@ def _wake(rounds: Iterable[_Round]) -> None:
 
 
 def _call_of(connector: Connector, schedule: Schedule, host: str) -> Request:
+    bare = schedule.method == "GET"
     return Request(
-        method="POST",
+        method=schedule.method,
         url=connector.url_of(schedule.url, connector.credentials(host)),
-        headers={"Content-Type": "application/json"},
-        body=b"{}",
+        headers={} if bare else {"Content-Type": "application/json"},
+        body=None if bare else b"{}",
         timeout_s=TIMEOUT_S,
         max_bytes=ANSWER_BYTES,
     )

@@ -93,7 +93,14 @@ class _Settler:
             before = self.views.get((kind, entity_id))
             if table.get(entity_id) is None and before is not None:
                 self.result.views[kind, entity_id] = None
-                gone = EntityChange(kind=kind, entity_id=entity_id, before=before, after=None, cause=self.unit.cause)
+                gone = EntityChange(
+                    kind=kind,
+                    entity_id=entity_id,
+                    before=before,
+                    after=None,
+                    cause=self.unit.cause,
+                    deleted_at=self.unit.now if entity_id in self.unit.deleted else None,
+                )
                 self.result.changes.append(gone)
 
     def _settle(self, kind: EntityKind, entity_id: str, *, anew: bool) -> bool:

@@ -41,6 +41,7 @@ class Unit:
         activated: Users and accounts that were marked active.
         cause: Id of the message that it applies, if it has one.
         subjects: Ids of the user and the account that the message names, as far as they were found or made.
+        deleted: Ids of those who were deleted; who is gone without that was merged.
     """
 
     store: Store
@@ -58,6 +59,7 @@ class Unit:
     activated: list[tuple[EntityKind, str]] = field(default_factory=list)
     cause: str | None = None
     subjects: dict[EntityKind, str] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
 
     def table(self, kind: EntityKind) -> Table[Entity]:
         """Return the table of a kind."""

@@ -69,12 +69,14 @@ class Schedule:
         type: ``"cron"`` or ``"interval"``.
         value: A cron line such as ``"*/5 * * * *"``, or minutes such as ``"5"``.
         timezone: Whose clocks a cron line means, for example ``"Europe/Paris"``; an interval knows none.
+        method: How it is called: ``"POST"``, ``"PUT"`` or ``"GET"``.
     """
 
     url: str
     type: Literal["cron", "interval"]
     value: str
     timezone: str = "UTC"
+    method: str = "POST"
 
 
 def load_manifest(value: Any) -> dict[str, Any]:
@@ -178,7 +180,7 @@ def _schedule(entry: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]
     for value in (setting_value(entry.get("value_from"), settings), entry.get("value"), entry.get("default")):
         if value is not None and is_time(kind, value):
             zone = _time_zone(entry, settings) if kind == "cron" else "UTC"
-            return Schedule(entry["url"], kind, str(value).strip(), zone)
+            return Schedule(entry["url"], kind, str(value).strip(), zone, entry.get("method", "POST").upper())
     return None
 
 

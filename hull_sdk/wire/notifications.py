@@ -14,10 +14,12 @@ from hull_sdk.errors import NotificationError
 
 __all__ = [
     "CHANNELS",
+    "DELETION_CHANNELS",
     "ENTITY_CHANNELS",
     "ERROR_CODES",
     "MAX_BODY_BYTES",
     "MAX_NOTIFICATION_BYTES",
+    "AccountDeletion",
     "AccountMessage",
     "AccountReport",
     "Changes",
@@ -27,6 +29,7 @@ __all__ = [
     "Notification",
     "Segment",
     "SegmentChanges",
+    "UserDeletion",
     "UserMessage",
     "UserReport",
     "missing_signature_headers",
@@ -38,6 +41,8 @@ __all__ = [
 
 #: What the platform sends about users and accounts.
 ENTITY_CHANNELS: Final = ("user:update", "account:update")
+#: What it sends when one of them was deleted.
+DELETION_CHANNELS: Final = ("user:delete", "account:delete")
 #: What the platform sends; a handler is registered under one of these names.
 CHANNELS: Final = (
     *ENTITY_CHANNELS,
@@ -46,6 +51,7 @@ CHANNELS: Final = (
     "users_segment:delete",
     "accounts_segment:update",
     "accounts_segment:delete",
+    *DELETION_CHANNELS,
 )
 
 #: Largest notification that a connector reads, in bytes.
@@ -172,6 +178,31 @@ class AccountMessage(TypedDict):
     account_segments: list[Segment]
     account_segment_ids: list[str]
     changes: Changes
+    matches_filter: NotRequired[bool]
+
+
+class UserDeletion(TypedDict):
+    """A message of the channel ``user:delete``: the user as he last was; ``matches_filter`` is added by the SDK."""
+
+    message_id: str
+    deleted_at: str
+    user: UserReport
+    account: AccountReport
+    segments: list[Segment]
+    segment_ids: list[str]
+    account_segments: list[Segment]
+    account_segment_ids: list[str]
+    matches_filter: NotRequired[bool]
+
+
+class AccountDeletion(TypedDict):
+    """A message of the channel ``account:delete``: the account as it last was."""
+
+    message_id: str
+    deleted_at: str
+    account: AccountReport
+    account_segments: list[Segment]
+    account_segment_ids: list[str]
     matches_filter: NotRequired[bool]
 
 

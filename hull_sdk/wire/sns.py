@@ -70,6 +70,8 @@ HANDLER_NAMES: Final = (
     "accounts_segment:update",
     "accounts_segment:delete",
     "ship:update",
+    "user:delete",
+    "account:delete",
 )
 
 #: Prefixes of subjects that have another name among the handlers.

@@ -17,6 +17,8 @@ MESSAGES = {
     "users_segment:delete": BUYERS,
     "accounts_segment:update": CUSTOMERS,
     "accounts_segment:delete": CUSTOMERS,
+    "user:delete": {key: value for key, value in user_message("u1").items() if key not in ("events", "changes")},
+    "account:delete": {key: value for key, value in ACCOUNT_MESSAGE.items() if key != "changes"},
 }
 
 
@@ -29,6 +31,8 @@ MESSAGES = {
     "channel: users_segment:delete",
     "channel: accounts_segment:update",
     "channel: accounts_segment:delete",
+    "channel: user:delete",
+    "channel: account:delete",
 )
 def test_a_channel_reaches_its_function_and_no_other(world, channel):
     """Of functions for all channels the one of the notification's channel is called, with its messages."""

@@ -136,6 +136,7 @@ def test_connectors_never_share_a_batch(world, sns):
         ("users_segment:delete", "segment:delete"),
         ("ship:update", "ship:update"),
         ("account_report:update", "account:update"),
+        ("user_report:delete", "user:delete"),
     ],
 )
 @pytest.mark.shows("channel: ship:update", "ctx.message", "ctx.notification")

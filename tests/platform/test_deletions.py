@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from delivery_kit import FakeConnector
 
@@ -132,6 +134,115 @@ def test_dead_letters_about_a_deleted_user_go_too(organization, send, delete, pl
     delete(ANN)
     connector = send.connector
     assert [letter.message["user"]["external_id"] for letter in organization.dead_letters(connector.id)] == ["2"]
+
+
+def test_connectors_are_told_of_a_deletion_once(organization, send, delete, platform, fake):
+    """With everything that was known of the user at last, by whoever deletes it, and not when users merge."""
+    organization.create_segment("user", "Pros", query={"term": {"traits_plan.raw": "pro"}}, id="pros")
+    send.traits(ANN, {"plan": "pro", "crm/id": "c1"}, account={"domain": "acme.test"})
+    platform.run_until_idle()
+    platform.advance(minutes=1)
+    user_id = delete(ANN)
+    account_id = delete({"domain": "acme.test"}, "account")
+    platform.run_until_idle()
+    (gone,) = fake.messages("user:delete")
+    assert (gone["user"]["id"], gone["user"]["email"], gone["user"]["traits_crm/id"]) == (user_id, ANN["email"], "c1")
+    assert (gone["segment_ids"], [each["name"] for each in gone["segments"]]) == (["pros"], ["Pros"])
+    assert gone["account"]["id"] == account_id
+    assert gone["deleted_at"].startswith("2024-01-01T00:01:0")
+    assert gone.keys() & {"events", "changes"} == set()
+    assert len(gone["message_id"]) == 40
+    (company,) = fake.messages("account:delete")
+    assert (company["account"]["id"], company["account"]["domain"]) == (account_id, "acme.test")
+    send.traits({"anonymous_id": "v2"}, {})
+    send.traits({"external_id": "2", "anonymous_id": "v2"}, {})
+    platform.run_until_idle()
+    assert len(fake.messages("user:delete")) == 1
+
+
+def test_a_deletion_is_told_after_what_is_under_way_and_nothing_after_it(organization, send, delete, platform, fake):
+    """Not before the update that is being retried is done; what it gives up or refuses afterwards is no dead letter."""
+    told = []
+
+    def answer(notification):
+        told.append(notification["channel"])
+        if notification["channel"] == "user:update" and len(told) < 4:
+            return {"flow_control": {"type": "retry", "in": 60_000}}
+        refused = [{"message_id": each["message_id"], "status": "error"} for each in notification["messages"]]
+        return {"flow_control": {"type": "next", "size": 10, "in": 10}, "responses": refused}
+
+    fake.answer = answer
+    send.traits(ANN, {"plan": "pro"})
+    platform.advance(seconds=1)
+    send.traits(ANN, {"plan": "free"})
+    delete(ANN)
+    platform.advance(seconds=90)
+    assert told == ["user:update"] * 2
+    platform.run_until_idle()
+    assert told == ["user:update"] * 4 + ["user:delete"]
+    assert [each["user"]["traits_plan"] for each in fake.messages("user:update")] == ["pro"] * 4
+    letters = organization.dead_letters(send.connector.id)
+    assert [letter.channel for letter in letters] == ["user:delete"]
+    assert organization.redrive(send.connector.id) == 1
+    platform.run_until_idle()
+    assert told[-1] == "user:delete"
+
+
+def test_deletions_obey_flow_control(organization, send, platform, fake):
+    """They come in the sizes and with the pauses that the connector asks for, each once, and none waits for others' news."""
+    fake.answer = lambda n: {"flow_control": {"type": "next", "size": 4, "in": 1000}}
+    send.people(9)
+    platform.run_until_idle()
+    for user in organization.entities("user"):
+        organization.delete_entity("user", user.id)
+    platform.run_until_idle()
+    deliveries = [each for each in platform.deliveries if each.channel == "user:delete"]
+    assert [len(each.messages) for each in deliveries] == [1, 4, 4]
+    assert all(b.at - a.at >= 0.99 for a, b in itertools.pairwise(deliveries))
+    assert [m["user"]["external_id"] for m in fake.messages("user:delete")] == [str(number) for number in range(9)]
+
+
+def test_deletions_are_for_those_who_want_them(organization, send, platform):
+    """A subscription names the channel, and its conditions count; other connectors notice nothing."""
+    channels = [{"channel": "user:delete"}]
+    conditions = {"segments": {"user:delete": ["private_settings.segments"]}}
+    manifest = {"name": "Pruner", "tags": ["smart-notifier"]}
+    only = FakeConnector({**manifest, "subscriptions": [{"url": "/notify", "channels": channels}]})
+    some = FakeConnector({**manifest, "subscriptions": [{"url": "/notify", "conditions": conditions}]})
+    none = FakeConnector({**manifest, "subscriptions": [{"url": "/notify", "channels": ["user:update"]}]})
+    organization.create_segment("user", "Pros", query={"term": {"traits_plan.raw": "pro"}}, id="pros")
+    for fake in (only, some, none):
+        organization.install(fake, private_settings={"segments": ["pros"]})
+    for number, plan in enumerate(("pro", "free")):
+        send.traits({"external_id": str(number)}, {"plan": plan})
+    platform.run_until_idle()
+    for user in organization.entities("user"):
+        organization.delete_entity("user", user.id)
+    platform.run_until_idle()
+    told = [[m["user"]["external_id"] for m in fake.messages("user:delete")] for fake in (only, some, none)]
+    assert told == [["0", "1"], ["0"], []]
+    assert [{n["channel"] for n in fake.notifications} for fake in (only, none)] == [{"user:delete"}, {"user:update"}]
+    assert platform.pending == 0
+
+
+def test_a_deletion_waits_also_when_updates_are_not_wanted_any_more(organization, send, delete, platform, fake):
+    """What was sent when the manifest changed is waited for; after it the deletion goes."""
+    seen = []
+
+    def answer(notification):
+        seen.append(notification["channel"])
+        if notification["channel"] == "user:update":
+            fake.manifest = {**fake.manifest, "subscriptions": [{"url": "/notify", "channels": ["user:delete"]}]}
+            organization.update_manifest(send.connector)
+            delete(ANN)
+            platform.runtime.tasks.sleep(5)
+            seen.append("answered")
+        return {"flow_control": {"type": "next", "size": 10, "in": 10}}
+
+    fake.answer = answer
+    send.traits(ANN, {})
+    platform.run_until_idle()
+    assert seen == ["user:update", "answered", "user:delete"]
 
 
 def test_deletions_are_forgotten_after_a_month(organization, send):

@@ -47,6 +47,25 @@ def test_a_cron_line_and_an_interval_are_called(platform, organization):
     assert all(run.status == 200 and abs(run.at - run.due_at) < 0.01 for run in runs)
 
 
+def test_a_schedule_is_called_by_its_method(platform, organization):
+    """GET has no body, PUT an empty object; a changed method begins the schedule anew, and an unknown one is refused."""
+    entry = {"url": "/sync", "type": "interval", "value": "5"}
+    fake = FakeConnector({"schedules": [{**entry, "method": "get"}, {**entry, "url": "/put", "method": "PUT"}]})
+    connector = organization.install(fake)
+    platform.advance(minutes=5)
+    assert [call[0] for call in fake.paths("/sync")] == ["GET"]
+    assert [call[0] for call in fake.paths("/put")] == ["PUT"]
+    fake.manifest = {"schedules": [entry]}
+    organization.update_manifest(connector)
+    platform.advance(minutes=5)
+    assert [call[0] for call in fake.paths("/sync")] == ["GET", "POST"]
+    fake.manifest = {"schedules": [{**entry, "method": "TRACE"}]}
+    with pytest.raises(
+        InvalidArgumentError, match=r'schedules\[0\]\.method is "TRACE", expected one of GET, POST, PUT'
+    ):
+        organization.update_manifest(connector)
+
+
 def test_schedules_need_no_smart_delivery_and_do_not_keep_a_platform_busy(platform, organization):
     """A run until idle does not wait for the next scheduled time."""
     organization.install(scheduled(("/hourly", "cron", "0 * * * *")))

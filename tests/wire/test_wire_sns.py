@@ -47,6 +47,8 @@ def certificate(signing_key):
         ("users_segment:update", "segment:update"),
         ("users_segment:delete", "segment:delete"),
         ("ship:update", "ship:update"),
+        ("user_report:delete", "user:delete"),
+        ("account_report:delete", "account:delete"),
         ("accounts_segment:update", "accounts_segment:update"),
         ("", ""),
         ("user_report", "user"),
