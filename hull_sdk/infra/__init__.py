@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hull_sdk.core.clock import Clock
+from hull_sdk.core.clock import Clock, parse_time
 from hull_sdk.infra.batcher import Batcher
 from hull_sdk.infra.cache import Cache
 from hull_sdk.infra.instrumentation import Instrumentation, Metric, RecordingInstrumentation
@@ -24,4 +24,5 @@ __all__ = [
     "RateLimit",
     "RecordingInstrumentation",
     "RedisCache",
+    "parse_time",
 ]

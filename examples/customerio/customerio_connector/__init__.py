@@ -1,0 +1,1 @@
+"""A connector between Hull and Customer.io, in both directions."""
