@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import uuid
@@ -31,6 +32,24 @@ def test_ids_do_not_repeat_within_one_source(source, method):
     """A thousand ids of one source are a thousand different ones."""
     ids = source()
     assert len({getattr(ids, method)() for _ in range(1000)}) == 1000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_process_takes_none_of_its_parents_ids():
+    """Ids are made many at a time; after a fork the child makes its own, so that none comes twice."""
+    ids = SystemIds()
+    ids.uuid()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, " ".join(ids.uuid() for _ in range(100)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reading, 10_000).decode().split()
+    os.close(reading)
+    os.close(writing)
+    assert len({*theirs, *(ids.uuid() for _ in range(100))}) == 200
 
 
 def sequence(seed: int) -> list[object]:
