@@ -131,7 +131,7 @@ def iso_millis(moment: datetime | float) -> str:
         return _iso(moment, "milliseconds")
     seconds = math.floor(moment)
     micros = round((moment - seconds) * 1e6)
-    return f"{_start_of(seconds + micros // 1_000_000)}.{micros // 1000 % 1000:03d}Z"
+    return _iso_of(seconds * 1000 + micros // 1000)
 
 
 def iso_seconds(moment: datetime | float) -> str:
@@ -186,6 +186,12 @@ def parse_http_date(text: str) -> datetime | None:
 
 def _join_zone(match: re.Match[str]) -> str:
     return "Z" if match[1] in {"UTC", "Z"} else match[1]
+
+
+@lru_cache(maxsize=16)  # what is sent together was mostly made in the same few milliseconds
+def _iso_of(millis: int) -> str:
+    seconds, rest = divmod(millis, 1000)
+    return f"{_start_of(seconds)}.{rest:03d}Z"
 
 
 @lru_cache(maxsize=16)
