@@ -52,14 +52,24 @@ def stand_in(value: Any) -> Any:
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
-def _encoder(**options: bool) -> Callable[[Any], str]:
-    return json.JSONEncoder(allow_nan=False, separators=_COMPACT, default=stand_in, **options).encode
+def _encoder(*, ensure_ascii: bool, sort_keys: bool) -> Callable[[Any], str]:
+    """Return what encodes as a ``JSONEncoder`` does, but is made once; that one makes all of it for every value."""
+    module: Any = json.encoder
+    make = module.c_make_encoder
+    if make is None:  # an interpreter without it
+        return json.JSONEncoder(
+            allow_nan=False, separators=_COMPACT, default=stand_in, ensure_ascii=ensure_ascii, sort_keys=sort_keys
+        ).encode
+    text = module.encode_basestring_ascii if ensure_ascii else module.encode_basestring
+    # Without a memory of what it is within: a loop ends as something that is nested too deeply.
+    encode = make(None, stand_in, text, None, ":", ",", sort_keys, False, False)
+    return lambda value: "".join(encode(value, 0))
 
 
-_encode = _encoder(ensure_ascii=False)
+_encode = _encoder(ensure_ascii=False, sort_keys=False)
 _encode_sorted = _encoder(ensure_ascii=False, sort_keys=True)
-_encode_ascii = _encoder()
-_encode_ascii_sorted = _encoder(sort_keys=True)
+_encode_ascii = _encoder(ensure_ascii=True, sort_keys=False)
+_encode_ascii_sorted = _encoder(ensure_ascii=True, sort_keys=True)
 
 
 def _refuse_constant(name: str) -> Any:
@@ -155,4 +165,4 @@ def _bytes(value: Any, encode: Callable[[Any], str], fallback: Callable[[Any], s
     except UnicodeEncodeError:
         return fallback(value).encode()
     except RecursionError as err:
-        raise ValueError("the value is nested too deeply for JSON") from err
+        raise ValueError("the value is nested too deeply for JSON, or holds itself") from err
