@@ -23,18 +23,47 @@ class Future(concurrent.futures.Future[T]):
 
     An ``async`` function awaits it: ``await future``.
 
+    What the standard library's class keeps, its lock above all, is made when something first asks for it: of the many
+    thousand messages that a client sends, hardly one is ever waited for.
+
     Args:
         tasks: Whose clock and work the waiting drives.
     """
 
+    _outcome: tuple[T, None] | tuple[Any, BaseException] | None = None
+    _complete: bool = False
+
     def __init__(self, tasks: Tasks) -> None:
-        super().__init__()
         self._tasks = tasks
+
+    if not TYPE_CHECKING:  # which would take it for an attribute of every name
+
+        def __getattr__(self, name: str) -> Any:
+            """Make what the standard library's class keeps, since something asked for it."""
+            self._make_complete()
+            return object.__getattribute__(self, name)
 
     def __await__(self) -> Generator[Any, None, T]:
         """Wait for the result in an ``async`` function, while its event loop does other work."""
         yield from _settled(self).__await__()
         return super().result(timeout=0)
+
+    def done(self) -> bool:
+        """Tell whether there is an outcome."""
+        return self._outcome is not None or super().done()
+
+    def cancel(self) -> bool:
+        """Give up waiting for it, unless it is done; what was sent or started is not stopped."""
+        self._make_complete()
+        return super().cancel()
+
+    def set_result(self, result: T) -> None:
+        """Give it its result; see :func:`resolve`."""
+        self._settle((result, None))
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """Give it its error; see :func:`resolve`."""
+        self._settle((None, Exception() if exception is None else exception))
 
     def add_done_callback(self, fn: Callable[[concurrent.futures.Future[T]], object]) -> None:
         """Have a function called when the work is done; asyncio waits for it this way too.
@@ -66,8 +95,7 @@ class Future(concurrent.futures.Future[T]):
             TimeoutError: Nothing was produced in time.
             Exception: Whatever the work raised.
         """
-        if not self.done():
-            self._tasks.wait(self, timeout)
+        self._reach(timeout)
         return super().result(timeout=0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
@@ -82,9 +110,38 @@ class Future(concurrent.futures.Future[T]):
         Raises:
             TimeoutError: The work did not end in time.
         """
-        if not self.done():
-            self._tasks.wait(self, timeout)
+        self._reach(timeout)
         return super().exception(timeout=0)
+
+    # Who settles it writes the outcome and then looks whether it is complete; who completes it says so and then looks
+    # for the outcome. So one of them passes it on at least, whoever comes first, and no lock is needed. Attributes are
+    # written where they are missing only: several threads may complete it at a time.
+
+    def _settle(self, outcome: tuple[T, None] | tuple[Any, BaseException]) -> None:
+        if vars(self).setdefault("_outcome", outcome) is not outcome:
+            raise concurrent.futures.InvalidStateError("it has its outcome already")
+        if self._complete:
+            self._pass_on(*outcome)
+
+    def _reach(self, timeout: float | None) -> None:
+        if self.done():
+            self._make_complete()  # who settled it may not have come to that yet
+        else:
+            self._tasks.wait(self, timeout)
+
+    def _make_complete(self) -> None:
+        self._complete = True
+        for name, value in vars(concurrent.futures.Future()).items():
+            vars(self).setdefault(name, value)
+        if self._outcome is not None:
+            self._pass_on(*self._outcome)
+
+    def _pass_on(self, result: T, error: BaseException | None) -> None:
+        with suppress(concurrent.futures.InvalidStateError):  # passed on by both, or cancelled before
+            if error is None:
+                super().set_result(result)
+            else:
+                super().set_exception(error)
 
 
 def resolve(future: concurrent.futures.Future[T], result: T, error: BaseException | None = None) -> None:
