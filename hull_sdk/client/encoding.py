@@ -40,7 +40,7 @@ def encode(value: Any, what: str) -> bytes:
     except (TypeError, ValueError, RecursionError):
         return json.dumps(plain(value, what))
     # How deep the encoder goes differs between versions of Python; only many brackets can be too deep.
-    if data.count(b"{") + data.count(b"[") > _MAX_DEPTH:
+    if len(data) > 2 * _MAX_DEPTH and data.count(b"{") + data.count(b"[") > _MAX_DEPTH:
         plain(value, what)
     return data
 

@@ -169,7 +169,8 @@ class ApiClient(Verbs):
         return None if self._scope is None else self._scope.token(self._connection.runtime.clock.time())
 
     def _new_scope(self, user: Claims | None, account: Claims | None, create: Any, active: Any, scopes: Any) -> Scope:
-        _check_flags(create=create, active=active)
+        _check_flag("create", create)
+        _check_flag("active", active)
         config = self._connection.config
         return Scope(
             issuer=config.id,
@@ -194,7 +195,7 @@ class EntityClient(ApiClient):
     __slots__ = ("_entity",)
 
     def __init__(self, connection: Connection, scope: Scope) -> None:
-        super().__init__(connection, scope)
+        ApiClient.__init__(self, connection, scope)
         self._entity = scope
 
     def __repr__(self) -> str:
@@ -215,9 +216,8 @@ class EntityClient(ApiClient):
         """
         scope = self._entity
         if (create, active, scopes) != (None, None, None):
-            _check_flags(
-                **{name: value for name, value in (("create", create), ("active", active)) if value is not None}
-            )
+            _check_flag("create", True if create is None else create)
+            _check_flag("active", False if active is None else active)
             scope = scope.with_claims(create=create, active=active, scopes=checked_scopes(scopes))
         return scope.token(self._connection.runtime.clock.time())
 
@@ -324,10 +324,9 @@ class AccountClient(EntityClient):
             )
 
 
-def _check_flags(**flags: Any) -> None:
-    for name, value in flags.items():
-        if not isinstance(value, bool):
-            raise InvalidArgumentError(f"{name} is {value!r}; pass True or False")
+def _check_flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(f"{name} is {value!r}; pass True or False")
 
 
 def _anonymous_id(kind: str, body: Any) -> dict[str, str]:

@@ -56,7 +56,7 @@ class Scope:
         self.scopes: list[str] | None = scopes
         # Equal claims of the subject, equal key, whoever else is named.
         subject = user if subject_type == "user" or not account else account
-        self.key: int = zlib.crc32(repr((subject_type if account else "user", subject)).encode())
+        self.key: int = zlib.crc32("\0".join(subject.values() if subject else ()).encode("utf-8", "surrogatepass"))
         self._token: tuple[int, str] = (-1, "")
 
     def __repr__(self) -> str:

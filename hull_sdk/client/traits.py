@@ -63,7 +63,7 @@ def checked_attributes(attributes: Any) -> Mapping[str, Any]:
     Raises:
         InvalidArgumentError: It is no dict, a name is no text or empty, or an operation is unknown.
     """
-    if not isinstance(attributes, Mapping):
+    if type(attributes) is not dict and not isinstance(attributes, Mapping):
         raise InvalidArgumentError(f"traits takes a dict of attributes, not {attributes!r}")
     for name, value in attributes.items():
         if not isinstance(name, str) or not name.strip():

@@ -108,7 +108,7 @@ def claims_of(kind: EntityKind, value: Any) -> Claims:
     names = CLAIM_NAMES[kind]
     if isinstance(value, str):
         value = {"id": value}
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):  # the first question is quick, and mostly enough
         raise InvalidArgumentError(
             f"{value!r} is no {kind} claim; pass a {kind} id or a dict with at least one of {', '.join(names)}"
         )
@@ -117,7 +117,7 @@ def claims_of(kind: EntityKind, value: Any) -> Claims:
         item = value.get(name)
         if item is None:
             continue
-        text = _identifier(item)
+        text = item.strip() if type(item) is str else _identifier(item)
         if text is None:
             raise InvalidArgumentError(f"the {kind} claim {name} is {item!r}; an identifier is text or a number")
         if text:
