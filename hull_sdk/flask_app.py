@@ -31,6 +31,7 @@ from hull_sdk.middleware import (
     RequestFacts,
     checked_client_config,
     checked_instance,
+    checked_seconds,
     host_secrets,
     settle,
     switches,
@@ -45,6 +46,7 @@ __all__ = [
     "JOBS_KEY",
     "Middleware",
     "answer_error",
+    "answer_within",
     "app_extension",
     "come_again_with",
     "find_context",
@@ -76,6 +78,7 @@ _ENV_ACTIVE: Final = "hull.active"
 _STATE_MARK: Final = "hull_takes_state"
 _PEOPLE_MARK: Final = "hull_for_people"
 _RETRY_MARK: Final = "hull_retry_status"
+_TIMEOUT_MARK: Final = "hull_timeout_s"
 
 _SUCCESS: Final = range(200, 300)
 _SERVER_ERROR: Final = 500
@@ -277,6 +280,22 @@ def come_again_with(status: int | None, view: View) -> View:
     return _marked(view, _RETRY_MARK, status)
 
 
+def answer_within(timeout_s: float | None, view: View) -> View:
+    """Give the requests of a view a deadline of their own, which counts from their beginning.
+
+    Args:
+        timeout_s: Seconds; ``None`` for the connector's.
+        view: Answers them.
+
+    Returns:
+        As :func:`takes_state`.
+
+    Raises:
+        InvalidArgumentError: It is no number of seconds.
+    """
+    return view if timeout_s is None else _marked(view, _TIMEOUT_MARK, checked_seconds("timeout_s", timeout_s))
+
+
 def _marked(view: View, mark: str, value: object = True) -> View:  # noqa: FBT002 - a mark without a value
     try:
         setattr(view, mark, value)
@@ -348,11 +367,16 @@ def _enter() -> None:
         return
     extension = app_extension()
     environ = present.environ
-    context = Context(extension, hostname=_hostname(present), load_options=_option_loader(present))
+    view = current_app.view_functions[present.endpoint]
+    context = Context(
+        extension,
+        hostname=_hostname(present),
+        load_options=_option_loader(present),
+        timeout_s=getattr(view, _TIMEOUT_MARK, None),
+    )
     environ[_ENV_CONTEXT] = context
     environ[_ENV_ACTIVE] = active = context.active()
     active.__enter__()
-    view = current_app.view_functions[present.endpoint]
     facts = RequestFacts(
         header=present.headers.get,
         query=present.args.to_dict(),

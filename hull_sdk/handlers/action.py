@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from hull_sdk.context import Context
-from hull_sdk.flask_app import come_again_with, json_body, request_context
+from hull_sdk.flask_app import answer_within, come_again_with, json_body, request_context
 from hull_sdk.handlers.deduplication import Runs
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 from hull_sdk.middleware import checked_seconds, run_within_deadline, settle
@@ -19,7 +19,11 @@ __all__ = ["action_handler", "request_parts"]
 
 
 def action_handler(
-    function: Callable[..., Any], *, once_in_s: float | None = None, retry_status: int | None = None
+    function: Callable[..., Any],
+    *,
+    once_in_s: float | None = None,
+    retry_status: int | None = None,
+    timeout_s: float | None = None,
 ) -> Blueprint:
     """Return a blueprint that runs a function for each POST.
 
@@ -38,19 +42,22 @@ def action_handler(
         retry_status: For webhooks: status of the answer when a later try may succeed (``TransientError``), for example
             503. Other services repeat what is answered so, and give up what is answered 400, which ``None`` means. An
             error's own ``status`` wins; 429 and 503 say in ``Retry-After`` when to come again.
+        timeout_s: For callers that wait only so long: seconds, from the beginning of the request, in which the function
+            has to end and Hull has to have what it sent; else the answer is 503. The connector's ``timeout_s`` when
+            ``None``.
 
     Returns:
         A blueprint; mount it with ``url_prefix``. Without credentials it answers 403.
 
     Raises:
-        InvalidArgumentError: ``function`` is no function, ``once_in_s`` is not more than 0, or ``retry_status`` is no
-            status of a failure.
+        InvalidArgumentError: ``function`` is no function, ``once_in_s`` or ``timeout_s`` is not more than 0, or
+            ``retry_status`` is no status of a failure.
     """
     check_callable(function, "the function of action_handler")
     if once_in_s is not None:
         checked_seconds("once_in_s", once_in_s)
     view = come_again_with(retry_status, partial(_answer, function, once_in_s))
-    return endpoint("hull_action", view, ["POST"])
+    return endpoint("hull_action", answer_within(timeout_s, view), ["POST"])
 
 
 def _answer(function: Callable[..., Any], once_in_s: float | None) -> ResponseReturnValue:

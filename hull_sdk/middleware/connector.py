@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from hull_sdk.context import CONNECTOR_KEY, Context
@@ -71,8 +72,11 @@ def _through_caches(context: Context, refusals: Cache) -> dict[str, Any]:
 
 def _ask(context: Context) -> dict[str, Any]:
     connector_id = context.credentials().id
+    # A last try that begins at the half of a short deadline has the other half for its answer.
+    most_s = context.remaining_s() / 2
+    retry = replace(FETCH_RETRY, total_s=min(FETCH_RETRY.total_s, most_s))
     try:
-        ship = context.client.get(connector_id, timeout_s=FETCH_TIMEOUT_S, retry=FETCH_RETRY)
+        ship = context.client.get(connector_id, timeout_s=min(FETCH_TIMEOUT_S, most_s), retry=retry)
     except ApiError as err:
         if err.status != _NOT_FOUND:
             raise

@@ -164,6 +164,29 @@ def test_a_status_to_retry_says_that_something_failed(retry_status):
         action_handler(print, retry_status=retry_status)
 
 
+@pytest.mark.parametrize(("duration_s", "status"), [(0.5, 200), (1.5, 503)])
+def test_an_action_may_have_a_deadline_of_its_own(world, duration_s, status):
+    """A caller that waits only so long is answered in that time, with 503 when the function needs longer."""
+    app = world.app(action_handler(lambda ctx, _: ctx.runtime.tasks.sleep(duration_s), timeout_s=1))
+    assert app.test_client().post(URL).status_code == status
+
+
+def test_a_short_deadline_counts_for_reading_the_connector_too(world):
+    """While the platform fails the caller is answered in its time all the same."""
+    app = world.app(action_handler(lambda *_: "ok", timeout_s=1, retry_status=503))
+    world.platform.fail_with = 503
+    began = world.runtime.clock.monotonic()
+    assert app.test_client().post(URL).status_code == 503
+    assert world.runtime.clock.monotonic() - began <= 1
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, "1", True])
+def test_a_deadline_is_a_time(timeout_s):
+    """Anything else is an error when the handler is made."""
+    with pytest.raises(InvalidArgumentError, match=r"timeout_s is .* seconds above 0"):
+        action_handler(print, timeout_s=timeout_s)
+
+
 def test_an_action_is_a_function():
     """Anything else is an error when the handler is made."""
     with pytest.raises(InvalidArgumentError, match="action_handler is 'sync'"):

@@ -15,7 +15,7 @@ from customerio_connector.events import event_of
 from customerio_connector.settings import PrivateSettings
 from hull_sdk.types import Event, UserMessage
 
-__all__ = ["Decision", "Refused", "decide", "newest"]
+__all__ = ["Decision", "Refused", "decide", "leaving", "newest"]
 
 _EVERYBODY: Final = frozenset({"ALL", "all_segments"})
 #: Ids that would lead to another address.
@@ -65,11 +65,11 @@ def decide(message: UserMessage, settings: PrivateSettings, *, is_batch: bool = 
         Refused: Customer.io could not take the user's id.
     """
     user: Mapping[str, Any] = message["user"]
-    is_known = _own(user, "created_at") is not None and _own(user, "deleted_at") is None
     if not _is_chosen(message.get("segment_ids"), settings["synchronized_segments"]):
-        return _leaving(user, settings, is_known=is_known)
+        return leaving(user, settings)
     if _own(user, "suppressed_at") is not None:
         return Decision(skipped="the user is suppressed")
+    is_known = _is_known(user)
     events, skipped = _events(message.get("events") or (), settings["events_filter"])
     if not user.get("email") and not is_known:
         if not settings["anonymous_events"]:
@@ -109,16 +109,26 @@ def newest(messages: Iterable[UserMessage]) -> dict[str, UserMessage]:
     return found
 
 
-def _leaving(user: Mapping[str, Any], settings: PrivateSettings, *, is_known: bool) -> Decision:
+def leaving(user: Mapping[str, Any], settings: PrivateSettings) -> Decision:
+    """Return what becomes of a user who is in no whitelisted segment, or does not exist any more.
+
+    Args:
+        user: As it was last.
+        settings: The connector's settings.
+    """
     outside = "the user is in none of the whitelisted segments"
     if not settings["enable_user_deletion"]:
         return Decision(skipped=outside)
     if _own(user, "deleted_at") is not None:
         return Decision(skipped="the user was already deleted")
     identifier = _own(user, "id") or customer_id(user, settings)
-    if not is_known or identifier is None:
+    if not _is_known(user) or identifier is None:
         return Decision(skipped=outside)
     return Decision(delete=str(identifier))
+
+
+def _is_known(user: Mapping[str, Any]) -> bool:
+    return _own(user, "created_at") is not None and _own(user, "deleted_at") is None
 
 
 def _events(events: Iterable[Event], chosen: Iterable[str]) -> tuple[tuple[dict[str, Any], ...], tuple[Any, ...]]:

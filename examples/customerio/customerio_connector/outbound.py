@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from customerio_connector.customerio_api import CustomerioApi
 from customerio_connector.customers import SOURCE, Customer, parts
-from customerio_connector.decision import Decision, Refused, decide, newest
+from customerio_connector.decision import Decision, Refused, decide, leaving, newest
 from customerio_connector.settings import PrivateSettings, private_settings
 from hull_sdk import Context
 from hull_sdk.errors import ApiError, TransientError
 from hull_sdk.handlers import for_each
-from hull_sdk.types import RequestParts, UserMessage
+from hull_sdk.types import RequestParts, UserDeletion, UserMessage, UserReport
 
-__all__ = ["send_users"]
+__all__ = ["forget_users", "send_users"]
 
 #: Messages in the next notification, and the pause before it.
 SIZE: Final = 50
@@ -47,6 +47,20 @@ def send_users(ctx: Context, messages: list[UserMessage], batch: RequestParts | 
     return [{**results[str(each["user"]["id"])], "message_id": each["message_id"]} for each in messages]
 
 
+def forget_users(ctx: Context, messages: list[UserDeletion]) -> list[dict[str, Any]]:
+    """Delete from Customer.io who was deleted from Hull, if the settings say so for those that leave.
+
+    Args:
+        ctx: The context.
+        messages: Of a notification.
+    """
+    settings = private_settings(ctx)
+    if not settings["site_id"] or not settings["api_key"]:
+        return [{"message_id": each["message_id"], "status": "skip"} for each in messages]
+    sending = _Sending(ctx, CustomerioApi(ctx, settings), settings, is_batch=False)
+    return for_each(ctx, messages, sending.forget, limit=AT_ONCE)
+
+
 @dataclass(frozen=True, slots=True)
 class _Sending:
     """What the messages of a notification have in common."""
@@ -60,28 +74,36 @@ class _Sending:
         """Do what a message leads to; return its result."""
         try:
             decision = decide(message, self.settings, is_batch=self.is_batch)
-            self._log_skipped(message, decision)
             refusals = self._do(message, decision)
         except (ApiError, Refused) as err:
-            return _error([self._refused(message, "outgoing.user.error", {}, err)])
-        if refusals:
-            return _error(refusals)
-        return {"status": "ok"} if decision.skipped is None else {"status": "skip", "reason": decision.skipped}
+            return _error([self._refused(message["user"], "outgoing.user.error", {}, err)])
+        return _error(refusals) if refusals else _done(decision)
+
+    def forget(self, message: UserDeletion) -> dict[str, Any]:
+        """Delete somebody who does not exist in Hull any more, where nothing can be written back."""
+        decision = leaving(message["user"], self.settings)
+        self._log_skipped(message["user"], decision)
+        try:
+            if decision.delete is not None:
+                self._delete(message["user"], decision.delete)
+        except ApiError as err:
+            return _error([self._refused(message["user"], "outgoing.user.error", {}, err)])
+        return _done(decision)
 
     def _do(self, message: UserMessage, decision: Decision) -> list[str]:
         """Delete, put, and send events; return why Customer.io refuses some of them for good."""
+        self._log_skipped(message["user"], decision)
         if decision.delete is not None:
-            self._delete(message, decision.delete)
+            self._delete(message["user"], decision.delete)
+            gone = dict.fromkeys([f"{SOURCE}/{name}" for name in ("id", "hash", "synced_at", "created_at")])
+            self.ctx.client.as_user(message["user"]).traits({**gone, f"{SOURCE}/deleted_at": self._now()})
         if decision.customer is not None:
             self._put(message, decision.customer, decision)
         return self._send_events(message, decision) if decision.events else []
 
-    def _delete(self, message: UserMessage, customer_id: str) -> None:
+    def _delete(self, user: UserReport, customer_id: str) -> None:
         self.api.delete(customer_id)
-        gone = dict.fromkeys([f"{SOURCE}/{name}" for name in ("id", "hash", "synced_at", "created_at")])
-        user = self.ctx.client.as_user(message["user"])
-        user.traits({**gone, f"{SOURCE}/deleted_at": self._now()})
-        user.logger.info("outgoing.user.deletion", {"customer_id": customer_id})
+        self.ctx.client.as_user(user).logger.info("outgoing.user.deletion", {"customer_id": customer_id})
         self.ctx.metric.increment("ship.outgoing.users.deleted")
 
     def _put(self, message: UserMessage, customer: Customer, decision: Decision) -> None:
@@ -132,24 +154,28 @@ class _Sending:
         try:
             send(event)
         except ApiError as err:
-            return self._refused(message, "outgoing.event.error", told, err)
+            return self._refused(message["user"], "outgoing.event.error", told, err)
         self.ctx.client.as_user(message["user"]).logger.info("outgoing.event.success", told)
         self.ctx.metric.increment("ship.outgoing.events")
         return None
 
-    def _log_skipped(self, message: UserMessage, decision: Decision) -> None:
-        logger = self.ctx.client.as_user(message["user"]).logger
+    def _log_skipped(self, user: UserReport, decision: Decision) -> None:
+        logger = self.ctx.client.as_user(user).logger
         for name, reason in decision.skipped_events:
             logger.info("outgoing.event.skip", {"event": name, "reason": reason})
         if decision.skipped is not None:
             logger.info("outgoing.user.skip", {"reason": decision.skipped})
 
-    def _refused(self, message: UserMessage, event: str, told: dict[str, Any], err: Exception) -> str:
-        self.ctx.client.as_user(message["user"]).logger.error(event, {**told, "reason": str(err)})
+    def _refused(self, user: UserReport, event: str, told: dict[str, Any], err: Exception) -> str:
+        self.ctx.client.as_user(user).logger.error(event, {**told, "reason": str(err)})
         return str(err)
 
     def _now(self) -> str:
         return self.ctx.runtime.clock.now().isoformat()
+
+
+def _done(decision: Decision) -> dict[str, Any]:
+    return {"status": "ok"} if decision.skipped is None else {"status": "skip", "reason": decision.skipped}
 
 
 def _error(reasons: list[str]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class PrivateSettings(TypedDict):
     #: nobody.
     synchronized_segments: list[str]
     #: Deletes those from Customer.io that were sent and are in none of the
-    #: segments any more.
+    #: segments any more, or deleted.
     enable_user_deletion: bool
     #: The attribute that identifies a person in Customer.io: external_id, or id,
     #: Hull's own.

@@ -109,6 +109,19 @@ def test_a_user_comes_and_goes(installed, customerio, deletion):
     assert report.get("traits_customerio/deleted_at") is None
 
 
+@pytest.mark.parametrize("deletion", [True, False])
+def test_who_is_deleted_from_hull_is_deleted_if_that_is_wanted(installed, customerio, deletion):
+    """A user that does not exist any more is in no segment either, and nothing brings it back to Hull."""
+    harness = installed(**SENDING, enable_user_deletion=deletion)
+    save(harness, 1, plan="pro")
+    save(harness, 2, plan="pro")
+    harness.run_until_idle()
+    harness.organization.delete_entity("user", harness.user({"external_id": "u-1"})["id"])
+    harness.run_until_idle()
+    assert set(customerio.customers) == ({"u-2"} if deletion else {"u-1", "u-2"})
+    assert harness.user({"external_id": "u-1"}) is None
+
+
 def test_who_leaves_right_after_coming_is_deleted_all_the_same(installed, customerio):
     """Leaving before the connector has written back that it sent the user loses no deletion."""
     harness = installed(**SENDING, enable_user_deletion=True)
