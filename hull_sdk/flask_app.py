@@ -407,9 +407,13 @@ def _option_loader(present: Request) -> Callable[[Any], dict[str, Any]]:
 
 
 def _leave(_error: BaseException | None) -> None:
-    active = request.environ.pop(_ENV_ACTIVE, None)
+    environ = request.environ
+    active = environ.pop(_ENV_ACTIVE, None)
     if active is not None:
         active.__exit__(None, None, None)
+    # The context may hold the request, which holds this: a circle, in which a whole notification would stay in memory
+    # until the garbage collector finds it.
+    environ.pop(_ENV_CONTEXT, None)
 
 
 def _hostname(present: Request) -> str:

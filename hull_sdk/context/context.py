@@ -96,10 +96,9 @@ class Context:
         self._lock = Lock()
         self._sending: _Sending | None = None
         self._works: dict[str, DerivedIds] = {}
-        self._helpers: Helpers | None = None
         self._token: str | None = None
         self._metric: Metric | None = None
-        self._segments: Callable[[str], list[Segment]] | None = None
+        self._segments: Callable[[Context, str], list[Segment]] | None = None
         #: The handler's deadline, in seconds from the start.
         self.timeout_s: float = services.timeout_s if timeout_s is None else timeout_s
         self._deadline_at = services.runtime.clock.monotonic() + self.timeout_s
@@ -207,12 +206,12 @@ class Context:
     @property
     def users_segments(self) -> list[Segment]:
         """Segments of users; fetched through the cache when a notification did not bring them."""
-        return [] if self._segments is None else self._segments("users_segments")
+        return [] if self._segments is None else self._segments(self, "users_segments")
 
     @property
     def accounts_segments(self) -> list[Segment]:
         """Segments of accounts; fetched through the cache when a notification did not bring them."""
-        return [] if self._segments is None else self._segments("accounts_segments")
+        return [] if self._segments is None else self._segments(self, "accounts_segments")
 
     def replace_connector(self, ship: dict[str, Any]) -> None:
         """Take over a connector that has just been changed, here and in the cache.
@@ -223,11 +222,12 @@ class Context:
         self.internal_cache.set(CONNECTOR_KEY, {"connector": json.dumps(ship).decode()})
         self.ship = ship
 
-    def load_segments_with(self, load: Callable[[str], list[Segment]]) -> None:
+    def load_segments_with(self, load: Callable[[Context, str], list[Segment]]) -> None:
         """Say where segments come from.
 
         Args:
-            load: Returns the segments of ``"users_segments"`` or ``"accounts_segments"``.
+            load: Returns the segments of ``"users_segments"`` or ``"accounts_segments"``. It is given this context, and
+                must not hold it: nothing shall keep a context, and a whole notification with it, beyond its use.
         """
         self._segments = load
 
@@ -320,10 +320,9 @@ class Context:
     @property
     def helpers(self) -> Helpers:
         """The functions of ``hull_sdk.helpers``, bound to this context."""
-        if self._helpers is None:
-            bound = {name: partial(function, self) for name, function in self._services.helpers.items()}
-            self._helpers = cast("Helpers", SimpleNamespace(**bound))
-        return self._helpers
+        # Not kept, since it holds this context.
+        bound = {name: partial(function, self) for name, function in self._services.helpers.items()}
+        return cast("Helpers", SimpleNamespace(**bound))
 
     def enqueue(
         self,

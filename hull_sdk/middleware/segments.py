@@ -38,7 +38,7 @@ def load_segments(arrival: Arrival) -> None:
     setting = arrival.extension.segment_filter_setting
     found: dict[str, list[Segment]] = {}
 
-    def load(name: str) -> list[Segment]:
+    def load(context: Context, name: str) -> list[Segment]:
         if name not in found:
             found[name] = _marked(context, name, _find(context, name), setting)
         return found[name]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 from connector_world import BUYERS, query, user_message
@@ -444,3 +446,23 @@ def test_the_request_is_there_inside_a_handler(world):
     seen = []
     answer(world, lambda ctx, _m: seen.append((request.path, current_context == ctx, ctx.options["channel"])))
     assert seen == [("/b0", True, "user:update")]
+
+
+def test_nothing_keeps_a_notification_once_it_is_answered(world):
+    """When the answer is out nothing holds the context any more, so no garbage collection is needed to free it."""
+    seen = []
+
+    def handle(ctx, messages):
+        assert ctx.segments is not None
+        assert ctx.options["channel"] == "user:update"
+        assert ctx.helpers.filter_notification(messages[0])
+        ctx.client.as_user(messages[0]["user"])
+        seen.append(weakref.ref(ctx))
+
+    app = world.app(smart_notifier_handler({"user:update": handle}))
+    gc.disable()
+    try:
+        assert world.notify(app).status_code == 200
+        assert [context() for context in seen] == [None]
+    finally:
+        gc.enable()
