@@ -20,6 +20,7 @@ from hull_sdk.core.logs import emit
 from hull_sdk.core.masking import mask_text
 from hull_sdk.errors import HullError, InvalidArgumentError, NotificationError, TransientError
 from hull_sdk.flask_app import JOBS_KEY, app_extension, json_body
+from hull_sdk.handlers.messages import Prepare
 from hull_sdk.helpers import download_request, open_extract
 from hull_sdk.infra.queues import MAX_ATTEMPTS
 from hull_sdk.middleware import settle
@@ -60,13 +61,13 @@ class BatchExtracts:
     Args:
         functions: Functions by channel.
         max_size: Messages in one call of a function.
-        prepare: ``f(ctx, kind, message, unfiltered=...)`` finishes a message; ``unfiltered`` is ``True`` when the
+        preparer: ``f(ctx, kind, unfiltered=...)`` returns what finishes a message; ``unfiltered`` is ``True`` when the
             segment filter does not apply.
     """
 
     functions: Mapping[str, BatchFunction]
     max_size: int
-    prepare: Callable[..., dict[str, Any]]
+    preparer: Callable[..., Prepare]
 
     def register(self, blueprint: Blueprint) -> Blueprint:
         """Bring the job along with a blueprint; returns the blueprint."""
@@ -155,10 +156,8 @@ class BatchExtracts:
         with open_extract(context, url, file_format) as file:
             progress = _Progress(context, payload, file.mark)
             for rows in file.parts(self.max_size, skip=progress.rows):
-                messages = [
-                    self.prepare(context, kind, reader.message(progress.rows + index, row), unfiltered=unfiltered)
-                    for index, row in enumerate(rows)
-                ]
+                prepare = self.preparer(context, kind, unfiltered=unfiltered)
+                messages = [prepare(reader.message(index, row)) for index, row in enumerate(rows, progress.rows)]
                 context.begin_part()
                 results = handle(progress.open(messages), {"query": query, "body": body})
                 settle(context, SETTLE_S)

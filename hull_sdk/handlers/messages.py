@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from hull_sdk.client import group_traits as grouped
 from hull_sdk.context import Context
-from hull_sdk.helpers import matches_filter
+from hull_sdk.helpers import segment_matcher
 from hull_sdk.wire.entities import EntityKind
 
-__all__ = ["KIND_OF_CHANNEL", "prepare_message"]
+__all__ = ["KIND_OF_CHANNEL", "Prepare", "message_preparer"]
 
 #: Whom the messages of a channel are about; those of other channels are about no user and no account.
 KIND_OF_CHANNEL: Final[dict[str, EntityKind]] = {
@@ -20,30 +20,35 @@ KIND_OF_CHANNEL: Final[dict[str, EntityKind]] = {
     "account:delete": "account",
 }
 
+#: Returns a message about a user or an account for a handler.
+Prepare = Callable[[Mapping[str, Any]], dict[str, Any]]
 
-def prepare_message(
+
+def message_preparer(
     context: Context,
     kind: EntityKind,
-    message: Mapping[str, Any],
     *,
     group_traits: bool,
     segment_filter_setting: str | None,
     unfiltered: bool = False,
-) -> dict[str, Any]:
-    """Return a message about a user or an account for a handler.
+) -> Prepare:
+    """Return what makes messages ready for a handler; the filter is read once for all of them.
 
     Args:
         context: The context.
-        kind: Whom the message is about.
-        message: As it came.
+        kind: Whom the messages are about.
         group_traits: ``True`` nests attributes.
         segment_filter_setting: Private setting for ``matches_filter``; the connector's when ``None``.
         unfiltered: ``True`` counts every message as matching.
     """
-    matches = unfiltered or matches_filter(context, message, kind, segment_filter_setting)
-    prepared = {**message, "matches_filter": matches}
-    if group_traits:
-        for entity in ("user", "account"):
-            if isinstance(message.get(entity), dict):
-                prepared[entity] = grouped(message[entity])
-    return prepared
+    matches = None if unfiltered else segment_matcher(context, kind, segment_filter_setting)
+
+    def prepare(message: Mapping[str, Any]) -> dict[str, Any]:
+        prepared = {**message, "matches_filter": matches is None or matches(message)}
+        if group_traits:
+            for entity in ("user", "account"):
+                if isinstance(message.get(entity), dict):
+                    prepared[entity] = grouped(message[entity])
+        return prepared
+
+    return prepare

@@ -20,7 +20,7 @@ from hull_sdk.handlers.background import Collector
 from hull_sdk.handlers.deduplication import Runs
 from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoint, takes_batch
 from hull_sdk.handlers.extract import BatchExtracts
-from hull_sdk.handlers.messages import KIND_OF_CHANNEL, prepare_message
+from hull_sdk.handlers.messages import KIND_OF_CHANNEL, Prepare, message_preparer
 from hull_sdk.middleware import check_sns_url, run_within_deadline, settle
 from hull_sdk.outcomes import DEADLINE_STATUS
 from hull_sdk.wire.notifications import ENTITY_CHANNELS
@@ -100,14 +100,14 @@ def notif_handler(
     functions = _functions(handlers)
     if on_subscribe is not None:
         check_callable(on_subscribe, "on_subscribe")
-    prepare = partial(prepare_message, group_traits=group_traits, segment_filter_setting=segment_filter_setting)
-    users = Collector(partial(_run_users, functions, prepare), max_size=max_size, max_time_ms=max_time_ms)
+    preparer = partial(message_preparer, group_traits=group_traits, segment_filter_setting=segment_filter_setting)
+    users = Collector(partial(_run_users, functions, preparer), max_size=max_size, max_time_ms=max_time_ms)
     batches = BatchExtracts(
         functions={name: partial(_run_batch, functions[name]) for name in ENTITY_CHANNELS if name in functions},
         max_size=max_size,
-        prepare=prepare,
+        preparer=preparer,
     )
-    legacy = _Legacy(functions, prepare, users, batches, on_subscribe)
+    legacy = _Legacy(functions, preparer, users, batches, on_subscribe)
     return batches.register(endpoint("hull_notif", legacy.answer, ["POST"]))
 
 
@@ -117,13 +117,13 @@ class _Legacy:
     def __init__(
         self,
         functions: Mapping[str, list[Handler]],
-        prepare: Callable[..., dict[str, Any]],
+        preparer: Callable[..., Prepare],
         users: Collector,
         batches: BatchExtracts,
         on_subscribe: Callable[[Context], Any] | None,
     ) -> None:
         self._functions = functions
-        self._prepare = prepare
+        self._preparer = preparer
         self._users = users
         self._batches = batches
         self._on_subscribe = on_subscribe
@@ -173,7 +173,7 @@ class _Legacy:
             self._users.add(context, payload, len(message.get("Message", "")))
         elif functions:
             if isinstance(payload, dict) and name in KIND_OF_CHANNEL:
-                payload = self._prepare(context, KIND_OF_CHANNEL[name], payload)
+                payload = self._preparer(context, KIND_OF_CHANNEL[name])(payload)
             if name == _LAST:
                 self._users.drain(context)
             _run(functions, context, payload)
@@ -190,12 +190,11 @@ def _once(context: Context, message: LegacyMessage, work: Callable[[], None]) ->
 
 def _run_users(
     functions: Mapping[str, list[Handler]],
-    prepare: Callable[..., dict[str, Any]],
+    preparer: Callable[..., Prepare],
     context: Context,
     messages: list[dict[str, Any]],
 ) -> None:
-    prepared = [prepare(context, "user", message) for message in messages]
-    _call(functions[_BATCHED], context, prepared)
+    _call(functions[_BATCHED], context, list(map(preparer(context, "user"), messages)))
 
 
 def _run_batch(functions: list[Handler], context: Context, messages: list[Any], batch: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from hull_sdk.flask_app import CHANNELS_KEY, request_context
 from hull_sdk.handlers.deduplication import RunningError, Runs
 from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoint, takes_batch
 from hull_sdk.handlers.extract import BatchExtracts, BatchFunction
-from hull_sdk.handlers.messages import KIND_OF_CHANNEL, prepare_message
+from hull_sdk.handlers.messages import KIND_OF_CHANNEL, Prepare, message_preparer
 from hull_sdk.middleware import checked_count, run_within_deadline, settle
 from hull_sdk.outcomes import notification_body
 from hull_sdk.wire.entities import EntityKind
@@ -111,7 +111,7 @@ def smart_notifier_handler(
     batches = BatchExtracts(
         functions={channel: _for_batches(functions[channel]) for channel in ENTITY_CHANNELS if channel in functions},
         max_size=options.max_size,
-        prepare=partial(_prepared, options),
+        preparer=partial(_preparer, options),
     )
     blueprint = endpoint("hull_smart_notifier", partial(_answer, functions, options, batches), ["POST"])
     blueprint.record(lambda state: state.app.extensions.setdefault(CHANNELS_KEY, set()).update(functions))
@@ -171,7 +171,7 @@ def _messages(options: _Options, context: Context) -> list[Any]:
     kind = KIND_OF_CHANNEL.get(notification["channel"])
     if kind is None:
         return list(notification["messages"])
-    return [_prepared(options, context, kind, message) for message in notification["messages"]]
+    return list(map(_preparer(options, context, kind), notification["messages"]))
 
 
 def _for_batches(registered: _Registered) -> BatchFunction:
@@ -182,13 +182,10 @@ def _for_batches(registered: _Registered) -> BatchFunction:
     return handle
 
 
-def _prepared(
-    options: _Options, context: Context, kind: EntityKind, message: dict[str, Any], *, unfiltered: bool = False
-) -> dict[str, Any]:
-    return prepare_message(
+def _preparer(options: _Options, context: Context, kind: EntityKind, *, unfiltered: bool = False) -> Prepare:
+    return message_preparer(
         context,
         kind,
-        message,
         group_traits=options.group_traits,
         segment_filter_setting=options.segment_filter_setting,
         unfiltered=unfiltered,

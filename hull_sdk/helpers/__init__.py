@@ -10,7 +10,7 @@ from hull_sdk.helpers.filters import (
     DEFAULT_FILTER_SETTINGS,
     filter_notification,
     is_selected,
-    matches_filter,
+    segment_matcher,
     segment_selection,
 )
 from hull_sdk.helpers.settings import update_settings
@@ -23,9 +23,9 @@ __all__ = [
     "filter_notification",
     "handle_extract",
     "is_selected",
-    "matches_filter",
     "open_extract",
     "request_extract",
+    "segment_matcher",
     "segment_selection",
     "update_settings",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from operator import methodcaller
 from typing import Any, Final
 
 from hull_sdk.context import Context
@@ -12,7 +13,7 @@ __all__ = [
     "DEFAULT_FILTER_SETTINGS",
     "filter_notification",
     "is_selected",
-    "matches_filter",
+    "segment_matcher",
     "segment_selection",
 ]
 
@@ -21,6 +22,8 @@ DEFAULT_FILTER_SETTINGS: Final[dict[EntityKind, str]] = {
     "user": "synchronized_segments",
     "account": "synchronized_account_segments",
 }
+
+_id_of: Final = methodcaller("get", "id")
 
 #: Ids that stand for everybody.
 _EVERYBODY: Final = frozenset({"ALL", "all_segments"})
@@ -44,23 +47,26 @@ def filter_notification(ctx: Context, message: Mapping[str, Any], setting: str |
     entity = message.get(kind)
     if not isinstance(entity, Mapping) or not entity.get("id"):
         return False
-    return matches_filter(ctx, message, kind, setting)
+    return segment_matcher(ctx, kind, setting)(message)
 
 
-def matches_filter(ctx: Context, message: Mapping[str, Any], kind: EntityKind, setting: str | None = None) -> bool:
-    """Tell whether a message's segments are among those that the connector handles.
+def segment_matcher(ctx: Context, kind: EntityKind, setting: str | None = None) -> Callable[[Mapping[str, Any]], bool]:
+    """Return what tells whether a message's segments are among those that the connector handles.
 
     Args:
-        ctx: The context.
-        message: A message of ``user:update`` or ``account:update``.
-        kind: ``"user"`` looks at its ``segments``, ``"account"`` at its ``account_segments``.
+        ctx: The context; its setting is read once, for any number of messages.
+        kind: ``"user"`` looks at a message's ``segments``, ``"account"`` at its ``account_segments``.
         setting: As of :func:`filter_notification`.
     """
     selection = segment_selection(ctx, kind, setting)
-    if selection is None:
-        return True
-    segments = message.get("segments" if kind == "user" else "account_segments") or []
-    return is_selected(selection, [segment.get("id") for segment in segments], everybody=True)
+    if selection is None or not selection.isdisjoint(_EVERYBODY):
+        return lambda _message: True
+    name = "segments" if kind == "user" else "account_segments"
+
+    def matches(message: Mapping[str, Any]) -> bool:
+        return not selection.isdisjoint(map(_id_of, message.get(name) or ()))
+
+    return matches
 
 
 def segment_selection(ctx: Context, kind: EntityKind, setting: str | None = None) -> frozenset[str] | None:
@@ -82,15 +88,11 @@ def segment_selection(ctx: Context, kind: EntityKind, setting: str | None = None
     return frozenset(map(str, ids)) if isinstance(ids, list) else None
 
 
-def is_selected(selection: frozenset[str], segment_ids: Iterable[Any], *, everybody: bool = False) -> bool:
-    """Tell whether a selection holds one of some segments.
+def is_selected(selection: frozenset[str], segment_id: Any) -> bool:
+    """Tell whether a selection holds a segment.
 
     Args:
         selection: What :func:`segment_selection` returned.
-        segment_ids: Ids of the segments that somebody is in.
-        everybody: ``True`` lets ``"ALL"`` select also who is in no segment.
+        segment_id: The segment's.
     """
-    ids = list(segment_ids)
-    if not selection.isdisjoint(_EVERYBODY):
-        return everybody or bool(ids)
-    return not selection.isdisjoint(ids)
+    return segment_id in selection or not selection.isdisjoint(_EVERYBODY)

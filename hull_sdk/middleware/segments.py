@@ -67,5 +67,5 @@ def _marked(context: Context, name: str, segments: list[Any], setting: str | Non
 
 
 def _mark(segment: dict[str, Any], selection: frozenset[str] | None) -> Segment:
-    filtered = selection is not None and is_selected(selection, [segment.get("id")])
+    filtered = selection is not None and is_selected(selection, segment.get("id"))
     return cast("Segment", {**segment, "filtered": filtered})
