@@ -17,10 +17,13 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from threading import Condition, Lock, RLock
 from typing import Any, ClassVar, TypeVar
 
 from hull_sdk.core.clock import Clock, SystemClock
+from hull_sdk.core.crew import Crew
 from hull_sdk.core.futures import Future, resolve
 from hull_sdk.core.logs import emit
 
@@ -197,6 +200,7 @@ class ThreadTasks(Tasks):
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = SystemClock() if clock is None else clock
+        self._crew = Crew()
 
     @property
     def clock(self) -> Clock:
@@ -208,15 +212,17 @@ class ThreadTasks(Tasks):
         return _ThreadWorker(step, name)
 
     def spawn(self, function: Callable[..., T], *args: Any, name: str = "hull-task") -> Future[T]:
-        """Start a function on a new daemon thread."""
+        """Start a function on a daemon thread, an idle one if there is one."""
         future: Future[T] = Future(self)
-        context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(settle, future, function, args), name=name, daemon=True).start()
+        self._crew.run(partial(contextvars.copy_context().run, settle, future, function, args), name)
         return future
 
     def wait(self, future: concurrent.futures.Future[Any], timeout_s: float | None = None) -> bool:
         """Block until the Future is done or the time has run out."""
-        return bool(concurrent.futures.wait([future], timeout_s).done)
+        # As concurrent.futures.wait does for many, which needs a lock and an event of its own for that.
+        with suppress(TimeoutError, concurrent.futures.CancelledError):
+            concurrent.futures.Future.exception(future, timeout_s)
+        return future.done()
 
     def sleep(self, seconds: float) -> None:
         """Block for some seconds."""
