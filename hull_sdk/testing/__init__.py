@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hull_sdk.testing.capture import CapturedLog, CapturedMessage
     from hull_sdk.testing.harness import Harness, virtual_platform
+    from hull_sdk.testing.local import serve_locally
     from hull_sdk.testing.plugin import HullScenario
     from hull_sdk.testing.scenario import Scenario
 
-__all__ = ["CapturedLog", "CapturedMessage", "Harness", "HullScenario", "Scenario", "virtual_platform"]
+__all__ = ["CapturedLog", "CapturedMessage", "Harness", "HullScenario", "Scenario", "serve_locally", "virtual_platform"]
 
 _HOMES = {
     "CapturedLog": "hull_sdk.testing.capture",
@@ -19,6 +20,7 @@ _HOMES = {
     "Harness": "hull_sdk.testing.harness",
     "HullScenario": "hull_sdk.testing.plugin",
     "Scenario": "hull_sdk.testing.scenario",
+    "serve_locally": "hull_sdk.testing.local",
     "virtual_platform": "hull_sdk.testing.harness",
 }
 

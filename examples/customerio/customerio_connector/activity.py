@@ -85,7 +85,7 @@ def activity_of(webhook: Mapping[str, Any], user_id_mapping: str, body: bytes) -
     if not claims:
         raise Skip("it names nobody: there is neither an address nor a customer id that Hull could know")
     renamed = {} if is_old else _RENAMED
-    properties = {renamed.get(key, key): value for key, value in data.items()}
+    properties = {str(renamed.get(key, key)): value for key, value in data.items()}
     return Activity(claims=claims, name=name, properties=properties, context=_context(webhook, body))
 
 
