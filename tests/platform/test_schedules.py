@@ -66,6 +66,18 @@ def test_a_schedule_is_called_by_its_method(platform, organization):
         organization.update_manifest(connector)
 
 
+def test_a_status_with_a_time_is_asked_for(platform, organization):
+    """As a schedule is, by itself or in a list; one without a time is not called."""
+    timed = {"url": "/status", "type": "interval", "value": "5"}
+    fake = FakeConnector({"status": timed, "statuses": [{**timed, "url": "/two"}, {"url": "/three"}]})
+    organization.install(fake)
+    platform.advance(minutes=10)
+    assert [(path, method) for method, path, _ in fake.calls if path != "/manifest.json"] == [
+        ("/two", "POST"),
+        ("/status", "POST"),
+    ] * 2
+
+
 def test_schedules_need_no_smart_delivery_and_do_not_keep_a_platform_busy(platform, organization):
     """A run until idle does not wait for the next scheduled time."""
     organization.install(scheduled(("/hourly", "cron", "0 * * * *")))
