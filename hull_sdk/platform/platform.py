@@ -157,13 +157,11 @@ class Platform:
         return self.load_app()(environ, start_response)
 
     def load_app(self) -> Callable[..., Iterable[bytes]]:
-        """Build the API where it has not been built, so that no request has to; loads Flask."""
+        """Load the API, with Flask, where it has not been loaded, so that no request has to."""
         if self._app is None:
             from hull_sdk.platform.api import build_app  # noqa: PLC0415 - Flask is loaded when somebody asks
 
-            app = build_app(self)
-            with self._lock:
-                self._app = app if self._app is None else self._app
+            self._app = build_app(self)
         return self._app
 
     @property

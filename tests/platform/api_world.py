@@ -9,25 +9,11 @@ from delivery_kit import FakeConnector, Sender
 
 from hull_sdk.core.clock import VirtualClock
 from hull_sdk.platform import Platform
-from hull_sdk.platform.api.app import build_flask
-from hull_sdk.platform.api.gate import Gate
+from hull_sdk.platform.api import build_app
 
 HOST = "acme.hullapp.test"
 ADMIN_SECRET = "the operators secret"
 PERSON = {"email": "ann@acme.test", "external_id": "ann"}
-
-
-class _Stage:
-    """Stands for the platform of the world at hand, so that the many routes are built only once."""
-
-    platform: Platform
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.platform, name)
-
-
-_STAGE = _Stage()
-_ROUTES = build_flask(_STAGE).wsgi_app
 
 
 class ApiWorld:
@@ -37,8 +23,7 @@ class ApiWorld:
         self.platform = Platform(clock=VirtualClock(), seed=0, signing_key=signing_key)
         self.platform.test_controls = True
         self.acme = self.platform.create_organization(HOST, admin_secret=ADMIN_SECRET)
-        _STAGE.platform = self.platform
-        self.app = Gate(_ROUTES, self.platform.faults)
+        self.app = build_app(self.platform)
         fake = FakeConnector()
         self.connector = self.acme.install(fake)
         website = self.acme.create_platform("Shop", domains=["shop.acme.test"])

@@ -9,22 +9,24 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Request
 
-from hull_sdk.core.runtime import Runtime
 from hull_sdk.platform.api.errors import refuse
+from hull_sdk.platform.api.gate import platform_of
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.platform.organization import Organization
 from hull_sdk.wire import tokens
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, HEADER_APP_ID, HEADER_ORGANIZATION, HEADER_USER_ID
 
+if TYPE_CHECKING:
+    from hull_sdk.platform.platform import Platform
+
 __all__ = [
     "CREDENTIAL_PARAMETERS",
     "Caller",
-    "Directory",
     "authenticate",
     "operator",
     "organization_of",
@@ -39,24 +41,6 @@ _SECRET_PARAMETERS: Final = ("secret", "access_token")
 _ADMIN: Final = "admin"
 #: What a query may hold beside its own parameters.
 CREDENTIAL_PARAMETERS: Final = frozenset({*_ID_PARAMETERS, *_SECRET_PARAMETERS, "organization"})
-
-
-class Directory(Protocol):
-    """What access needs of the platform."""
-
-    runtime: Runtime
-
-    def find_connector(self, connector_id: str) -> tuple[Organization, Connector] | None:
-        """Return a connector of any organization."""
-        ...
-
-    def organization_at(self, host: str) -> Organization | None:
-        """Return the organization of a host."""
-        ...
-
-    def is_own_address(self, host: str) -> bool:
-        """Tell whether a host is the server's own address."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +68,10 @@ class Caller:
         return self.claims is None or _ADMIN in tokens.scopes_of(self.claims)
 
 
-def authenticate(directory: Directory, request: Request) -> Caller:
+def authenticate(request: Request) -> Caller:
     """Check the credentials of a request.
 
     Args:
-        directory: The platform.
         request: The request; credentials stand in its headers, or in its query.
 
     Returns:
@@ -98,6 +81,7 @@ def authenticate(directory: Directory, request: Request) -> Caller:
         Refused: 401 for missing or wrong credentials, 402 for an organization that was switched off, 404 for an
             unknown connector or organization.
     """
+    platform = platform_of(request)
     token = _parameter(request, HEADER_ACCESS_TOKEN, _SECRET_PARAMETERS)
     connector_id = _parameter(request, HEADER_APP_ID, _ID_PARAMETERS)
     if token is None:
@@ -105,28 +89,28 @@ def authenticate(directory: Directory, request: Request) -> Caller:
     if connector_id is None and tokens.looks_like_token(token):
         connector_id = tokens.issuer_of(token)
     if connector_id is None:
-        return _operator(directory, request, token)
-    found = directory.find_connector(connector_id)
+        return _operator(request, token)
+    found = platform.find_connector(connector_id)
     if found is None:
         refuse(404, "App not found")
     organization, connector = found
-    _check_same_organization(directory, request, organization)
-    claims = _check_token(directory, connector, token)
+    _check_same_organization(platform, request, organization)
+    claims = _check_token(platform, connector, token)
     if organization.settings.disabled:
         refuse(402, "Organization is disabled; its operator can switch it on again in the settings")
     user_id = request.headers.get(HEADER_USER_ID)
     if claims is None and user_id:
-        claims = _as_user(directory, connector, user_id)
+        claims = _as_user(platform, connector, user_id)
     return Caller(organization, connector, claims)
 
 
-def secret_caller(directory: Directory, request: Request) -> Caller:
+def secret_caller(request: Request) -> Caller:
     """Return a caller who may see its whole organization.
 
     Raises:
         Refused: As :func:`authenticate`, and 401 for a user's token.
     """
-    caller = authenticate(directory, request)
+    caller = authenticate(request)
     if not caller.has_secret:
         refuse(
             401, 'a user\'s token gives access to /me only; send the secret, or sign scopes ["admin"] into the token'
@@ -134,79 +118,79 @@ def secret_caller(directory: Directory, request: Request) -> Caller:
     return caller
 
 
-def user_caller(directory: Directory, request: Request) -> Caller:
+def user_caller(request: Request) -> Caller:
     """Return a caller who speaks for a user or account.
 
     Raises:
         Refused: As :func:`authenticate`, and 401 for a secret alone.
     """
-    caller = authenticate(directory, request)
+    caller = authenticate(request)
     if caller.claims is None:
         refuse(401, f"say for whom: send a user's token as {HEADER_ACCESS_TOKEN}, or {HEADER_USER_ID}")
     return caller
 
 
-def operator(directory: Directory, request: Request) -> Caller:
+def operator(request: Request) -> Caller:
     """Return the organization's operator.
 
     Raises:
         Refused: As :func:`authenticate`, and 403 for anybody else.
     """
-    caller = authenticate(directory, request)
+    caller = authenticate(request)
     if not caller.is_admin:
         refuse(403, f"this is for the operator; send the admin secret, without {HEADER_APP_ID}")
     return caller
 
 
-def organization_of(directory: Directory, request: Request) -> Organization:
+def organization_of(request: Request) -> Organization:
     """Return the organization that a request without a connector is for.
 
     Raises:
         Refused: 404 when neither ``Hull-Organization`` nor ``Host`` names one.
     """
-    named = _named_organization(request)
-    if named is not None and not directory.is_own_address(named):
-        organization = directory.organization_at(named)
+    platform, named = platform_of(request), _named_organization(request)
+    if named is not None and not platform.is_own_address(named):
+        organization = platform.organization_at(named)
     else:
-        organization = directory.organization_at(request.host)
+        organization = platform.organization_at(request.host)
     if organization is None:
         refuse(404, f"Organization not found; name it with the header {HEADER_ORGANIZATION}")
     return organization
 
 
-def _operator(directory: Directory, request: Request, token: str) -> Caller:
-    organization = organization_of(directory, request)
+def _operator(request: Request, token: str) -> Caller:
+    organization = organization_of(request)
     if not _equal(token, organization.admin_secret):
         refuse(401, f"wrong credentials; send {HEADER_APP_ID} with a connector's secret, or the admin secret alone")
     return Caller(organization, None)
 
 
-def _check_same_organization(directory: Directory, request: Request, organization: Organization) -> None:
+def _check_same_organization(platform: Platform, request: Request, organization: Organization) -> None:
     named = _named_organization(request)
-    if named is None or directory.is_own_address(named) or directory.organization_at(named) is organization:
+    if named is None or platform.is_own_address(named) or platform.organization_at(named) is organization:
         return
-    if directory.organization_at(named) is None and named.strip().lower() == request.host.lower():
+    if platform.organization_at(named) is None and named.strip().lower() == request.host.lower():
         return  # the server under another of its names
     refuse(401, f"{HEADER_ORGANIZATION} names another organization than the connector's; send its own host, or nothing")
 
 
-def _check_token(directory: Directory, connector: Connector, token: str) -> dict[str, Any] | None:
+def _check_token(platform: Platform, connector: Connector, token: str) -> dict[str, Any] | None:
     """Return the claims of a token, or ``None`` for the connector's secret."""
     if _equal(token, connector.secret):
         return None
     if not tokens.looks_like_token(token):
         refuse(401, f"{HEADER_ACCESS_TOKEN} is neither the connector's secret nor a token signed with it")
-    claims = tokens.verify(token, connector.secret, directory.runtime.clock.time())
+    claims = tokens.verify(token, connector.secret, platform.runtime.clock.time())
     if claims.get("iss") != connector.id:
         refuse(401, "the token was issued by another connector than the one that is named")
     return claims
 
 
-def _as_user(directory: Directory, connector: Connector, user_id: str) -> dict[str, Any]:
+def _as_user(platform: Platform, connector: Connector, user_id: str) -> dict[str, Any]:
     kind: EntityKind = "user"
     return tokens.build_claims(
         issuer=connector.id,
-        issued_at=directory.runtime.clock.time(),
+        issued_at=platform.runtime.clock.time(),
         subject_type=kind,
         user={"id": user_id},
         scopes=[_ADMIN],

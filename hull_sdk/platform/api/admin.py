@@ -6,7 +6,7 @@ Rules: section "REST" of ``docs/protocol.md``. The admin secret stands in ``Hull
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flask import Blueprint, request
 
@@ -17,9 +17,6 @@ from hull_sdk.platform.api.objects import document
 from hull_sdk.platform.api.routing import Route, add_routes, created
 from hull_sdk.platform.checks import check_known
 
-if TYPE_CHECKING:
-    from hull_sdk.platform.platform import Platform
-
 __all__ = ["admin_routes"]
 
 _CONNECTOR_KEYS: Final = ("url", "manifest", "name", "settings", "private_settings", "id", "secret")
@@ -27,9 +24,9 @@ _PLATFORM_KEYS: Final = ("name", "domains", "id", "secret")
 _SEGMENT_KEYS: Final = ("name", "predicate", "query", "id")
 
 
-def admin_routes(platform: Platform) -> Blueprint:
+def admin_routes() -> Blueprint:
     """Return the routes for the operator."""
-    return add_routes(Blueprint("admin", __name__, url_prefix="/api/v1"), _ROUTES, lambda: operator(platform, request))
+    return add_routes(Blueprint("admin", __name__, url_prefix="/api/v1"), _ROUTES, operator)
 
 
 def _create_connector(caller: Caller) -> dict[str, Any]:

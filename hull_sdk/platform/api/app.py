@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flask import Flask
 
@@ -27,7 +27,7 @@ from hull_sdk.wire.firehose import MAX_BODY_BYTES
 if TYPE_CHECKING:
     from hull_sdk.platform.platform import Platform
 
-__all__ = ["ROUTES", "build_app", "build_flask"]
+__all__ = ["API", "ROUTES", "build_app"]
 
 #: The topics of the API, each a function that returns its routes.
 ROUTES = (
@@ -49,24 +49,23 @@ ROUTES = (
 
 
 def build_app(platform: Platform) -> Callable[..., Iterable[bytes]]:
-    """Build the API of a platform as a WSGI application.
+    """Return the API of a platform as a WSGI application.
 
     Args:
         platform: What it shows.
     """
-    return Gate(build_flask(platform).wsgi_app, platform.faults)
+    return Gate(API.wsgi_app, platform)
 
 
-def build_flask(platform: Platform) -> Flask:
-    """Build what stands behind the gate: the routes and their errors.
-
-    Args:
-        platform: What it shows.
-    """
+def _build() -> Flask:
     app = Flask("hull_sdk.platform", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.strict_slashes = False
     install_errors(app)
     for routes in ROUTES:
-        app.register_blueprint(routes(platform))
+        app.register_blueprint(routes())
     return app
+
+
+#: The routes and their errors, built once: they are the same for every platform, and take longer than a test.
+API: Final = _build()

@@ -5,7 +5,7 @@ Rules: section "REST" of ``docs/protocol.md``. ``/app`` is the connector that ``
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flask import Blueprint, request
 
@@ -16,17 +16,12 @@ from hull_sdk.platform.api.routing import Route, add_routes
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.wire.firehose import HEADER_APP_ID
 
-if TYPE_CHECKING:
-    from hull_sdk.platform.platform import Platform
-
 __all__ = ["app_routes"]
 
 
-def app_routes(platform: Platform) -> Blueprint:
+def app_routes() -> Blueprint:
     """Return the routes for a connector's own matters."""
-    return add_routes(
-        Blueprint("apps", __name__, url_prefix="/api/v1"), _ROUTES, lambda: secret_caller(platform, request)
-    )
+    return add_routes(Blueprint("apps", __name__, url_prefix="/api/v1"), _ROUTES, secret_caller)
 
 
 def _connector(caller: Caller, object_id: str | None = None) -> Connector:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Blueprint, request
+from flask import Blueprint, Request, request
 
 from hull_sdk.core.clock import iso_millis
 from hull_sdk.platform.api.access import organization_of
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
+from hull_sdk.platform.api.gate import platform_of
 from hull_sdk.platform.api.routing import Route, add_routes, created
 from hull_sdk.platform.store import KINDS
 
@@ -26,15 +27,16 @@ _DEFAULT_IDLE_MS: Final = 10_000.0
 _LONGEST_IDLE_MS: Final = 600_000.0
 
 
-def control_routes(platform: Platform) -> Blueprint:
+def control_routes() -> Blueprint:
     """Return the routes below ``/_platform``."""
+    return add_routes(Blueprint("controls", __name__, url_prefix="/_platform"), _ROUTES, _controlled)
 
-    def subject() -> Platform:
-        if not platform.test_controls:
-            refuse(404, "test controls are off; start the platform with --test-controls")
-        return platform
 
-    return add_routes(Blueprint("controls", __name__, url_prefix="/_platform"), _ROUTES, subject)
+def _controlled(request: Request) -> Platform:
+    platform = platform_of(request)
+    if not platform.test_controls:
+        refuse(404, "test controls are off; start the platform with --test-controls")
+    return platform
 
 
 def _clock(platform: Platform) -> dict[str, Any]:
@@ -67,12 +69,12 @@ def _trace(platform: Platform, message_id: str) -> dict[str, Any]:
     return refuse(404, f"no message {message_id!r} has arrived")
 
 
-def _preview_identity(platform: Platform) -> dict[str, Any]:
+def _preview_identity(_platform: Platform) -> dict[str, Any]:
     body = read_object(request)
     kind, claims, create = body.get("type", "user"), body.get("claims"), body.get("create", True)
     if kind not in KINDS or not isinstance(claims, dict) or not isinstance(create, bool):
         refuse(400, 'send {"type": "user" | "account", "claims": {"email": ...}, "create": true | false}')
-    return organization_of(platform, request).preview(kind, claims, create=create)
+    return organization_of(request).preview(kind, claims, create=create)
 
 
 def _faults(platform: Platform) -> list[dict[str, Any]]:

@@ -5,37 +5,34 @@ Rules: section "Extracts" of ``docs/protocol.md``. A file's address is its own k
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flask import Blueprint, Response, request
 
 from hull_sdk.platform.api.access import Caller, secret_caller
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
+from hull_sdk.platform.api.gate import platform_of
 from hull_sdk.platform.api.routing import Route, add_routes
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.firehose import HEADER_APP_ID
 
-if TYPE_CHECKING:
-    from hull_sdk.platform.platform import Platform
-
 __all__ = ["extract_routes", "file_routes"]
 
 
-def extract_routes(platform: Platform) -> Blueprint:
+def extract_routes() -> Blueprint:
     """Return the routes that extracts are asked for at."""
-    return add_routes(
-        Blueprint("extracts", __name__, url_prefix="/api/v1"), _ROUTES, lambda: secret_caller(platform, request)
-    )
+    return add_routes(Blueprint("extracts", __name__, url_prefix="/api/v1"), _ROUTES, secret_caller)
 
 
-def file_routes(platform: Platform) -> Blueprint:
+def file_routes() -> Blueprint:
     """Return the route of the files, which answers GET and POST without credentials."""
     routes = Blueprint("files", __name__, url_prefix="/api/v1")
 
     @routes.route("/extracts/<object_type>/<date>/<name>", methods=["GET", "POST"])
     def file(**_parts: str) -> Response:
-        found = platform.find_file(request.path, request.args.get("expires", ""), request.args.get("signature", ""))
+        signed = request.args.get("expires", ""), request.args.get("signature", "")
+        found = platform_of(request).find_file(request.path, *signed)
         if found is None:
             refuse(403, "this address is wrong or has expired; ask for the extract again")
         headers = {"ETag": found.etag, **({"Content-Encoding": "gzip"} if found.gzip else {})}

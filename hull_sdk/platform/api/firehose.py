@@ -5,8 +5,6 @@ Rules: section "Firehose" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flask import Blueprint, Response, request
 
 from hull_sdk.platform.api.access import authenticate
@@ -14,20 +12,17 @@ from hull_sdk.platform.api.body import read_json
 from hull_sdk.platform.api.errors import json_response, refuse
 from hull_sdk.wire.firehose import HEADER_APP_ID, MAX_BODY_MESSAGES
 
-if TYPE_CHECKING:
-    from hull_sdk.platform.platform import Platform
-
 __all__ = ["firehose_routes"]
 
 
-def firehose_routes(platform: Platform) -> Blueprint:
+def firehose_routes() -> Blueprint:
     """Return the routes of the firehose: ``POST /`` and ``POST /api/v1/firehose``."""
     routes = Blueprint("firehose", __name__)
 
     @routes.post("/")
     @routes.post("/api/v1/firehose")
     def receive() -> Response:
-        caller = authenticate(platform, request)
+        caller = authenticate(request)
         if caller.connector is None:
             refuse(401, f"the firehose takes messages of connectors; send {HEADER_APP_ID} and its secret")
         body = read_json(request)

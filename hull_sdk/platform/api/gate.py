@@ -10,15 +10,20 @@ import io
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from flask import Request
 
 from hull_sdk.core import json
 from hull_sdk.core.logs import emit
 from hull_sdk.core.wsgi import WsgiAnswer, WsgiApp, run_wsgi
-from hull_sdk.platform.faults import Fault, Faults
+from hull_sdk.platform.faults import Fault
 from hull_sdk.wire.firehose import MAX_BODY_BYTES
 
-__all__ = ["Gate"]
+if TYPE_CHECKING:
+    from hull_sdk.platform.platform import Platform
+
+__all__ = ["Gate", "platform_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -26,28 +31,38 @@ _FIREHOSE_PATHS: Final = frozenset({"/", "/api/v1/firehose"})
 _JSON: Final = ("Content-Type", "application/json")
 
 
+#: Where the platform stands in the environment of a request.
+_PLATFORM: Final = "hull_sdk.platform"
+
+
+def platform_of(request: Request) -> Platform:
+    """Return the platform that a request is for."""
+    platform: Platform = request.environ[_PLATFORM]
+    return platform
+
+
 class Gate:
-    """Lets requests through to an application, except those that a fault hits.
+    """Lets requests for one platform through to the API of all, except those that a fault hits.
 
     Args:
         app: The application behind it.
-        faults: What to break.
+        platform: Whom the requests are for, with the faults that hit them.
     """
 
-    def __init__(self, app: WsgiApp, faults: Faults) -> None:
+    def __init__(self, app: WsgiApp, platform: Platform) -> None:
         self._app = app
-        self._faults = faults
+        self._platform = platform
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request, or break it."""
+        environ[_PLATFORM] = self._platform
+        faults = self._platform.faults
         target = _target(environ)
-        fault = None if target is None else self._faults.take(target)
+        fault = None if target is None else faults.take(target)
         _log_request(environ, fault)
         if fault is None:
             return self._app(environ, start_response)
-        answer = self._faults.strike(
-            fault, partial(_run, self._app, environ, _body(environ)), refuse=_refused, cut=_cut
-        )
+        answer = faults.strike(fault, partial(_run, self._app, environ, _body(environ)), refuse=_refused, cut=_cut)
         start_response(answer.status, answer.headers)
         return answer.chunks
 

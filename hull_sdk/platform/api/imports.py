@@ -5,7 +5,7 @@ Rules: section "Imports" of ``docs/protocol.md``. The job itself is read at ``GE
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flask import Blueprint, request
 
@@ -17,19 +17,14 @@ from hull_sdk.platform.checks import checked_count
 from hull_sdk.platform.import_records import DataSet
 from hull_sdk.platform.search import MAX_PER_PAGE, pagination
 
-if TYPE_CHECKING:
-    from hull_sdk.platform.platform import Platform
-
 __all__ = ["import_routes"]
 
 _PER_PAGE: Final = 100
 
 
-def import_routes(platform: Platform) -> Blueprint:
+def import_routes() -> Blueprint:
     """Return the routes of imports."""
-    return add_routes(
-        Blueprint("imports", __name__, url_prefix="/api/v1"), _ROUTES, lambda: secret_caller(platform, request)
-    )
+    return add_routes(Blueprint("imports", __name__, url_prefix="/api/v1"), _ROUTES, secret_caller)
 
 
 def _request(caller: Caller, data_set: DataSet) -> dict[str, Any]:

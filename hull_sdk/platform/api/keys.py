@@ -5,21 +5,17 @@ Rules: section "Signatures" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from hull_sdk.platform.api.errors import refuse
+from hull_sdk.platform.api.gate import platform_of
 from hull_sdk.wire.signatures import certificate_pem, public_pem
-
-if TYPE_CHECKING:
-    from hull_sdk.platform.platform import Platform
 
 __all__ = ["key_routes"]
 
 
-def key_routes(platform: Platform) -> Blueprint:
+def key_routes() -> Blueprint:
     """Return the routes of keys and certificates, which answer without credentials."""
     routes = Blueprint("keys", __name__, url_prefix="/api/v1")
 
@@ -32,7 +28,7 @@ def key_routes(platform: Platform) -> Blueprint:
         return Response(certificate_pem(found(key_id)), mimetype="text/plain")
 
     def found(key_id: str) -> RSAPrivateKey:
-        key = platform.find_key(key_id)
+        key = platform_of(request).find_key(key_id)
         return refuse(404, f"there is no signing key {key_id!r}") if key is None else key
 
     return routes

@@ -5,7 +5,7 @@ Rules: section "REST" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flask import Blueprint, request
 
@@ -16,17 +16,12 @@ from hull_sdk.platform.api.routing import Route, add_routes
 from hull_sdk.platform.attribute_lists import is_custom, schema_list
 from hull_sdk.wire.entities import EntityKind
 
-if TYPE_CHECKING:
-    from hull_sdk.platform.platform import Platform
-
 __all__ = ["list_routes"]
 
 
-def list_routes(platform: Platform) -> Blueprint:
+def list_routes() -> Blueprint:
     """Return the routes for segments and attributes."""
-    return add_routes(
-        Blueprint("lists", __name__, url_prefix="/api/v1"), _ROUTES, lambda: secret_caller(platform, request)
-    )
+    return add_routes(Blueprint("lists", __name__, url_prefix="/api/v1"), _ROUTES, secret_caller)
 
 
 def _schema(caller: Caller, kind: EntityKind) -> list[dict[str, Any]]:

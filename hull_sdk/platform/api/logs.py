@@ -5,7 +5,7 @@ Rules: section "Logs" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flask import Blueprint, request
 
@@ -13,17 +13,12 @@ from hull_sdk.platform.api.access import CREDENTIAL_PARAMETERS, Caller, secret_c
 from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.api.routing import Route, add_routes
 
-if TYPE_CHECKING:
-    from hull_sdk.platform.platform import Platform
-
 __all__ = ["log_routes"]
 
 
-def log_routes(platform: Platform) -> Blueprint:
+def log_routes() -> Blueprint:
     """Return the routes that read the log."""
-    return add_routes(
-        Blueprint("logs", __name__, url_prefix="/api/v1"), _ROUTES, lambda: secret_caller(platform, request)
-    )
+    return add_routes(Blueprint("logs", __name__, url_prefix="/api/v1"), _ROUTES, secret_caller)
 
 
 def _logs(caller: Caller, object_id: str | None = None) -> dict[str, Any]:

@@ -7,14 +7,15 @@ way as messages of the firehose and are applied before the answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from flask import Blueprint, request
+from flask import Blueprint, Request, request
 
 from hull_sdk.core.clock import iso_millis
 from hull_sdk.platform.api.access import Caller, user_caller
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
+from hull_sdk.platform.api.gate import platform_of
 from hull_sdk.platform.api.objects import document, segments_in
 from hull_sdk.platform.api.routing import Route, add_routes
 from hull_sdk.wire import tokens
@@ -26,13 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["me_routes"]
 
 
-def me_routes(platform: Platform) -> Blueprint:
+def me_routes() -> Blueprint:
     """Return the routes below ``/me``, and ``/t``."""
-
-    def subject() -> _Self:
-        return _Self(platform, user_caller(platform, request))
-
-    return add_routes(Blueprint("me", __name__, url_prefix="/api/v1"), _ROUTES, subject)
+    return add_routes(Blueprint("me", __name__, url_prefix="/api/v1"), _ROUTES, _Self.of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +38,10 @@ class _Self:
 
     platform: Platform
     caller: Caller
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        return cls(platform_of(request), user_caller(request))
 
     def write(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
         _send(self.platform, self.caller, kind, body)

@@ -6,7 +6,7 @@ to nothing of another one: objects of another organization are answered as if th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flask import Blueprint, request
 
@@ -18,17 +18,12 @@ from hull_sdk.platform.reports import full_report
 from hull_sdk.platform.store import KINDS
 from hull_sdk.wire.entities import EntityKind
 
-if TYPE_CHECKING:
-    from hull_sdk.platform.platform import Platform
-
 __all__ = ["document", "object_routes", "segments_in"]
 
 
-def object_routes(platform: Platform) -> Blueprint:
+def object_routes() -> Blueprint:
     """Return the routes for objects by their id."""
-    return add_routes(
-        Blueprint("objects", __name__, url_prefix="/api/v1"), _ROUTES, lambda: secret_caller(platform, request)
-    )
+    return add_routes(Blueprint("objects", __name__, url_prefix="/api/v1"), _ROUTES, secret_caller)
 
 
 def document(caller: Caller, kind: EntityKind, entity_id: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flask import Blueprint, Response
 
@@ -18,9 +18,6 @@ from hull_sdk.platform.api.openapi_operations import OPERATIONS, Access, Operati
 from hull_sdk.platform.api.openapi_schemas import SCHEMAS
 from hull_sdk.platform.api.openapi_shapes import Shape, reference
 from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, HEADER_APP_ID, HEADER_ORGANIZATION, HEADER_USER_ID
-
-if TYPE_CHECKING:
-    from hull_sdk.platform.platform import Platform
 
 __all__ = ["OPENAPI_VERSION", "description", "description_routes"]
 
@@ -60,7 +57,7 @@ _REFUSALS: Final[Mapping[Access, tuple[int, ...]]] = {
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
-def description_routes(_platform: Platform) -> Blueprint:
+def description_routes() -> Blueprint:
     """Return the route of the description, which asks for no credentials."""
     routes = Blueprint("openapi", __name__)
 

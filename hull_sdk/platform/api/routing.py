@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, Request, request
 
 from hull_sdk.platform.api.errors import json_response
 
@@ -19,13 +19,13 @@ class created(dict[str, Any]):  # noqa: N801 - reads as a word in a view: return
     """An answer with the status 201."""
 
 
-def add_routes(blueprint: Blueprint, table: Iterable[Route], subject: Callable[[], Any]) -> Blueprint:
+def add_routes(blueprint: Blueprint, table: Iterable[Route], subject: Callable[[Request], Any]) -> Blueprint:
     """Add a table of routes to a blueprint.
 
     Args:
         blueprint: What to add them to.
         table: The routes.
-        subject: Called per request for the first argument of the function: the checked caller, for example.
+        subject: Called with each request for the first argument of the function: the checked caller, for example.
 
     Returns:
         The blueprint.
@@ -36,9 +36,9 @@ def add_routes(blueprint: Blueprint, table: Iterable[Route], subject: Callable[[
     return blueprint
 
 
-def _answering(view: Callable[..., Any], subject: Callable[[], Any]) -> Callable[..., Any]:
+def _answering(view: Callable[..., Any], subject: Callable[[Request], Any]) -> Callable[..., Any]:
     def answer(**parameters: str) -> Any:
-        value = view(subject(), **parameters)
+        value = view(subject(request), **parameters)
         return json_response(value, 201 if isinstance(value, created) else 200)
 
     return answer

@@ -5,7 +5,7 @@ Rules: section "Search" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flask import Blueprint, request
 
@@ -18,17 +18,12 @@ from hull_sdk.platform.population import Searchable
 from hull_sdk.platform.store import KINDS
 from hull_sdk.wire.entities import EntityKind
 
-if TYPE_CHECKING:
-    from hull_sdk.platform.platform import Platform
-
 __all__ = ["search_routes"]
 
 
-def search_routes(platform: Platform) -> Blueprint:
+def search_routes() -> Blueprint:
     """Return the routes below ``/search``."""
-    return add_routes(
-        Blueprint("search", __name__, url_prefix="/api/v1/search"), _ROUTES, lambda: secret_caller(platform, request)
-    )
+    return add_routes(Blueprint("search", __name__, url_prefix="/api/v1/search"), _ROUTES, secret_caller)
 
 
 def _search(caller: Caller, what: Searchable) -> dict[str, Any]:
