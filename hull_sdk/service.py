@@ -168,8 +168,8 @@ class ServiceSession(requests.Session):
         self.trust_env = False
         trusted = None if trusted_hosts is None else HostPatterns(trusted_hosts)
         adapter = _ServiceAdapter(self, trusted, max_bytes)
-        self.mount("https://", adapter)
-        self.mount("http://", adapter)
+        for scheme in ("https://", "http://", ""):  # the network has one answer for every other scheme, too
+            self.mount(scheme, adapter)
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """Prepare a request, below ``base_url`` when its address is relative.

@@ -157,6 +157,7 @@ def test_a_refusal_of_a_stream_raises_with_its_reason(served, status, kind):
         ("https://[::1]/x.csv", "not public"),
         ("https://localhost/x.csv", "not public"),
         ("https://user@files.test/x.csv", "without a user name"),
+        ("file:///etc/passwd", "absolute https URL"),
     ],
 )
 def test_addresses_from_settings_lead_to_public_hosts_only(served, url, reason):

@@ -1,0 +1,1 @@
+"""A connector that imports a CSV file from an address, every night."""
