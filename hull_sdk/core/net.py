@@ -8,6 +8,8 @@ from __future__ import annotations
 
 # Sockets load this when they are first given a name; a child forked in that moment could resolve nothing any more.
 import encodings.idna  # noqa: F401 - loaded for its effect
+import functools
+import itertools
 import logging
 import os
 import re
@@ -177,9 +179,15 @@ class HttpNetwork(Network):
             answer.close()
 
     def _open(self, request: Request) -> urllib3.BaseHTTPResponse:
-        return self._manager(request).urlopen(
+        manager: Any = self._manager(request)
+        target = request.url
+        if type(manager) is urllib3.PoolManager:  # no proxy: what else the manager does is for redirects alone
+            address = _address(target)
+            manager = manager.connection_from_host(address.host, address.port, address.scheme)
+            target = address.request_uri
+        answer: urllib3.BaseHTTPResponse = manager.urlopen(
             request.method,
-            request.url,
+            target,
             body=request.body,
             headers=dict(request.headers),
             timeout=urllib3.Timeout(total=request.timeout_s),
@@ -187,7 +195,9 @@ class HttpNetwork(Network):
             redirect=False,
             preload_content=False,
             decode_content=False,
+            assert_same_host=False,
         )
+        return answer
 
     def close(self) -> None:
         """Close idle connections."""
@@ -223,13 +233,19 @@ def _mask_addresses(record: logging.LogRecord) -> bool:
 
 def _check(request: Request) -> None:
     problem = _url_problem(request.url)
-    for name, value in request.headers.items():
-        if _LINE_BREAK.search(name) or _LINE_BREAK.search(value):
-            problem = f"the header {name!r} holds a line break"
+    if _LINE_BREAK.search("".join(itertools.chain.from_iterable(request.headers.items()))):
+        broken = [name for name, value in request.headers.items() if _LINE_BREAK.search(name + value)]
+        problem = f"the header {broken[0]!r} holds a line break"
     if problem is not None:
         raise NetworkError(f"{request.method} {mask_url(request.url)}: {problem}", {"sent": False})
 
 
+@functools.lru_cache(maxsize=64)  # a client asks the same address again and again
+def _address(url: str) -> urllib3.util.Url:
+    return urllib3.util.parse_url(url)
+
+
+@functools.lru_cache(maxsize=64)
 def _url_problem(url: str) -> str | None:
     try:
         parts = urlsplit(url)
@@ -265,6 +281,8 @@ def _read(answer: urllib3.BaseHTTPResponse, request: Request, deadline: float) -
             chunks.append(chunk)
             size += len(chunk)
             check_size(size, request)
+            if answer.length_remaining == 0:
+                break
             left = deadline - time.monotonic()
             if left <= 0:
                 raise OSError(f"the answer was not complete within {request.timeout_s:g} s")
