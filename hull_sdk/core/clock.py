@@ -6,7 +6,6 @@ Everything that asks for the time asks a :class:`Clock`. Times inside the packag
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from abc import ABC, abstractmethod
@@ -129,9 +128,7 @@ def iso_millis(moment: datetime | float) -> str:
     """
     if isinstance(moment, datetime):
         return _iso(moment, "milliseconds")
-    seconds = math.floor(moment)
-    micros = round((moment - seconds) * 1e6)
-    return _iso_of(seconds * 1000 + micros // 1000)
+    return _iso_of(round(moment * 1e6) // 1000)
 
 
 def iso_seconds(moment: datetime | float) -> str:
