@@ -85,7 +85,7 @@ class Backlog:
         self._errors: deque[HullError] = deque(maxlen=_MAX_ERRORS)
         self._room: Future[None] | None = None
 
-    def admit(self, message: Message, *, force: bool) -> bool:
+    def admit(self, message: Message, *, force: bool = False) -> bool:
         """Count a message in, if there is room.
 
         Args:
@@ -144,7 +144,7 @@ class Backlog:
         try:
             for index, message in enumerate(messages):
                 try:
-                    resolve(message.future, message.message_id, errors.get(index))
+                    resolve(message.future, message.message_id, errors.get(index) if errors else None)
                 except SystemExit as err:  # raised by a callback; it must not keep the others waiting
                     emit(_log, logging.ERROR, "firehose.callback_failed", {"error": repr(err)})
         finally:

@@ -205,12 +205,17 @@ class Lane:
         if self._batch:
             return self._batch
         queue, batch, size = self._queue, self._batch, 0
+        if self._queue_bytes + len(queue) <= BATCH_BYTES and len(queue) <= self._batch_limit:  # all of it, mostly
+            batch.extend(queue)
+            queue.clear()
+            size = self._queue_bytes
         while queue and len(batch) < self._batch_limit:
-            size += len(queue[0].data) + 1
-            if batch and size > BATCH_BYTES:
+            more = len(queue[0].data)
+            if batch and size + len(batch) + more >= BATCH_BYTES:
                 break
+            size += more
             batch.append(queue.popleft())
-        self._queue_bytes -= sum(len(message.data) for message in batch)
+        self._queue_bytes -= size
         self._attempt = 0
         self._started_at = now
         self._retry_at = 0.0

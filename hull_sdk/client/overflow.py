@@ -59,7 +59,7 @@ class Overflow:
             oldest = crowded.take_oldest()
             dropped.append(oldest)
             self._backlog.drop(oldest, self._error(oldest), waited=True)
-            if self._backlog.admit(message, force=False):
+            if self._backlog.admit(message):
                 return lane.add(message), dropped
         self._backlog.drop(message, self._error(message), waited=False)
         return False, [*dropped, message]

@@ -220,9 +220,9 @@ class Sender:
             if self._closed:
                 raise SenderClosedError("the client was closed and takes no more messages; make a new one")
             # A callback runs in a lane's thread: if it waited for room, it might wait for itself.
-            if not self._backlog.admit(message, force=self._in_callback()):
-                return None
-            return lane.add(message)
+            if self._backlog.admit(message) or (self._in_callback() and self._backlog.admit(message, force=True)):
+                return lane.add(message)
+            return None
 
     def _make_room(self, message: Message, lane: Lane) -> bool:
         if self._options.overflow == "raise":
