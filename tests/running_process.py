@@ -113,9 +113,12 @@ class RunningProcess:
     def _close(self) -> None:
         for thread in self._readers:
             thread.join(PATIENCE_S)
+        WATCH.saw_output([*self.stdout, *self.stderr])
+        if any(thread.is_alive() for thread in self._readers):
+            # Closing would wait for the reader, which waits for whatever holds the other end.
+            raise AssertionError(f"something that it started outlives it: {self.describe()}")
         self.process.stdout.close()
         self.process.stderr.close()
-        WATCH.saw_output([*self.stdout, *self.stderr])
 
 
 def _resolve(command: Sequence[str]) -> list[str]:

@@ -221,9 +221,7 @@ class RQQueue:
         if delay is None:
             record.retries_left = 0
             return
-        # RQ adds this to the host's clock, and it is the server's clock that says when the time has come.
-        ahead = round(self.runtime.clock.time() - self._now())
-        record.retry_intervals = [delay - ahead] * (MAX_ATTEMPTS - 1)
+        record.retry_intervals = [delay] * (MAX_ATTEMPTS - 1)
 
     def _intervals(self) -> list[int]:
         """Return the pauses that RQ keeps to when a try ended without a word."""

@@ -9,12 +9,16 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import rq
 import rq.job
 from rq.exceptions import DeserializationError
+from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
+from rq.utils import now
+from rq.worker_registration import clean_worker_registry
 
 from hull_sdk.errors import InvalidArgumentError
 
@@ -28,6 +32,9 @@ POLL_S: Final = 1
 
 #: How long the turn to line up delayed jobs belongs to one worker, in milliseconds.
 _TURN_MS: Final = 500
+
+#: The turn to look for dead workers, likewise.
+_LOOK_MS: Final = 1_000
 
 #: RQ adds this to how long a worker counts as alive, in seconds.
 _RQ_MARGIN_S: Final = 15
@@ -93,6 +100,26 @@ class StoredJob(rq.job.Job):
         """
         return super().restore({name: value for name, value in raw_data.items() if name not in _AFTERWARDS})
 
+    @property
+    def started_job_registry(self) -> _Running:
+        """Where it is noted while it runs."""
+        return _Running(self.origin, connection=self.connection, job_class=type(self), serializer=self.serializer)
+
+    def retry(self, queue: Any, pipeline: Any) -> None:
+        """Plan the next try, by the server's clock.
+
+        RQ notes the new state apart from the rest, so that a worker that is killed in between loses the job.
+
+        Args:
+            queue: Its line.
+            pipeline: What else is written at the same moment.
+        """
+        due_at = _server_time(self.connection) + timedelta(seconds=self.get_retry_interval())
+        left: Any = self.retries_left
+        self.retries_left = left - 1
+        self.set_status(rq.job.JobStatus.SCHEDULED, pipeline=pipeline)
+        queue.schedule_job(self, due_at, pipeline=pipeline)
+
 
 def is_ours(job: rq.job.Job) -> bool:
     """Tell whether a record is that of a job of this package; ``False`` for one that cannot be read.
@@ -106,6 +133,24 @@ def is_ours(job: rq.job.Job) -> bool:
         return False
 
 
+class _Running(StartedJobRegistry):
+    """The jobs that run, and until when each counts as running if nobody hears of it, by the server's clock.
+
+    By the hosts' own, one whose clock is ahead would begin anew what the others are doing.
+    """
+
+    def add_execution(self, execution: Any, pipeline: Any, ttl: int = 0, xx: bool = False) -> Any:  # noqa: FBT001, FBT002 - RQ's form
+        """Note a job that begins, or was heard of."""
+        return pipeline.zadd(self.key, {execution.composite_key: self._now() + ttl}, xx=xx)
+
+    def cleanup(self, timestamp: float | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Plan the next try of those that nobody has heard of for too long."""
+        return super().cleanup(self._now() if timestamp is None else timestamp, *args, **kwargs)
+
+    def _now(self) -> float:
+        return _server_time(self.connection).timestamp()
+
+
 class JobQueue(rq.Queue):
     """A queue whose jobs are never in nobody's hands.
 
@@ -114,6 +159,11 @@ class JobQueue(rq.Queue):
     """
 
     job_class = StoredJob
+
+    @property
+    def started_job_registry(self) -> _Running:
+        """The jobs of this line that run."""
+        return _Running(queue=self, job_class=self.job_class, serializer=self.serializer)
 
     @classmethod
     def dequeue_any(cls, queues: Any, timeout: int | None, *args: Any, **kwargs: Any) -> Any:
@@ -134,7 +184,7 @@ class JobQueue(rq.Queue):
 
         RQ has a process of its own for this, and for minutes after that was killed nobody takes its place.
         """
-        if not self.connection.set(f"hull:due:{self.name}", 1, nx=True, px=_TURN_MS):
+        if not self.takes_turn("due", _TURN_MS):
             return
         (now, _) = self.connection.time()
         registry = self.scheduled_job_registry
@@ -145,6 +195,29 @@ class JobQueue(rq.Queue):
                     self.enqueue_job(job, pipeline=pipeline)
                 registry.remove(job_id, pipeline=pipeline)
                 pipeline.execute()
+
+    def bring_back(self, worker: Any) -> None:
+        """Plan the next try of jobs whose worker is gone; one worker at a time does it.
+
+        RQ has a lock for this, and when the worker that holds it is killed nobody does it for a quarter of an hour.
+
+        Args:
+            worker: Who does it.
+        """
+        if self.takes_turn("look", _LOOK_MS):
+            self.started_job_registry.cleanup()
+            self.failed_job_registry.cleanup()
+            clean_worker_registry(self)
+            self.intermediate_queue.cleanup(worker, self)
+
+    def takes_turn(self, work: str, for_ms: int) -> bool:
+        """Tell whether it is this worker's turn to do something for the line; if so, it is nobody else's for a time.
+
+        Args:
+            work: What.
+            for_ms: For how long, in milliseconds.
+        """
+        return bool(self.connection.set(f"hull:turn:{work}:{self.name}", 1, nx=True, px=for_ms))
 
 
 class _SoonNoticed:
@@ -160,6 +233,13 @@ class _SoonNoticed:
         """Begin a job; whatever the number of lines, it leaves the list of those that were taken and not begun."""
         begin: Any = super()
         begin.prepare_job_execution(job, remove_from_intermediate_queue=True)
+
+    def clean_registries(self) -> None:
+        """Look for jobs whose worker is gone; RQ itself goes by the host's clock."""
+        worker: Any = self
+        for line in worker.queues:
+            line.bring_back(worker)
+        worker.last_cleaned_at = now()
 
 
 class _ForkingWorker(_SoonNoticed, rq.Worker):
@@ -210,3 +290,9 @@ def run_worker(
         _runner.reset(token)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _server_time(connection: Any) -> datetime:
+    """Return the time that all hosts share."""
+    seconds, microseconds = connection.time()
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)

@@ -48,7 +48,7 @@ class RQKind:
             for key in client.scan_iter("rq:scheduled:*"):
                 for job_id, due_at in client.zrange(key, 0, -1, withscores=True):
                     client.zadd(key, {job_id: due_at - seconds})
-            for key in client.scan_iter("hull:due:*"):
+            for key in client.scan_iter("hull:turn:*"):
                 client.delete(key)
         self.queue.work(partial(handle, self.ran))
         self.queue.run_worker(burst=True, fork=False)

@@ -1,4 +1,7 @@
-"""A worker for tests of jobs: ``python rq_jobs.py URL [burst]``; it says on a line of JSON which job it runs."""
+"""A worker for tests of jobs: ``python rq_jobs.py URL [burst]``; it says on a line of JSON which job it runs.
+
+With ``CLOCK_OFFSET_S`` the host's clock is wrong by so many seconds, for all that RQ reads from it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ import os
 import signal
 import sys
 from dataclasses import asdict
+from datetime import timedelta
+
+import rq.utils
 
 from hull_sdk.errors import LogicError, TransientError
 from hull_sdk.infra import Job, RQQueue
@@ -33,7 +39,16 @@ def handle(job: Job) -> None:
         say(json.dumps({"ended": job.id}))
 
 
+def set_clock_wrong(offset_s: float) -> None:
+    """Have all of RQ read another time."""
+    right = rq.utils.now
+    for name, module in list(sys.modules.items()):
+        if name.startswith("rq.") and getattr(module, "now", None) is right:
+            module.now = lambda: right() + timedelta(seconds=offset_s)
+
+
 if __name__ == "__main__":
+    set_clock_wrong(float(os.environ.get("CLOCK_OFFSET_S", "0")))
     queue = RQQueue(sys.argv[1], lease_s=3)
     queue.work(handle)
     queue.run_worker(burst="burst" in sys.argv, after_job=lambda: say("after job"))
