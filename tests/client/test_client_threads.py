@@ -12,8 +12,9 @@ from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.errors import QueueFullError
 
 ANN = {"email": "ann@acme.test"}
-#: What a flush may take beyond its timeout.
-GRACE_S = 0.1
+#: What a flush may take beyond its timeout: less than the requests that hang.
+GRACE_S = 5.0
+HANGING_S = 20.0
 
 
 def test_many_threads_share_a_client(http_sink, real_client):
@@ -61,7 +62,7 @@ def test_flush_waits_for_callbacks(http_sink, real_client):
 def test_flush_returns_on_time_with_a_hanging_server(hanging_sink, real_client, timeout_s):
     """It never waits longer than it was told, and says what is pending."""
     _, host = hanging_sink
-    client = real_client(host, timeout_s=1)
+    client = real_client(host, timeout_s=HANGING_S)
     client.as_user(ANN).traits({"n": 1})
     started = time.monotonic()
     result = client.flush(timeout_s)
@@ -72,7 +73,7 @@ def test_flush_returns_on_time_with_a_hanging_server(hanging_sink, real_client, 
 def test_flushes_of_many_threads_all_return(hanging_sink, real_client):
     """Several flushes at once, with a server that hangs, each return on time."""
     _, host = hanging_sink
-    client = real_client(host, timeout_s=1)
+    client = real_client(host, timeout_s=HANGING_S)
     client.as_user(ANN).traits({"n": 1})
     took = []
 
@@ -86,7 +87,7 @@ def test_flushes_of_many_threads_all_return(hanging_sink, real_client):
         thread.start()
     for thread in threads:
         thread.join()
-    assert max(took) < 0.3 + 2 * GRACE_S
+    assert max(took) < 0.3 + GRACE_S
 
 
 def test_a_callback_can_send_and_flush(http_sink, real_client):
@@ -113,7 +114,7 @@ def test_a_flush_in_a_callback_returns_on_time(hanging_sink, real_client):
     """Even when the server hangs from then on."""
     sink, host = hanging_sink
     sink.released.set()
-    client = real_client(host, workers=1, timeout_s=1)
+    client = real_client(host, workers=1, timeout_s=HANGING_S)
     took = []
 
     def again(_):

@@ -37,16 +37,16 @@ class Sloppy:
     """The connector.
 
     Args:
-        fault: Name of the fault that is planted; ``""`` for none.
+        faults: Names of the faults that are planted.
         allowed: The one organization that it knows, ``host:port``; may be set later.
     """
 
-    def __init__(self, fault: str = "", allowed: str = "") -> None:
-        self.fault = fault
+    def __init__(self, *faults: str, allowed: str = "") -> None:
+        self.faults = faults
         self.allowed = allowed
         self.net = HttpNetwork()
         self.tasks = ThreadTasks()
-        self.timeout_s = 600.0 if fault == "no-deadline" else 0.8
+        self.timeout_s = 600.0 if "no-deadline" in faults else 0.8
         self._lock = Lock()
         self._seen: set[str] = set()
         self.app = Flask("sloppy")
@@ -78,7 +78,7 @@ class Sloppy:
             return NEXT
         if notification["channel"] != "account:update":
             return NEXT
-        if self.fault == "next-before-flush":
+        if "next-before-flush" in self.faults:
             self.tasks.spawn(self._handle, notification, name="sloppy")
         else:
             self._handle(notification)
@@ -86,7 +86,7 @@ class Sloppy:
 
     def status(self) -> Any:
         """Tell whether the key is there."""
-        if self.fault == "status-always-ok":
+        if "status-always-ok" in self.faults:
             return {"status": "ok"}
         ship = self._ship()
         return {"status": "ok" if len(ship["private_settings"].get("api_key") or "") == 3 else "error"}
@@ -98,12 +98,12 @@ class Sloppy:
     def admin(self) -> Any:
         """Lead on after the settings were saved."""
         target = request.args.get("returnTo", "/")
-        if self.fault != "open-redirect" and (not target.startswith("/") or target[1:2] in ("/", "\\")):
+        if "open-redirect" not in self.faults and (not target.startswith("/") or target[1:2] in ("/", "\\")):
             target = "/"
         return redirect(target)
 
     def _body(self) -> bytes | None:
-        if self.fault == "no-size-limit":
+        if "no-size-limit" in self.faults:
             return request.get_data()
         if (request.content_length or 0) > MAX_BYTES:
             return None
@@ -112,7 +112,7 @@ class Sloppy:
 
     def _check_signature(self, body: bytes) -> None:
         claims = self._claims(request.headers.get(HEADER_SIGNATURE, ""), request.headers.get(HEADER_KEY_URL, ""))
-        if self.fault == "unbound-body":
+        if "unbound-body" in self.faults:
             return
         if claims.get("body_sha256") != hashlib.sha256(body).hexdigest():
             raise RefusedError("the body is not the one that was signed")
@@ -120,31 +120,31 @@ class Sloppy:
             raise RefusedError("the signature is another notification's")
 
     def _claims(self, signature: str, key_url: str) -> dict[str, Any]:
-        if self.fault != "foreign-key-url" and urlsplit(key_url).netloc != self.allowed:
+        if "foreign-key-url" not in self.faults and urlsplit(key_url).netloc != self.allowed:
             raise RefusedError("the key is not where it should be")
         key = self._ask("GET", key_url.replace("\\", "/"))
-        late = self.fault != "replay"
+        late = "replay" not in self.faults
         options = {"verify_exp": late, "verify_iat": late, "require": ["exp", "iat"]}
         try:
-            if self.fault == "alg-none" and jwt.get_unverified_header(signature)["alg"] == "none":
+            if "alg-none" in self.faults and jwt.get_unverified_header(signature)["alg"] == "none":
                 return jwt.decode(signature, options={"verify_signature": False})
             return jwt.decode(signature, key, algorithms=["RS256"], options=options)
         except (jwt.PyJWTError, ValueError) as err:
             raise RefusedError("the signature does not verify") from err
 
     def _check_organization(self, organization: Any) -> None:
-        if self.fault != "organization-ssrf" and organization != self.allowed:
+        if "organization-ssrf" not in self.faults and organization != self.allowed:
             raise RefusedError("the organization is not allowed")
 
     def _is_first(self, notification_id: str) -> bool:
         with self._lock:
             first = notification_id not in self._seen
             self._seen.add(notification_id)
-        return first or self.fault == "double-run"
+        return first or "double-run" in self.faults
 
     def _handle(self, notification: dict[str, Any]) -> None:
         configuration = notification["configuration"]
-        if self.fault == "next-before-flush":
+        if "next-before-flush" in self.faults:
             self.tasks.sleep(0.1)
         accounts = [message["account"]["domain"] for message in notification["messages"]]
         batch = [{"type": "traits", "body": {"sloppy": True}, "headers": {}, "about": each} for each in accounts]
@@ -173,5 +173,5 @@ class Sloppy:
         return self.net.send(sent).body
 
     def _broken(self, _error: Exception) -> Response:
-        told = str(g.get("configuration")) if self.fault == "secret-in-error-page" else "something went wrong"
+        told = str(g.get("configuration")) if "secret-in-error-page" in self.faults else "something went wrong"
         return Response(told, 500)
