@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from flask import Flask, Response, request
 from segment_connector.app import connect, create_app
 
+from hull_sdk.errors import NetworkError
 from hull_sdk.testing import Harness
 
 HOST_SECRET = "a secret of the host for tests"
@@ -17,13 +18,17 @@ HOST_SECRET = "a secret of the host for tests"
 BOTH_WAYS = {"write_key": "wk-1", "synchronized_segments": ["ALL"]}
 
 
+class Broken(BaseException):
+    """Ends a connection; no ``Exception``, which Flask would turn into an answer."""
+
+
 class FakeSegment:
     """Keeps what its batch endpoint takes: each call once, by its ``messageId``."""
 
     def __init__(self) -> None:
         self.calls: dict[str, dict[str, Any]] = {}
-        #: What the next requests are answered instead: a status, or ``None`` for "taken, but the answer is lost".
-        self.failures: list[int | None] = []
+        #: What becomes of the next requests: a status, or how they end without one.
+        self.failures: list[int | Literal["reset", "answer lost", "timeout"]] = []
         self.requests = 0
         self.received = 0
         self.api = Flask("stand_in_for_segment")
@@ -31,17 +36,26 @@ class FakeSegment:
 
     def _batch(self) -> Response:
         self.requests += 1
-        failure = self.failures.pop(0) if self.failures else 200
-        if failure is not None and failure != 200:
+        failure = self.failures.pop(0) if self.failures else None
+        if isinstance(failure, int):
             return Response("not now", failure, {"Retry-After": "3"} if failure == 429 else {})
+        if failure == "reset":
+            raise Broken("connection reset by peer")
         assert request.authorization is not None
         assert (request.authorization.username, request.authorization.password) == ("wk-1", "")
         for call in request.get_json()["batch"]:
             self.received += 1
             self.calls.setdefault(call["messageId"], call)
-        if failure is None:
-            raise ConnectionResetError
+        if failure is not None:
+            raise Broken("timed out" if failure == "timeout" else "the connection was closed without an answer")
         return Response('{"success": true}', 200, mimetype="application/json")
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Answer a request, or fail to, as the network tells it."""
+        try:
+            return self.api(environ, start_response)
+        except Broken as broken:
+            raise NetworkError(f"POST https://api.segment.io/v1/batch: {broken}", {"sent": True}) from None
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
         """Return the calls of one type."""
@@ -59,10 +73,13 @@ def installed(segment: FakeSegment) -> Iterator[Callable[..., Harness]]:
     """Install the connector with some settings; what is under way at that time is over."""
     open_ones: list[Harness] = []
 
-    def install(private: dict[str, Any] | None = None, **settings: Any) -> Harness:
-        harness = Harness(create_app(connect(host_secret=HOST_SECRET)), private_settings=private, settings=settings)
+    def install(
+        private: dict[str, Any] | None = None, *, manifest: dict[str, Any] | None = None, **settings: Any
+    ) -> Harness:
+        app = create_app(connect(host_secret=HOST_SECRET))
+        harness = Harness(app, manifest, private_settings=private, settings=settings)
         open_ones.append(harness)
-        harness.service("api.segment.io", segment.api)
+        harness.service("api.segment.io", segment)
         harness.request("/credentials")
         harness.run_until_idle()
         return harness

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import logging
+import random
+from pathlib import Path
 
 import pytest
 from flask import request
 from segment_connector.segment_api import MAX_BATCH_BYTES, batches
 
+MANIFEST = Path(__file__).parents[1] / "segment_connector" / "manifest.json"
 AT = "2026-05-01T10:00:00Z"
 PRO = {"id": "5a7962e2793d3e942a03b201", "name": "Pro"}
 BIG = {"id": "5a7962e2793d3e942a03b202", "name": "Big"}
@@ -102,17 +107,21 @@ def test_message(installed, hull_scenario, monkeypatch, name):
         harness.notify("user:update", [message])
 
 
-@pytest.mark.parametrize("failure", [429, 500, 503, None])
-def test_segment_loses_nothing_and_gets_nothing_twice(installed, segment, failure):
-    """Whatever it answers, and if its answer is lost, each call arrives; what came again has the same id."""
+FAILURES = [429, 500, 502, 503, 408, "reset", "answer lost", "timeout"]
+
+
+@pytest.mark.parametrize("failures", [*([each] * 3 for each in FAILURES), FAILURES * 3], ids=str)
+def test_segment_loses_nothing_and_gets_nothing_twice(installed, segment, failures):
+    """Whatever it answers, if it answers at all, each call arrives; what came again has the same id."""
     harness = installed({**ALL, "synchronized_properties": ["plan"]})
-    segment.failures = [failure, failure, failure]
+    segment.failures = list(failures)
+    random.Random(1).shuffle(segment.failures)  # noqa: S311 - repeatable on purpose
     for number in range(30):
         user = harness.client.as_user({"external_id": f"u-{number}"})
         user.traits({"plan": "pro"})
         user.track("Ordered", {"number": number}, {"event_id": f"e-{number}"})
     harness.run_until_idle()
-    assert segment.requests > 3
+    assert (segment.failures, segment.requests > len(failures)) == ([], True)
     assert {call["messageId"] for call in segment.of_type("track") if call["event"] == "Ordered"} == {
         f"e-{number}" for number in range(30)
     }
@@ -122,6 +131,27 @@ def test_segment_loses_nothing_and_gets_nothing_twice(installed, segment, failur
     assert sorted(set(sent)) == sorted({(f"u-{number}", "pro") for number in range(30)})
     assert len(sent) == len(set(sent))
     assert harness.organization.dead_letters(harness.connector.id) == []
+
+
+def test_notifications_leave_nothing_in_memory(installed, segment, monkeypatch):
+    """Once the ids of a day are forgotten, there are as many objects as after the day before."""
+    calm = {**json.loads(MANIFEST.read_text()), "status": {"url": "/status"}}
+    harness = installed(ALL, manifest=calm)
+    monkeypatch.setattr(logging.getLogger("hull_sdk"), "propagate", False)  # pytest keeps every record
+    counts = []
+    for day in range(3):
+        for number in range(100):
+            user = {"id": f"{number:024x}", "external_id": f"u-{number}"}
+            event = {**ORDER, "event_id": f"e-{day}-{number}"}
+            harness.notify("user:update", [{"user": user, "events": [event], "changes": NEWS}])
+        assert len(segment.calls) == 200
+        harness.advance(hours=25)
+        harness.notify("user:update", [])
+        for records in (segment.calls, harness.exchanges, harness.logs, harness.metrics):
+            records.clear()
+        gc.collect()
+        counts.append(len(gc.get_objects()))
+    assert counts[2] - counts[1] < 50
 
 
 def test_a_pause_that_segment_asks_for_is_kept(installed, segment):
