@@ -129,22 +129,21 @@ class Patient:
     @property
     def notifications(self) -> str:
         """The path of notifications."""
-        found = [entry["url"] for entry in _entries(self.manifest.get("subscriptions")) if "url" in entry]
-        return _path(found[0]) if found else _NOTIFICATIONS
+        found = _paths(_entries(self.manifest.get("subscriptions")))
+        return found[0] if found else _NOTIFICATIONS
 
     @property
     def status(self) -> str | None:
         """The path of the status, if there is one."""
-        found = [self.manifest.get("status"), *_entries(self.manifest.get("statuses"))]
-        paths = [_path(entry["url"]) for entry in found if isinstance(entry, Mapping) and "url" in entry]
-        return paths[0] if paths else None
+        found = _paths([*_entries([self.manifest.get("status")]), *_entries(self.manifest.get("statuses"))])
+        return found[0] if found else None
 
     @property
     def paths(self) -> list[str]:
         """All paths that the manifest names."""
-        urls = [entry.get("url") for name in _LISTS for entry in _entries(self.manifest.get(name))]
-        urls += [self.manifest.get("admin"), self.status]
-        return list(dict.fromkeys(_path(url) for url in urls if isinstance(url, str)))
+        entries = [entry for name in _LISTS for entry in _entries(self.manifest.get(name))]
+        entries += [{"url": self.manifest.get("admin")}, {"url": self.status}]
+        return list(dict.fromkeys(_paths(entries)))
 
     def query(self, connector: Connector | None = None, **changes: str) -> str:
         """Return credentials as the platform writes them into a query.
@@ -324,7 +323,18 @@ def _is_key(entry: Mapping[str, Any]) -> bool:
     return entry.get("format") == "password" or any(word in name for word in _KEY_WORDS)
 
 
-def _path(url: str) -> str:
-    parts = urlsplit(url)
+def _paths(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return where entries of the manifest lead; what is no address leads nowhere."""
+    found = (_path(entry.get("url")) for entry in entries)
+    return [path for path in found if path is not None]
+
+
+def _path(url: Any) -> str | None:
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+    except ValueError:
+        return None
+    if parts is None:
+        return None
     path = f"/{parts.path.lstrip('/')}"
     return f"{path}?{parts.query}" if parts.query else path

@@ -22,6 +22,11 @@ PerConnector = str | Callable[[Context], str]
 
 _FEATURE: Final = "oauth_handler"
 
+#: What the library raises for an answer of another form than it expects.
+_FOREIGN: Final = (ValueError, KeyError, TypeError, AttributeError)
+#: Of a lifetime in seconds; more is no number that anybody means.
+_MAX_DIGITS: Final = 12
+
 
 class NoTokenError(TransientError):
     """Raised when the other service hands out no token.
@@ -97,7 +102,7 @@ class OAuthClient:
         errors = load(_FEATURE, "authlib.common.errors", "oauth")
         try:
             found = session.fetch_token(address, grant_type=grant_type, allow_redirects=False, **fields)
-        except (TransientError, ValueError, KeyError, requests.RequestException, errors.AuthlibBaseError) as err:
+        except (TransientError, *_FOREIGN, requests.RequestException, errors.AuthlibBaseError) as err:
             # Its text may quote what was sent; the kind of the error says enough.
             reason = str(getattr(err, "error", None) or "")
             raise NoTokenError(f"{mask_url(address)} handed out no token ({type(err).__name__})", reason) from None
@@ -106,8 +111,8 @@ class OAuthClient:
             raise NoTokenError(f"{mask_url(address)} handed out no token")
         # The library reads the machine's clock for this; the connector's decides.
         tokens.pop("expires_at", None)
-        lifetime = tokens.get("expires_in")
-        if isinstance(lifetime, int | float | str) and str(lifetime).isdigit():
+        lifetime = str(tokens.get("expires_in"))
+        if len(lifetime) <= _MAX_DIGITS and lifetime.isascii() and lifetime.isdigit():
             tokens["expires_at"] = int(context.runtime.clock.time()) + int(lifetime)
         return tokens
 

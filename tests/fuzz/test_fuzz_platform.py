@@ -156,6 +156,7 @@ class Server:
 
     def __init__(self, signing_key: Any) -> None:
         self.platform = Platform(clock=VirtualClock(), seed=0, signing_key=signing_key)
+        self.platform.test_controls = True
         self.acme = self.platform.create_organization(HOST, admin_secret="the operators secret")
         self.connector = self.acme.install(None, manifest={"name": "Shop"})
         self.client = Client(self.platform.wsgi_app)
@@ -372,3 +373,42 @@ def test_faults(server, value):
 def test_queries_of_logs(parameters):
     """Parameters that make no query are named."""
     only(InvalidArgumentError, read_log_query, parameters)
+
+
+OPERATOR = {"Hull-Access-Token": "the operators secret", "Hull-App-Id": ""}
+SEGMENT = {"name": "Buyers", "query": QUERIES[0]}
+ADMINISTERED = [
+    (
+        "POST",
+        "/api/v1/connectors",
+        {"manifest": {"name": "Shop"}, "settings": {"a": 1}, "private_settings": {"b": "c"}},
+    ),
+    ("POST", "/api/v1/users_segments", SEGMENT),
+    ("POST", "/api/v1/accounts_segments", {"name": "Big", "predicate": PREDICATES[0]}),
+    ("POST", "/api/v1/platforms", {"name": "Site", "settings": {}}),
+    ("PUT", "/api/v1/settings", SETTINGS[0]),
+]
+CONTROLS = [
+    ("POST", "/_platform/clock", {"advance_ms": 5}),
+    ("POST", "/_platform/identity/preview", {"kind": "user", "claims": ANN, "entities": [{"id": "u1", **ANN}]}),
+    ("POST", "/_platform/faults", {"target": "firehose", "kind": "error", "status": 500}),
+]
+WRITTEN = [
+    ("PUT", "/api/v1/{id}", {"private_settings": {"api_key": "k"}, "settings": {}}),
+    ("PUT", "/api/v1/{id}/traits", {"plan": "pro"}),
+    ("POST", "/api/v1/import/users", {"url": "file:///etc/passwd", "format": "json", "overwrite": True}),
+    ("POST", "/api/v1/{id}/dead_letters/redrive", {"ids": ["5a79"], "all": False}),
+]
+
+
+@fuzzed
+@given(data=st.data())
+def test_bodies_of_the_other_routes(server, data):
+    """What operators, connectors and tests write is taken or refused, and never an error of the platform."""
+    method, path, good = data.draw(st.sampled_from([*ADMINISTERED, *CONTROLS, *WRITTEN]))
+    body = data.draw(encoded([good]))
+    headers = OPERATOR if (method, path, good) in ADMINISTERED else {}
+    assert server.post(path.replace("{id}", server.connector.id), body, method, **headers) < 500
+    server.platform.faults.clear()
+    for each in list(server.acme.connectors.values())[1:]:
+        server.acme.uninstall(each)
