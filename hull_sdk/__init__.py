@@ -20,7 +20,7 @@ __all__ = ["Client", "Connector", "Context", "Middleware", "__version__", "curre
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Client": "hull_sdk.client",
+    "Client": "hull_sdk.client.client",
     "Connector": "hull_sdk.connector",
     "Context": "hull_sdk.context",
     "Middleware": "hull_sdk.flask_app",

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from hull_sdk.core import json
 from hull_sdk.core.clock import Clock
+from hull_sdk.core.exchange import Response
 from hull_sdk.core.masking import mask_text
-from hull_sdk.core.net import Response
 from hull_sdk.core.retry import is_retryable, parse_retry_after
 from hull_sdk.errors import (
     ApiError,

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 from hull_sdk.client.capture import FirehoseEvent, LogLine
 from hull_sdk.core.checks import is_number, is_whole
 from hull_sdk.core.forks import lazy
+from hull_sdk.core.hosts import host_of, is_loopback, split_host
 from hull_sdk.core.ids import is_object_id
 from hull_sdk.core.masking import mask
-from hull_sdk.core.net import host_of, is_loopback, split_host
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.wire.firehose import FIREHOSE_PATH, MAX_MESSAGE_BYTES

@@ -8,7 +8,7 @@ from typing import Final
 from hull_sdk import __version__
 from hull_sdk.client.answers import body_of, error_of, is_success
 from hull_sdk.client.config import ClientConfig
-from hull_sdk.core.net import Request, Response
+from hull_sdk.core.exchange import Request, Response
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import ConnectorNotFoundError, CredentialsError, HullError, NetworkError, TransientError
 from hull_sdk.wire.firehose import (

@@ -15,8 +15,9 @@ from hull_sdk.client.config import ClientConfig
 from hull_sdk.client.delivery import platform_headers
 from hull_sdk.client.encoding import encode, plain
 from hull_sdk.core import json
+from hull_sdk.core.exchange import Request
+from hull_sdk.core.hosts import host_of, split_host
 from hull_sdk.core.masking import mask_url
-from hull_sdk.core.net import Request, host_of, split_host
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.errors import HullError, InvalidArgumentError, NetworkError, TransientError

@@ -10,7 +10,6 @@ import re
 import time
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -174,6 +173,8 @@ def parse_time(value: Any) -> datetime | None:
 
 def parse_http_date(text: str) -> datetime | None:
     """Read the date form of HTTP headers, for example ``"Fri, 05 Jan 2024 10:00:00 GMT"``."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to load; whoever has a socket has it already
+
     try:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError):

@@ -25,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 import urllib3.connection
 import urllib3.connectionpool
+from urllib3.util import Url, parse_url
 from urllib3.util import connection as urllib3_connection
 
 from hull_sdk.core.exchange import (
@@ -241,8 +242,8 @@ def _check(request: Request) -> None:
 
 
 @functools.lru_cache(maxsize=64)  # a client asks the same address again and again
-def _address(url: str) -> urllib3.util.Url:
-    return urllib3.util.parse_url(url)
+def _address(url: str) -> Url:
+    return parse_url(url)
 
 
 @functools.lru_cache(maxsize=64)

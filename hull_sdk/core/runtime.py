@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from hull_sdk.core.clock import VIRTUAL_START, Clock, VirtualClock
+from hull_sdk.core.exchange import Network
 from hull_sdk.core.ids import Ids, SeededIds, SystemIds
-from hull_sdk.core.net import HttpNetwork, Network, WsgiNetwork
 from hull_sdk.core.tasks import Tasks, ThreadTasks
 from hull_sdk.core.virtual_tasks import VirtualTasks
+from hull_sdk.core.wsgi import WsgiNetwork
 
 __all__ = ["Runtime"]
 
@@ -37,6 +38,10 @@ class Runtime:
     @classmethod
     def system(cls) -> Runtime:
         """Return the real thing: machine clock, random ids, threads and sockets."""
+        # Sockets, TLS and urllib3 take longer to load than all the rest: who only imports the client does without.
+        # They are loaded here and not with the first request, where a fork could cut an import short.
+        from hull_sdk.core.net import HttpNetwork  # noqa: PLC0415 - as above
+
         return cls(tasks=ThreadTasks(), ids=SystemIds(), net=HttpNetwork())
 
     @classmethod
