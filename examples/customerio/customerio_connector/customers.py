@@ -159,7 +159,7 @@ def _selected(message: UserMessage, names: Iterable[str]) -> dict[str, Any]:
             plain = name.removeprefix("traits_")
             key, value = "hull_id" if plain == "id" else plain, attribute(message["user"], name)
         key = key.replace("/", "-")
-        if key not in _FIXED:
+        if key and key not in _FIXED:
             found[key] = _dated(key, value)
     return found
 

@@ -107,6 +107,12 @@ def test_no_attribute_breaks_a_limit(traits, name_bytes, value_bytes):
     assert {name.removeprefix("traits_").replace("/", "-") for name in names} <= {*told, "id", ""}
 
 
+def test_a_selection_changes_nothing_that_every_person_has():
+    """Selecting the address or the list of segments, or nothing at all, makes no second one of it."""
+    names = ["email", "traits_email", "hull_segments", "", "traits_"]
+    assert sent(names, {"traits_email": "other@acme.example"}) == sent([], {})
+
+
 @pytest.mark.parametrize("count", [0, 1, 298, 299, 1000])
 def test_many_attributes_go_in_several_requests(count):
     """Each part has no more than Customer.io takes, together they are all of them, and the address is in the first."""
