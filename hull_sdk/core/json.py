@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from enum import Enum
 from typing import Any, Final
 from uuid import UUID
@@ -134,8 +133,10 @@ def loads(data: bytes | str) -> Any:
     Integers beyond 64 bits are exact; with the extra ``[fast]`` they become floats, as they do in JavaScript.
     """
     if orjson is not None:
-        with suppress(ValueError):
+        try:
             return orjson.loads(data)
+        except ValueError:
+            pass
     text = data.decode().removeprefix("\ufeff") if isinstance(data, bytes) else data
     try:
         return _decode(text)

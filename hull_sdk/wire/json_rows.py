@@ -18,9 +18,12 @@ _SPACE: Final = re.compile(rb"[ \t\r\n]*")
 _OUTSIDE_TEXT: Final = re.compile(rb'["{}\[\]]')
 _INSIDE_TEXT: Final = re.compile(rb'["\\]')
 
+#: Longest piece of a line that is kept in the hope of its end, in bytes; what is longer is read by its brackets.
+MAX_UNENDED_BYTES: Final = 262_144
+
 
 class JsonRows:
-    """Cuts JSON into objects: a line of its own is tried first, else the end is found by the brackets.
+    """Cuts JSON into objects: lines of their own are tried first, else the end is found by the brackets.
 
     Args:
         max_row_bytes: Largest object that is read.
@@ -53,11 +56,14 @@ class JsonRows:
         """
         for chunk in chunks:
             self._buffer += chunk
-            yield from self._found()
+            yield from self._whole_lines()
+            if not self._lines:
+                yield from self._found()
             keep = self._at if self._start is None else self._start
             del self._buffer[:keep]
             self._at -= keep
             self._start = None if self._start is None else 0
+        yield from self._found()  # the last line may have no end
         if self._start is not None:
             raise cut_within(self._number + 1)
         if self._array and self._expects != "end":
@@ -65,35 +71,33 @@ class JsonRows:
 
     def _found(self) -> Iterator[SizedRow]:
         while self._start is not None or self._begin():
-            found = self._line() or self._object()
+            found = self._object()
             if found is None:
                 return
             yield found
             self._start = None
             self._expects = "comma" if self._array else "value"
 
-    def _line(self) -> SizedRow | None:
-        """Return the object of a line of its own, as most files have them: many times as fast as looking for its end.
+    def _whole_lines(self) -> Iterator[SizedRow]:
+        """Find the objects of lines of their own, as most files have them: many times as fast as looking for an end.
 
         The first line that is no object, or too long for one, ends this for the whole file.
         """
-        start = self._start
-        if not self._lines or start is None or self._at != start:
-            return None
-        end = self._buffer.find(b"\n", start)
-        if end < 0:
-            return None
-        if end - start > self._max:  # one object that is too large, or several that are not
-            self._lines = False
-            return None
-        try:
-            row: dict[str, Any] = json.loads(bytes(self._buffer[start:end]))
-        except ValueError:
-            self._lines = False
-            return None
-        self._number += 1
-        self._at = end
-        return row, end - start
+        end = self._buffer.rfind(b"\n", self._at)
+        lines = bytes(self._buffer[self._at : end]).split(b"\n") if self._lines and end >= 0 else []
+        for line in lines:
+            size_bytes = len(line)
+            row = _object_of(line) if size_bytes <= self._max else None
+            if row is not None:
+                self._number += 1
+                self._at += size_bytes + 1
+                yield row, size_bytes
+            elif line.strip(b" \t\r"):
+                self._lines = False
+                return
+            else:
+                self._at += size_bytes + 1
+        self._lines = self._lines and len(self._buffer) - self._at <= min(MAX_UNENDED_BYTES, self._max)
 
     def _object(self) -> SizedRow | None:
         """Return the object that begins here, wherever its lines end; ``None`` when its end has not arrived yet."""
@@ -158,6 +162,14 @@ class JsonRows:
         except ValueError as err:
             raise InvalidArgumentError(f"row {self._number} is no JSON: {type(err).__name__} in it") from err
         return row
+
+
+def _object_of(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _end_of_space(buffer: bytearray, at: int) -> int:
