@@ -182,26 +182,31 @@ def _inflated(reader: Any, data: bytes) -> Iterator[bytes]:
 
 def _records(chunks: Iterable[bytes], max_row_bytes: int) -> Iterator[tuple[str, int]]:
     """Cut CSV into records, each with its number of bytes: at each line break that stands outside quotes."""
-    buffer = bytearray()
-    at, quotes, number = 0, 0, 0
+    buffer, searched, number = bytearray(), 0, 0
+    held: list[bytes] = []  # lines of a record whose last quotes are still open
+    held_bytes = 0
     for chunk in chunks:
         buffer += chunk
-        start = 0
-        while (end := buffer.find(b"\n", at)) >= 0:
-            quotes += buffer.count(b'"', at, end)
-            at = end + 1
-            if quotes % 2 == 0:
+        end = buffer.rfind(b"\n", searched)
+        lines = bytes(buffer[:end]).split(b"\n") if end >= 0 else []
+        del buffer[: end + 1]
+        searched = len(buffer)
+        for line in lines:
+            odd = line.count(b'"') % 2
+            if odd == bool(held):  # no quotes are open at its end
+                record = b"\n".join((*held, line)) if held else line
+                held, held_bytes = [], 0
                 number += 1
-                check_size(end - start, max_row_bytes, number)
-                yield _text(bytes(buffer[start:end]), number), end - start
-                start, quotes = at, 0
-        quotes += buffer.count(b'"', at)
-        del buffer[:start]
-        at = len(buffer)
-        check_size(at, max_row_bytes, number + 1)
-    if quotes % 2:
+                check_size(len(record), max_row_bytes, number)
+                yield _text(record, number), len(record)
+            else:
+                held.append(line)
+                held_bytes += len(line) + 1
+        check_size(held_bytes + len(buffer), max_row_bytes, number + 1)
+    last = b"\n".join((*held, buffer))
+    if last.count(b'"') % 2:
         raise cut_within(number + 1)
-    yield _text(bytes(buffer), number + 1), len(buffer)
+    yield _text(last, number + 1), len(last)
 
 
 def _text(data: bytes, number: int) -> str:
@@ -213,18 +218,46 @@ def _text(data: bytes, number: int) -> str:
 
 def _csv_rows(records: Iterator[tuple[str, int]]) -> Iterator[SizedRow]:
     header: list[str] = []
+    flat = False
     for number, (record, size_bytes) in enumerate(records, 1):
         if not record.strip():
             continue
-        cells = _cells(record, number)
+        cells = _quick_cells(record) or _cells(record, number)
         if header:
             if len(cells) != len(header):
                 raise InvalidArgumentError(f"row {number} has {len(cells)} cells; the header has {len(header)}")
-            yield _nested(header, cells, number), size_bytes
+            yield dict(zip(header, cells, strict=True)) if flat else _nested(header, cells, number), size_bytes
         else:
             header = [cell or "" for cell in cells]
             if not all(header) or len(set(header)) < len(header):
                 raise InvalidArgumentError(f"the header {header!r:.200} has an empty or a repeated name")
+            flat = not any(name.startswith(_ACCOUNT) or name in LIST_FIELDS for name in header)
+
+
+def _quick_cells(record: str) -> list[str | None] | None:
+    """Return the cells of a record without doubled quotes, many times as fast as :func:`_cells` does.
+
+    Cut at the quotes, every other part is a quoted cell, and between them stand plain ones with a comma at each side.
+    ``None`` leaves a record to that function, which also knows what is wrong with it.
+    """
+    if '"' not in record:
+        return [cell or None for cell in record.split(",")]
+    parts = record.split('"')
+    if '""' in record or len(parts) % 2 == 0:
+        return None
+    cells: list[str | None] = []
+    last = len(parts) - 1
+    for place, part in enumerate(parts):
+        if place % 2:
+            cells.append(part)
+        elif part == "," and 0 < place < last:
+            pass
+        elif part:
+            begin, end = int(place > 0), len(part) - int(place < last)
+            if (begin and part[0] != ",") or (end < len(part) and part[-1] != ","):
+                return None
+            cells += [cell or None for cell in part[begin:end].split(",")]
+    return cells
 
 
 def _cells(record: str, number: int) -> list[str | None]:
