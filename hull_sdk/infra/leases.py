@@ -143,6 +143,7 @@ class Leases:
         self._held: set[Lease] = set()
         self._worker: Worker | None = None
         self._next_at = math.inf
+        self._unused = True
 
     def take(self, cache: Cache, key: str, value: Any, *, expected: Any = None) -> Lease | None:
         """Hold a key unless somebody else does.
@@ -197,6 +198,7 @@ class Leases:
         """Write a lease whenever it is due."""
         with self._lock:
             self._held.add(lease)
+            self._unused = False
             # A step that is awake looks again within this time; one more wake for each request would cost a switch.
             soon = self._next_at <= lease.due_at
             self._next_at = min(self._next_at, lease.due_at)
@@ -254,9 +256,12 @@ class Leases:
     def _pause(self, at_least: float) -> float | None:
         now = self.runtime.clock.monotonic()
         with self._lock:
-            if not self._held:
+            if not self._held and self._unused:
                 self._next_at = math.inf
                 return None
-            pause = max(at_least, min(lease.due_at for lease in self._held) - now)
+            # Where nothing is held now, the next lease soon will be: to wake the step for it would cost more than it.
+            due_at = min((lease.due_at for lease in self._held), default=now + RENEW_S)
+            self._unused = not self._held
+            pause = max(at_least, due_at - now)
             self._next_at = now + pause
             return pause

@@ -223,3 +223,18 @@ def test_an_end_that_cannot_be_stored_is_refused(valkey):
     lease.end()
     assert cache.get("key") is None
     cache.close()
+
+
+def test_one_lease_after_the_other_wakes_the_renewing_once(monkeypatch):
+    """Where leases come one after the other and end at once, nothing is woken for each of them; later it sleeps."""
+    runtime = Runtime.virtual()
+    cache, leases = Cache(runtime=runtime), Leases(runtime)
+    woken, wake = [], leases._wake
+    monkeypatch.setattr(leases, "_wake", lambda: (woken.append(runtime.clock.monotonic()), wake()))
+    for number in range(20):
+        leases.take(cache, f"key {number}", number).end()
+        runtime.tasks.sleep(1.0)
+    assert len(woken) == 1
+    runtime.tasks.sleep(3 * RENEW_S)
+    leases.take(cache, "late", "late").end()
+    assert len(woken) == 2
