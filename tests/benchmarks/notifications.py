@@ -140,9 +140,10 @@ class Fleet:
         name: How tables call it.
         command: Serves on the socket ``fd://`` that stands for ``{fd}`` in it.
         environment: Variables of the environment, beside those of this process.
+        quiet: ``True`` throws away what it says.
     """
 
-    def __init__(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], *, quiet: bool = False) -> None:
         self.name = name
         self._folder = tempfile.TemporaryDirectory(prefix="tally-")
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -152,21 +153,23 @@ class Fleet:
             cwd=HERE,
             pass_fds=[listener.fileno()],
             env={**os.environ, **environment, TALLIES: self._folder.name},
+            stderr=subprocess.DEVNULL if quiet else None,
         )
         listener.close()  # what connects meanwhile waits in the backlog of the one that was handed over
 
     @classmethod
-    def gunicorn(cls, name: str, app: str, *options: str, **environment: str) -> Self:
+    def gunicorn(cls, name: str, app: str, *options: str, quiet: bool = False, **environment: str) -> Self:
         """Start gunicorn as `hull new` does: threads, and its hook for workers.
 
         Args:
             name: How tables call it.
             app: For example ``"notify_process:ours()"``.
             *options: Of gunicorn.
+            quiet: ``True`` throws its log away, which is written all the same.
             **environment: Variables of the environment.
         """
         start = [sys.executable, str(HERE / "gunicorn_process.py"), "--bind", "fd://{fd}", "--log-level", "warning"]
-        return cls(name, [*start, *options, app], environment)
+        return cls(name, [*start, *options, app], environment, quiet=quiet)
 
     def __enter__(self) -> Self:
         return self

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import importlib
+import itertools
+import logging
 import os
 
 from flask import Flask, Response, request
 from notifications import WITHOUT_ORJSON, Tally
 
-__all__ = ["floor", "ours"]
+__all__ = ["floor", "ours", "sending"]
 
 MANIFEST = {
     "name": "Counter",
@@ -69,3 +71,66 @@ def floor() -> Flask:
         return Response(answer, mimetype="application/json")
 
     return app
+
+
+def sending() -> Flask:
+    """Return a connector that counts and writes about every tenth user, as those do that answer with attributes.
+
+    One of its guarantees is off: the one that the variable ``BENCHMARK_WITHOUT`` names, if any.
+    """
+    from hull_sdk import Connector
+    from hull_sdk.handlers import smart_notifier_handler
+    from hull_sdk.infra import Instrumentation
+
+    off = _SWITCHES.get(os.environ.get("BENCHMARK_WITHOUT", ""))
+    if off is not None:
+        off()
+    tally, numbers = Tally(), itertools.count()
+
+    def update(ctx, messages) -> None:
+        for message in messages[::10]:
+            ctx.client.as_user(message["user"]).traits({"n": next(numbers)})
+        tally.add(len(messages))
+
+    app = Flask("sending")
+    app.register_blueprint(smart_notifier_handler({"user:update": update}), url_prefix="/notify")
+    connector = Connector(
+        host_secret="a long random text, as long as it should be",
+        manifest=MANIFEST,
+        allowed_organizations=["127.0.0.1", "*.hullapp.io"],
+        client_config={"firehose_url": os.environ["BENCHMARK_FIREHOSE"]},
+        instrumentation=Instrumentation(dogstatsd="127.0.0.1:8125"),
+    )
+    return connector.setup_app(app)
+
+
+def _without_deduplication() -> None:
+    from hull_sdk.handlers.deduplication import Runs
+
+    Runs.once = lambda _self, _run_id, work, **_: work(1)  # type: ignore[method-assign]
+
+
+def _without_flush() -> None:
+    from hull_sdk import flask_app
+    from hull_sdk.handlers import smart_notifier
+
+    smart_notifier.settle = flask_app.settle = lambda *_: []  # type: ignore[attr-defined, assignment]
+
+
+def _without_tracing() -> None:
+    logging.getLogger("hull_sdk").setLevel(logging.WARNING)
+
+
+def _without_metrics() -> None:
+    from hull_sdk.infra import Metric
+
+    Metric.increment = Metric.value = lambda *_args, **_options: None  # type: ignore[method-assign]
+
+
+#: How a guarantee is switched off; none of this is possible in a connector.
+_SWITCHES = {
+    "de-duplication": _without_deduplication,
+    "flush before answer": _without_flush,
+    "tracing": _without_tracing,
+    "metrics": _without_metrics,
+}
