@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from connector_world import BUYERS, CONNECTOR_ID, CUSTOMERS, SECRET, query
+from connector_world import BUYERS, CONNECTOR_ID, CREDENTIALS, CUSTOMERS, SECRET, query
 
 from hull_sdk import current_context
 from hull_sdk.handlers import smart_notifier_handler
@@ -54,6 +54,18 @@ def test_a_wrong_secret_never_sees_the_cached_connector(world, app):
     response = client.get(f"/name?{query(secret='wrong')}")
     assert response.status_code == 401
     assert SECRET not in response.text
+
+
+@pytest.mark.attack("keys and secrets that were exchanged")
+def test_the_address_of_a_webhook_is_good_until_a_secret_is_exchanged(world, app):
+    """After ten years it works as on the first day; with the connector's secret of before its exchange it opens nothing."""
+    client, tokens = app.test_client(), app.extensions["hull"].tokens
+    token = tokens.encrypt(CREDENTIALS, "webhook")
+    assert client.get(f"/name?token={token}").text == "Shop"
+    world.runtime.tasks.sleep(10 * 365 * 86_400)
+    assert client.get(f"/name?token={token}").text == "Shop"
+    before = tokens.encrypt({**CREDENTIALS, "secret": "of before"}, "webhook")
+    assert client.get(f"/name?token={before}").status_code == 401
 
 
 def test_what_a_view_changes_stays_its_own(world, app):
