@@ -215,6 +215,11 @@ def losing_events_in_a_merge() -> Patch:
     return Mailbox, "_take_leave", forget
 
 
+def deletions_that_do_not_wait() -> Patch:
+    """A deletion is told while a message about the same user is on its way."""
+    return Mailbox, "_may_go", lambda self, key: not self.entries[key].held
+
+
 BUGS: tuple[Callable[[], Patch], ...] = (
     no_lease,
     no_deduplication_of_notifications,
@@ -234,4 +239,5 @@ BUGS: tuple[Callable[[], Patch], ...] = (
     larger_than_asked_for,
     new_content_on_retry,
     losing_events_in_a_merge,
+    deletions_that_do_not_wait,
 )

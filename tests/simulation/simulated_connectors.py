@@ -23,7 +23,7 @@ from hull_sdk.handlers import for_each, smart_notifier_handler
 from hull_sdk.infra import RecordingInstrumentation
 from hull_sdk.service import ServiceSession
 
-CHANNELS = ("user:update", "account:update")
+CHANNELS = ("user:update", "account:update", "user:delete")
 WATCHED = {"user": ("traits_step", "traits_visits"), "account": ("step", "visits")}
 SERVICE_HOST = "api.crm.example"
 
@@ -44,7 +44,7 @@ def kind_of(message: dict[str, Any]) -> str:
 def concerns(message: dict[str, Any]) -> bool:
     """Tell whether a message says more than what the connectors themselves have written."""
     kind = kind_of(message)
-    changes = message["changes"].get(kind, {})
+    changes = message.get("changes", {}).get(kind, {})
     ordered = any(event["event"] == "Ordered" for event in message.get("events", ()))
     return ordered or any(name in changes for name in WATCHED[kind])
 

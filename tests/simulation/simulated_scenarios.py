@@ -91,6 +91,16 @@ class Restart:
 
 
 @dataclass(frozen=True)
+class Departure:
+    """A user who is written to at some moments, and then deleted; nobody else writes to him."""
+
+    organization: str
+    user: str
+    written_at: tuple[float, ...]
+    deleted_at: float
+
+
+@dataclass(frozen=True)
 class Scenario:
     """Everything that chance decides before the run."""
 
@@ -103,6 +113,7 @@ class Scenario:
     service: tuple[tuple[int, str], ...]
     #: Options of the client that sends, by organization.
     sending: tuple[tuple[tuple[str, int], ...], ...]
+    departures: tuple[Departure, ...]
 
 
 def make_scenario(seed: int) -> Scenario:
@@ -125,6 +136,7 @@ def make_scenario(seed: int) -> Scenario:
         restarts=tuple(_restart(dice) for _ in range(3) if "restart" in chosen),
         service=tuple(_failures(dice)) if "service" in chosen else (),
         sending=tuple(_sending(dice) for _ in ORGANIZATIONS),
+        departures=tuple(_departure(dice, host) for host in ORGANIZATIONS if dice.random() < _CHANCE),
     )
 
 
@@ -161,6 +173,11 @@ def _visits(dice: random.Random, host: str) -> list[Operation]:
     ]
     what = dice.choice(("join", "alias"))
     return [*visits, Operation(at=_moment(dice), organization=host, what=what, user="u1", visitor="v1", step=0)]
+
+
+def _departure(dice: random.Random, host: str) -> Departure:
+    *written_at, deleted_at = sorted(_moment(dice) for _ in range(dice.randint(2, 4)))
+    return Departure(host, "leaver", tuple(written_at), deleted_at)
 
 
 def _moment(dice: random.Random) -> float:

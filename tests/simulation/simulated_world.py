@@ -15,7 +15,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from simulated_connectors import SERVICE_HOST, Audit, Crm, Mail, RestartableHost, Service, manifest
-from simulated_scenarios import BUSY_VISITS, ORGANIZATIONS, Breakage, Jump, Operation, Scenario
+from simulated_scenarios import BUSY_VISITS, ORGANIZATIONS, Breakage, Departure, Jump, Operation, Scenario
 
 from hull_sdk import Client
 from hull_sdk.core.clock import VirtualClock
@@ -126,6 +126,10 @@ class World:
             self._at(breakage.at, partial(self._break, breakage))
         for jump in self.scenario.jumps:
             self._at(jump.at, partial(self._jump, jump))
+        for departure in self.scenario.departures:
+            for at in departure.written_at:
+                self._at(at, partial(self._write, departure, at))
+            self._at(departure.deleted_at, partial(self._delete, departure))
         endless = None
         try:
             self.platform.run_until_idle(max_deliveries=MAX_DELIVERIES, max_attempts=MAX_ATTEMPTS)
@@ -178,6 +182,18 @@ class World:
             self.platform.shift(jump.seconds)
         else:
             self._clock.offset_s += jump.seconds
+
+    def _write(self, departure: Departure, at: float) -> None:
+        claims = {"io.hull.asUser": {"external_id": departure.user}}
+        self.platform.organizations[departure.organization].ingest(
+            {"type": "traits", "body": {"written_at": at}}, claims, None
+        )
+
+    def _delete(self, departure: Departure) -> None:
+        organization = self.platform.organizations[departure.organization]
+        leaver = organization.find_user({"external_id": departure.user})
+        organization.delete_entity("user", leaver.id)
+        self.record("deleted", id=leaver.id, organization=departure.organization)
 
     def _note(self, kind: str) -> None:
         self.fired[kind] += 1

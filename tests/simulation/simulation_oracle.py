@@ -193,6 +193,38 @@ def one_message_of_an_entity_at_a_time(_scenario: Scenario, outcome: Outcome) ->
         yield f"{place}: its last message was never done"
 
 
+def who_is_deleted_is_told_of_last(_scenario: Scenario, outcome: Outcome) -> Iterator[str]:
+    """A deletion is told when all other messages about the same user are done, and none goes out after it."""
+    waiting: dict[tuple[str, str], set[str]] = defaultdict(set)
+    farewell: set[tuple[str, str]] = set()
+    for entry in outcome["history"]:
+        sent = entry.get("of", entry)
+        for message in sent["messages"] if entry["event"] in {"try", "tried"} else ():
+            place = (sent["connector"], entity_of(message))
+            if entry["event"] == "tried":
+                waiting[place] -= done(sent)
+            elif sent["channel"] == "user:delete":
+                farewell.add(place)
+                if waiting[place]:
+                    yield f"{place} was told to be deleted while an earlier message was not done"
+            else:
+                waiting[place].add(message["message_id"])
+                if place in farewell:
+                    yield f"{place} was told of after its deletion"
+
+
+def each_deletion_is_told_once(_scenario: Scenario, outcome: Outcome) -> Iterator[str]:
+    """Each connector is told of those who were deleted, in one message each, and of nobody else."""
+    gone = deleted(outcome)
+    messages: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for entry in tries(outcome):
+        for message in entry["messages"] if entry["channel"] == "user:delete" else ():
+            messages[entry["connector"], entity_of(message)].add(message["message_id"])
+    for place in {(entry["connector"], each) for entry in tries(outcome) for each in gone} | messages.keys():
+        if len(messages[place]) != (place[1] in gone):
+            yield f"{place} was told to be deleted in {len(messages[place])} messages"
+
+
 def flow_control_is_obeyed(_scenario: Scenario, outcome: Outcome) -> Iterator[str]:
     """A lane sends one notification at a time, not before the pause is over, and no larger than was asked for."""
     lanes: dict[Any, list[Entry]] = defaultdict(list)
@@ -290,6 +322,8 @@ CHECKS: tuple[Callable[[Scenario, Outcome], Iterator[str]], ...] = (
     segments_are_entered_and_left_in_turn,
     everybody_is_told_of,
     one_message_of_an_entity_at_a_time,
+    who_is_deleted_is_told_of_last,
+    each_deletion_is_told_once,
     flow_control_is_obeyed,
     a_notification_never_changes,
     a_notification_is_handled_once,
@@ -337,12 +371,19 @@ def entity_of(message: dict[str, Any]) -> str:
     return message["user"]["id"] if "user" in message else message["account"]["id"]
 
 
+def deleted(outcome: Outcome) -> set[str]:
+    """Return the ids of those who were deleted."""
+    return {entry["id"] for entry in outcome["history"] if entry["event"] == "deleted"}
+
+
 def told(outcome: Outcome) -> dict[tuple[Box, str], list[dict[str, Any]]]:
-    """Return the different messages about each entity, in the order in which they first went out."""
+    """Return the different messages about each entity that is there, in the order in which they first went out."""
     found: dict[tuple[Box, str], dict[str, dict[str, Any]]] = defaultdict(dict)
+    gone = deleted(outcome)
     for entry in tries(outcome):
         for message in entry["messages"]:
-            found[box_of(entry), entity_of(message)].setdefault(message["message_id"], message)
+            if entity_of(message) not in gone:
+                found[box_of(entry), entity_of(message)].setdefault(message["message_id"], message)
     return {place: list(messages.values()) for place, messages in found.items()}
 
 

@@ -33,6 +33,7 @@ SIGNS = {
     "larger_than_asked_for": "were asked for",
     "new_content_on_retry": "came with other messages",
     "losing_events_in_a_merge": "not of",
+    "deletions_that_do_not_wait": "while an earlier message was not done",
 }
 
 
