@@ -5,6 +5,7 @@ Rules: section "Segments" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -87,6 +88,7 @@ class SegmentIndex:
 
     def __init__(self, segments: list[Segment]) -> None:
         self.segments = segments
+        self._places = {segment.id: place for place, segment in enumerate(segments)}
         self._always: dict[str, Segment] = {}
         self._by_field: dict[str, dict[str, Segment]] = {}
         for segment in segments:
@@ -102,6 +104,18 @@ class SegmentIndex:
         for name in changed:
             found.update(self._by_field.get(name, ()))
         return found.values()
+
+    def in_order(self, known: Iterable[str], turned: set[str]) -> tuple[str, ...]:
+        """Return memberships in order of creation, without looking at all segments.
+
+        Args:
+            known: Those that there were, in this order.
+            turned: Those that have ended, and new ones.
+        """
+        stayed = [each for each in known if each not in turned and each in self._places]
+        for each in turned.difference(known):
+            insort(stayed, each, key=self._places.__getitem__)
+        return tuple(stayed)
 
 
 class SegmentBook:
@@ -239,11 +253,9 @@ class SegmentBook:
         asked = index.looking_at(changed)
         if not asked:
             return known
-        inside = {segment.id: segment.query.matches(document) for segment in asked}
-        if all(matches == (segment_id in known) for segment_id, matches in inside.items()):
-            return known
         members = set(known)
-        return tuple(each.id for each in index.segments if inside.get(each.id, each.id in members))
+        turned = {each.id for each in asked if each.query.matches(document) != (each.id in members)}
+        return index.in_order(known, turned) if turned else known
 
     def count(self, transitions: Iterable[Transition]) -> None:
         """Add steps to the counts."""

@@ -237,14 +237,15 @@ class Table(Generic[_R]):
             self._rows[row_id] = new
 
     def _index_anew(self, row_id: str, before: dict[_Key, None], after: dict[_Key, None]) -> None:
-        for key in after:
-            if key not in before and key[0] in self._unique and self._index.get(key):
+        entered = [key for key in after if key not in before]
+        for key in entered:
+            if key[0] in self._unique and self._index.get(key):
                 raise RuntimeError(f"{key[0]} {key[1]!r} is already held by {next(iter(self._index[key]))}")
-        for key in before.keys() - after.keys():
+        for key in [key for key in before if key not in after]:
             self._index[key].pop(row_id, None)
             if not self._index[key]:
                 del self._index[key]
-        for key in after:
+        for key in entered:
             self._index.setdefault(key, {})[row_id] = None
 
 
