@@ -20,7 +20,7 @@ IDLE_S: Final = 10.0
 IDLE_NAME: Final = "idle-hull-thread"
 
 #: What a thread runs next, and its name for that time.
-_Work = tuple[Callable[[], object], str]
+_Work = tuple[Callable[..., object], str]
 
 
 class Crew:
@@ -35,7 +35,7 @@ class Crew:
         self._lock = threading.Lock()
         self._idle: list[SimpleQueue[_Work]] = []
 
-    def run(self, function: Callable[[], object], name: str) -> None:
+    def run(self, function: Callable[..., object], name: str) -> None:
         """Run a function beside the caller.
 
         Args:
