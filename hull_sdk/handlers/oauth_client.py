@@ -23,7 +23,7 @@ PerConnector = str | Callable[[Context], str]
 _FEATURE: Final = "oauth_handler"
 
 #: What the library raises for an answer of another form than it expects.
-_FOREIGN: Final = (ValueError, KeyError, TypeError, AttributeError)
+_FOREIGN: Final = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 #: Of a lifetime in seconds; more is no number that anybody means.
 _MAX_DIGITS: Final = 12
 

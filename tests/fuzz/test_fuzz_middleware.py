@@ -136,6 +136,7 @@ REFUSAL = {"error": "invalid_grant", "error_description": "it is too old", "erro
 
 @fuzzed
 @example(status=200, body=json.dumps({**TOKENS, "expires_in": "\u00b2"}).encode(), kind="application/json")
+@example(status=200, body=b'{"access_token": "a", "expires_in": 1e999}', kind="application/json")
 @given(
     status=st.sampled_from([200, 200, 200, 201, 302, 400, 401, 429, 500, 503]),
     body=st.one_of(encoded([TOKENS, REFUSAL]), broken([b"access_token=a&expires_in=5"])),

@@ -390,6 +390,7 @@ ADMINISTERED = [
 ]
 CONTROLS = [
     ("POST", "/_platform/clock", {"advance_ms": 5}),
+    ("POST", "/_platform/clock", {"advance_ms": 10**400}),
     ("POST", "/_platform/identity/preview", {"kind": "user", "claims": ANN, "entities": [{"id": "u1", **ANN}]}),
     ("POST", "/_platform/faults", {"target": "firehose", "kind": "error", "status": 500}),
 ]

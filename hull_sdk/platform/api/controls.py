@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flask import Blueprint, Request, request
 
+from hull_sdk.core.checks import is_number
 from hull_sdk.core.clock import iso_millis
 from hull_sdk.platform.api.access import organization_of
 from hull_sdk.platform.api.body import read_object
@@ -113,7 +114,7 @@ def _timeout(text: str | None) -> float:
 
 
 def _milliseconds(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+    if not is_number(value, 0):
         refuse(400, f"{name} is {value!r}; it must be a number of at least 0, in milliseconds")
     return float(value)
 
