@@ -157,7 +157,7 @@ class BatchExtracts:
             progress = _Progress(context, payload, file.mark)
             for rows in file.parts(self.max_size, skip=progress.rows):
                 prepare = self.preparer(context, kind, unfiltered=unfiltered)
-                messages = [prepare(reader.message(index, row)) for index, row in enumerate(rows, progress.rows)]
+                messages = prepare(reader.message(index, row) for index, row in enumerate(rows, progress.rows))
                 context.begin_part()
                 results = handle(progress.open(messages), {"query": query, "body": body})
                 settle(context, SETTLE_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from hull_sdk.client import group_traits as grouped
@@ -20,8 +20,8 @@ KIND_OF_CHANNEL: Final[dict[str, EntityKind]] = {
     "account:delete": "account",
 }
 
-#: Returns a message about a user or an account for a handler.
-Prepare = Callable[[Mapping[str, Any]], dict[str, Any]]
+#: Returns messages about users or accounts for a handler.
+Prepare = Callable[[Iterable[Mapping[str, Any]]], list[dict[str, Any]]]
 
 
 def message_preparer(
@@ -41,14 +41,19 @@ def message_preparer(
         segment_filter_setting: Private setting for ``matches_filter``; the connector's when ``None``.
         unfiltered: ``True`` counts every message as matching.
     """
-    matches = None if unfiltered else segment_matcher(context, kind, segment_filter_setting)
+    matches = _everybody if unfiltered else segment_matcher(context, kind, segment_filter_setting)
 
-    def prepare(message: Mapping[str, Any]) -> dict[str, Any]:
-        prepared = {**message, "matches_filter": matches is None or matches(message)}
-        if group_traits:
-            for entity in ("user", "account"):
-                if isinstance(message.get(entity), dict):
-                    prepared[entity] = grouped(message[entity])
-        return prepared
+    def prepare(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        prepared = [{**message, "matches_filter": matches(message)} for message in messages]
+        return list(map(_grouped, prepared)) if group_traits else prepared
 
     return prepare
+
+
+def _everybody(_message: Mapping[str, Any]) -> bool:
+    return True
+
+
+def _grouped(message: dict[str, Any]) -> dict[str, Any]:
+    entities = {name: grouped(message[name]) for name in ("user", "account") if isinstance(message.get(name), dict)}
+    return {**message, **entities}

@@ -173,7 +173,7 @@ class _Legacy:
             self._users.add(context, payload, len(message.get("Message", "")))
         elif functions:
             if isinstance(payload, dict) and name in KIND_OF_CHANNEL:
-                payload = self._preparer(context, KIND_OF_CHANNEL[name])(payload)
+                payload = self._preparer(context, KIND_OF_CHANNEL[name])([payload])[0]
             if name == _LAST:
                 self._users.drain(context)
             _run(functions, context, payload)
@@ -194,7 +194,7 @@ def _run_users(
     context: Context,
     messages: list[dict[str, Any]],
 ) -> None:
-    _call(functions[_BATCHED], context, list(map(preparer(context, "user"), messages)))
+    _call(functions[_BATCHED], context, preparer(context, "user")(messages))
 
 
 def _run_batch(functions: list[Handler], context: Context, messages: list[Any], batch: dict[str, Any]) -> None:

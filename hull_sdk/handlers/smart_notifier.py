@@ -171,7 +171,7 @@ def _messages(options: _Options, context: Context) -> list[Any]:
     kind = KIND_OF_CHANNEL.get(notification["channel"])
     if kind is None:
         return list(notification["messages"])
-    return list(map(_preparer(options, context, kind), notification["messages"]))
+    return _preparer(options, context, kind)(notification["messages"])
 
 
 def _for_batches(registered: _Registered) -> BatchFunction:
