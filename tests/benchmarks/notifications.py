@@ -264,7 +264,7 @@ class _KeyServer:
 
             do_GET = do_POST  # noqa: N815 - the name that the library asks for
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, *_: Any, **_options: Any) -> None:
                 pass
 
         self._server = HTTPServer(("127.0.0.1", 0), Visit)

@@ -45,7 +45,7 @@ def main() -> None:
 
         do_POST = do_GET  # noqa: N815 - the name that the library asks for
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, *_: Any, **_options: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Visit)
