@@ -36,6 +36,7 @@ __all__ = [
     "answer_turns",
     "arguments",
     "finish",
+    "machine",
     "measure",
     "peak_mb",
     "percentile",

@@ -5,7 +5,7 @@ chance, through tokens, JSON, identity, casting, segments and reports, as in ``p
 at what the messages change, the others at an attribute that they leave alone. Memory is what the process grew by when
 it was filled, for each user with eight attributes and the event of its creation.
 
-    python tests/benchmarks/platform_growth.py [--users 10000 1000000] [--segments 10 200] [--messages 2000]
+    python tests/benchmarks/platform_growth.py [--users 10000 1000000] [--segments 10 200] [--messages 2000] [--plot FILE.svg]
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from method import (
     answer_turns,
     arguments,
     finish,
+    machine,
     measure,
     print_line,
 )
+from plot import Panel, draw
 from traffic import Shop
 
 from hull_sdk.core.collector import freeze_survivors
@@ -38,7 +40,6 @@ LOOKING: Final = 5
 #: Segments while users grow, and users while segments grow.
 SEGMENTS: Final = 10
 USERS: Final = 2_000
-_BAR: Final = 60
 
 
 def resident_mb() -> float:
@@ -105,7 +106,8 @@ def compare(title: str, sizes: list[int], options: argparse.Namespace, **fixed: 
             Contender(name, helper.take_turn, min(options.messages, fixed.get("users", size)))
             for size, (name, helper) in zip(sizes, helpers.items(), strict=True)
         ]
-        base = next(name for size, name in zip(sizes, helpers, strict=True) if size >= {"users": 10_000}.get(grows, 10))
+        usual = {"users": 10_000, "segments": 10}[grows]
+        base = next((name for size, name in zip(sizes, helpers, strict=True) if size >= usual), None)
         result = Contest(title, "message", contenders, base=base, ratio_of="cpu_us").run(options.rounds)
         return result, {name: helper.ready for name, helper in helpers.items()}
     finally:
@@ -113,11 +115,19 @@ def compare(title: str, sizes: list[int], options: argparse.Namespace, **fixed: 
             helper.close()
 
 
-def plot(result: Result) -> None:
-    """Draw what a message costs at each size."""
-    costs = {name: result.median(name, "cpu_us") for name in result.figures}
-    for name, cost in costs.items():
-        print_line(f"{name:>20} {'#' * round(_BAR * cost / max(costs.values()))} {cost:.0f} us")
+def panel(result: Result, sizes: str, fixed: str) -> Panel:
+    """Return what a message costs at each size."""
+    values = {int(name.partition(" ")[0].replace(",", "")): result.values(name, "cpu_us") for name in result.figures}
+    return Panel(f"Processor time of a message, {fixed}", "µs", sizes, values)
+
+
+def caption() -> str:
+    """Return when and where the figures were measured."""
+    here = machine()
+    return (
+        f"{time.strftime('%Y-%m-%d')}, hull-sdk {here['versions']['hull-sdk']}, Python {here['python']}, "
+        f"{here['processors']} x {here['processor']}, {here['system']}; medians, least to most"
+    )
 
 
 def main() -> None:
@@ -126,6 +136,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--segments", type=int, nargs="+", default=[1, 10, 50, 200, 500])
     parser.add_argument("--messages", type=int, default=2_000, help="messages of a turn")
+    parser.add_argument("--plot", type=Path, help="where to draw what a message costs at each size, as SVG")
     parser.add_argument("--freeze", action="store_true", help="collect garbage as hull platform does")
     parser.add_argument("--resident", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -134,10 +145,11 @@ def main() -> None:
         return
     users, told = compare("growth with users", options.users, options, segments=SEGMENTS)
     segments, _ = compare("growth with segments, of which 5 look", options.segments, options, users=USERS)
-    for result in (users, segments):
-        plot(result)
     for name, ready in told.items():
         print_line(f"{name}: {ready['bytes_each']:,.0f} bytes for each")
+    if options.plot is not None:
+        panels = [panel(users, "users", f"{SEGMENTS} segments"), panel(segments, "segments", f"{USERS:,} users")]
+        options.plot.write_text(draw(panels, caption()), encoding="utf-8")
     finish(_targets(users, "users", 1_000_000, 10_000) + _targets(segments, "segments", 200, 10))
 
 
