@@ -15,6 +15,9 @@ from webhooks_connector.settings import private_settings
 
 __all__ = ["create_app"]
 
+#: Settings that name no part of a webhook.
+_NO_PLACES = frozenset({"shared_secret", "signature_header"})
+
 pages = Blueprint("pages", __name__)
 
 
@@ -29,7 +32,7 @@ def admin() -> Response:
     """Show the address to copy, and what the settings name."""
     ctx = current_context
     ctx.credentials()
-    places = {name: place for name, place in private_settings(ctx).items() if place and name != "shared_secret"}
+    places = {name: place for name, place in private_settings(ctx).items() if place and name not in _NO_PLACES}
     response = make_response(render_template("admin.html", address=webhook_address(ctx), places=places))
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"

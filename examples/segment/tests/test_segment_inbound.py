@@ -46,6 +46,13 @@ CALLS = {
     "screen": {**COMMON, "type": "screen", "name": "Home", "properties": {}},
     "alias": {"type": "alias", "userId": "u-1", "previousId": "a-1", "messageId": "ajs-1"},
     "anonymous": {"type": "track", "anonymousId": "a-9", "event": "Seen", "messageId": "ajs-2", "sentAt": AT},
+    "anonymous-page": {
+        "type": "page",
+        "anonymousId": "a-9",
+        "name": "Pricing",
+        "messageId": "ajs-3",
+        "context": CONTEXT,
+    },
     "nobody": {"type": "identify", "traits": {"email": "ann@acme.example"}},
     "no-traits": {"type": "identify", "userId": "u-1", "traits": {"id": "u-1"}},
     "no-group": {**COMMON, "type": "group", "traits": {"name": "Acme"}},
@@ -126,6 +133,24 @@ def test_a_call_that_comes_again_is_one_event(receiver):
         receiver.call(CALLS["track"])
     receiver.run_until_idle()
     assert [each["event"] for each in receiver.events({"external_id": "u-1"})].count("Order Completed") == 1
+
+
+def test_an_anonymous_visitor_who_says_who_he_is_keeps_his_visits(receiver):
+    """Pages that somebody saw before he signed up, and those after it, are one user's events."""
+    receiver.call({**CALLS["anonymous-page"], "messageId": "p-1"})
+    receiver.call({**CALLS["identify"], "anonymousId": "a-9"})
+    receiver.call({**CALLS["page"], "anonymousId": "a-9", "messageId": "p-2"})
+    receiver.run_until_idle()
+    assert [each["event"] for each in receiver.events({"external_id": "u-1"})].count("page") == 2
+    assert receiver.user({"anonymous_id": "a-9"})["external_id"] == "u-1"
+
+
+def test_the_user_filter_is_for_what_goes_out(installed, api_key):
+    """Whoever is in none of its segments comes in all the same."""
+    harness = installed({"write_key": "wk-1", "synchronized_segments": ["5a7962e2793d3e942a03b201"]})
+    harness.request("/segment", body=CALLS["identify"], headers=basic(api_key(harness)), credentials=False)
+    harness.run_until_idle()
+    assert harness.user({"external_id": "u-1"})["traits_plan"] == "pro"
 
 
 def test_the_account_of_the_last_group_call_wins(receiver):

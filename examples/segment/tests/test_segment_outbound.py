@@ -81,7 +81,7 @@ CASES = {
     "not-chosen": (
         {**ALL, "synchronized_segments": [PRO["id"]]},
         {},
-        {"user": USER, "segments": [BIG], "changes": NEWS},
+        {"user": USER, "segments": [BIG], "events": [ORDER], "changes": NEWS},
     ),
     "nobody-chosen": ({"write_key": "wk-1"}, {}, {"user": USER, "changes": NEWS}),
     "no-write-key": ({"synchronized_segments": ["ALL"]}, {}, {"user": USER, "events": [ORDER], "changes": NEWS}),
@@ -212,3 +212,16 @@ def test_an_operator_can_send_a_segment_by_hand(installed, segment):
         harness.organization.send_batch(harness.connector)
         harness.run_until_idle()
         assert sorted(call["userId"] for call in segment.of_type("identify")) == sorted(["u-0", "u-1", "u-2"] * times)
+
+
+def test_accounts_of_a_segment_sent_by_hand_have_their_segments(installed, segment):
+    """The group calls of a batch say in which account segments the account is."""
+    harness = installed({"write_key": "wk-1"}, **GROUPS)
+    harness.organization.create_segment("account", "Big", query={"term": {"industry.raw": "steel"}})
+    account = harness.client.as_user({"external_id": "u-1"}).account({"external_id": "g-1"})
+    account.traits({"industry": "steel"})
+    harness.run_until_idle()
+    harness.organization.send_batch(harness.connector)
+    harness.run_until_idle()
+    (group,) = segment.of_type("group")
+    assert (group["groupId"], group["traits"]) == ("g-1", {"hull_segments": ["Big"]})
