@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -67,4 +67,5 @@ def serve_locally(
         query = urlencode({"ship": installed.id, "secret": installed.secret, "organization": server.address})
         sys.stdout.write(f"http://{_LOOPBACK}:{port}{page}?{query}\n")
         sys.stdout.flush()
-        connector.start_app(app, host=_LOOPBACK)
+        with suppress(KeyboardInterrupt):  # the usual end here
+            connector.start_app(app, host=_LOOPBACK)
