@@ -1,5 +1,6 @@
 """How gunicorn serves the connector; run ``gunicorn`` in this folder."""
 
+import gc
 import logging
 import os
 
@@ -20,3 +21,9 @@ graceful_timeout = 40
 _handler = logging.StreamHandler()
 _handler.setFormatter(JsonFormatter())
 logging.basicConfig(level=logging.INFO, handlers=[_handler])
+
+
+def post_worker_init(_worker: object) -> None:
+    """Leave what is loaded by now out of later garbage collections: these pause."""
+    gc.collect()
+    gc.freeze()
