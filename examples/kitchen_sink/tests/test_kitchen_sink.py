@@ -112,7 +112,8 @@ def test_webhooks_come_to_an_address_without_a_secret(sink):
     assert post(f"{address.path}?{address.query}", json=event).json == {"status": "tracked"}
     assert post(f"{address.path}?{address.query}", json={**ANN, "merged_id": "9"}).json == {"status": "merged"}
     sink.run_until_idle()
-    assert [each["type"] for each in sink.firehose[:2]] == ["track", "alias"]
+    # The users whom this brings are synchronized meanwhile, which is written as traits.
+    assert [each["type"] for each in sink.firehose if each["type"] != "traits"] == ["track", "alias"]
     assert "crm:9" in sink.user(ANN)["anonymous_ids"]
     assert post(f"{address.path}?{address.query}", json={**ANN, "split_id": "9"}).json == {"status": "split"}
     sink.run_until_idle()

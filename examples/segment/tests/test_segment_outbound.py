@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import logging
 import random
@@ -139,7 +140,7 @@ def test_notifications_leave_nothing_in_memory(installed, segment, monkeypatch):
     harness = installed(ALL, manifest=calm)
     monkeypatch.setattr(logging.getLogger("hull_sdk"), "propagate", False)  # pytest keeps every record
     counts = []
-    for day in range(3):
+    for day in range(5):
         for number in range(100):
             user = {"id": f"{number:024x}", "external_id": f"u-{number}"}
             event = {**ORDER, "event_id": f"e-{day}-{number}"}
@@ -151,7 +152,8 @@ def test_notifications_leave_nothing_in_memory(installed, segment, monkeypatch):
             records.clear()
         gc.collect()
         counts.append(len(gc.get_objects()))
-    assert counts[2] - counts[1] < 50
+    # What leaks grows on each of the days; on one of them the tests before this one may still be cleared away.
+    assert min(after - before for before, after in itertools.pairwise(counts[1:])) < 50
 
 
 def test_a_pause_that_segment_asks_for_is_kept(installed, segment):
