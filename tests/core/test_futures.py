@@ -50,6 +50,14 @@ def test_who_asks_while_the_outcome_comes_gets_it():
     assert sorted(results) == sorted(called) == sorted([*range(300)] * 4)
 
 
+def test_the_lock_comes_after_what_it_guards():
+    """Whoever finds the lock finds all the rest, so that nothing is made while it is held."""
+    (future,) = futures(1)
+    assert not future.running()
+    made = [value for value in vars(future).values() if value is not True]
+    assert [type(value) for value in made].index(threading.Condition) == len(made) - 1
+
+
 def test_the_standard_library_waits_for_them():
     """``wait`` and ``as_completed`` tell those that are done from the others, whichever they saw first."""
     first, second, third = made = futures(3)
