@@ -46,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Watch the whole run, also what other folders test."""
     config.pluginmanager.register(TrialsPlugin(), "trials")
     config.pluginmanager.register(SecretsPlugin(), "secrets")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Run in a shell's background; what the tests start would ignore interrupts, too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
