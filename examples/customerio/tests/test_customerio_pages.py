@@ -38,6 +38,25 @@ def test_the_page_shows_what_to_copy(installed):
     assert open_one.app.test_client().post(address.removeprefix(PUBLIC), json={}).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/admin", "/credentials", "/status", "/batch", "/smart-notifier"])
+def test_the_address_opens_nothing_else(installed, path):
+    """Its token, which Customer.io has, shows no page and sends nobody."""
+    harness = installed(**ALL)
+    address = html.unescape(page_of(harness).text.partition('readonly size="80" value="')[2].partition('"')[0])
+    client, query = harness.app.test_client(), address.partition("?")[2]
+    body = {"url": "https://files.example/x.json", "format": "json", "object_type": "user_report"}
+    answers = [client.post(f"{path}?{query}", json=body), client.get(f"{path}?{query}")]
+    assert {answer.status_code for answer in answers} <= {400, 401, 403, 405}
+
+
+def test_a_body_that_is_nested_too_deeply_is_refused(installed):
+    """It is no JSON object, like others that are none."""
+    harness = installed(**ALL)
+    address = html.unescape(page_of(harness).text.partition('readonly size="80" value="')[2].partition('"')[0])
+    answer = harness.app.test_client().post(address.removeprefix(PUBLIC), data="[" * 100_000)
+    assert answer.status_code == 400
+
+
 @pytest.mark.parametrize(
     ("private", "words"),
     [

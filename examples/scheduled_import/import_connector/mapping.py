@@ -123,9 +123,10 @@ def _typed(text: str | None, column: str, kind: str | None) -> Any:
 def _number(text: str, column: str) -> int | float:
     try:
         value = int(text) if text.removeprefix("-").isdecimal() else float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or "_" in text:
+        is_number = math.isfinite(value) and "_" not in text
+    except (ValueError, OverflowError):  # the latter for whole numbers beyond all that a float holds
+        is_number = False
+    if not is_number:
         raise ValueError(f"{column!r} is {text!r:.100}; write a number such as 12 or 9.5")
     return value
 

@@ -37,7 +37,10 @@ def import_file(ctx: Context, _request: RequestParts) -> dict[str, Any]:
     except (TableError, TransientError) as err:
         return _failed(ctx, str(err))
     last = settings["last_run"]
-    if mark and mark == last.get("mark") and _state(ctx) in {"queued", "running", "completed"}:
+    job = job_of(ctx) if mark and mark == last.get("mark") else None
+    if job is not None and job["state"] in {"queued", "running", "completed"}:
+        if last["state"] == "failed":  # the look after that run
+            _keep(ctx, {"state": "started", "job_id": last["job_id"], "mark": mark})
         return _skip(ctx, "the file is the one that was imported last")
     # Whoever else asks now sees the same last run, and so does whoever comes after a crash.
     did = run_once(ctx, f"import {mark} after {last.get('at')}", lambda: _start(ctx, mark))
@@ -98,7 +101,9 @@ def _start(ctx: Context, mark: str) -> None:
 def _failed(ctx: Context, reason: str) -> dict[str, Any]:
     ctx.client.logger.error("incoming.job.error", {"reason": reason})
     ctx.metric.increment("ship.incoming.errors")
-    return _keep(ctx, {"state": "failed", "reason": reason})
+    last = private_settings(ctx)["last_run"]
+    known = {name: last[name] for name in ("job_id", "mark") if name in last}  # what was imported stays so
+    return _keep(ctx, {**known, "state": "failed", "reason": reason})
 
 
 def _keep(ctx: Context, run: dict[str, Any]) -> dict[str, Any]:

@@ -79,14 +79,16 @@ class Table:
 
     def _row(self, number: int, line: bytes) -> Row | BadRow:
         taken = [(number, line)]
-        text = line
-        while text.count(b'"') % 2 and len(text) <= MAX_ROW_BYTES:
+        size, quotes = len(line), line.count(b'"')
+        while quotes % 2 and size <= MAX_ROW_BYTES:
             following = self._next()
             if following is None or following[1] is None:
                 self._give_back([] if following is None else [following])
                 break
             taken.append((following[0], following[1]))
-            text += following[1]
+            size += len(following[1])
+            quotes += following[1].count(b'"')
+        text = b"".join(each for _, each in taken)
         try:
             return Row(number, dict(zip(self.columns, self._cells(text, len(self.columns)), strict=True)))
         except ValueError as err:

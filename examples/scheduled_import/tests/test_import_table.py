@@ -174,6 +174,7 @@ def test_a_row_becomes_a_record(settings, cells, found):
         ({"email_column": "m"}, {"id": "1", "m": "nobody"}),
         ({"types": {"n": "number"}}, {"id": "1", "n": "1_000"}),
         ({"types": {"n": "number"}}, {"id": "1", "n": "nan"}),
+        ({"types": {"n": "number"}}, {"id": "1", "n": "9" * 400}),
         ({"types": {"ok": "boolean"}}, {"id": "1", "ok": "maybe"}),
         ({"data_set": "accounts"}, {"id": ""}),
         ({"data_set": "events", "event_column": "what"}, {"id": "1", "what": ""}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -161,6 +162,40 @@ def test_a_server_that_fails_is_asked_again(installed, server, failure):
     assert run(harness)["state"] == "failed"
     harness.advance(minutes=16)
     assert harness.user({"external_id": "1"})["traits_plan"] == "pro"
+
+
+def test_a_look_that_fails_imports_nothing_again(installed, server):
+    """The same file is not applied over what has changed in Hull since, and the status is well again."""
+    harness = installed()
+    run(harness)
+    harness.run_until_idle()
+    harness.client.as_user({"external_id": "1"}).traits({"plan": "enterprise"})
+    harness.advance(minutes=11)
+    server.failures = [503]
+    assert run(harness)["state"] == "failed"
+    harness.advance(minutes=16)
+    assert harness.user({"external_id": "1"})["traits_plan"] == "enterprise"
+    assert status_of(harness)["status"] == "ok"
+    server.put(PEOPLE, '"v2"')
+    harness.advance(minutes=11)
+    run(harness)
+    harness.run_until_idle()
+    assert harness.user({"external_id": "1"})["traits_plan"] == "pro"
+
+
+def test_the_token_in_a_job_opens_the_file_only(installed):
+    """Whoever sees the address of a job's file can neither see the page nor begin a run."""
+    harness = installed()
+    tokens = []
+    run(harness)
+    harness.run_until_idle()
+    for asked in harness.exchanges:
+        query = parse_qs(urlsplit(asked.request.url).query)
+        tokens += query.get("token", [])
+    call = harness.app.test_client().open
+    for method, path in (("GET", "/admin"), ("GET", "/bad-rows.csv"), ("GET", "/status"), ("POST", "/import-now")):
+        answer = call(path, method=method, query_string={"token": tokens[0]}, base_url="https://connector.test")
+        assert answer.status_code in {401, 403}
 
 
 @pytest.mark.parametrize("request_number", [2, 3])
