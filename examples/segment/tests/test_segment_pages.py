@@ -40,6 +40,21 @@ def test_the_page_shows_what_to_copy(installed):
     assert harness.app.test_client().post("/segment", json=track, auth=(key, "")).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/admin", "/credentials", "/status", "/batch", "/smart-notifier"])
+def test_the_api_key_opens_nothing_but_the_webhook(installed, path):
+    """Segment has it, and shall neither see the page nor have users sent."""
+    harness = installed()
+    query = {
+        "ship": harness.connector.id,
+        "organization": harness.organization.host,
+        "secret": harness.connector.secret,
+    }
+    client = harness.app.test_client()
+    key = client.post("/credentials", query_string=query, base_url=PUBLIC).json["api_key"]
+    answers = [call(path, query_string={"token": key}, base_url=PUBLIC) for call in (client.get, client.post)]
+    assert {answer.status_code for answer in answers} <= {400, 401, 403, 405}
+
+
 def test_the_page_is_for_operators(installed):
     """Without credentials there is no key to see, and the key of the webhook is none for the page."""
     harness = installed()
