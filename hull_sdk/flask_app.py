@@ -50,13 +50,13 @@ __all__ = [
     "app_extension",
     "come_again_with",
     "find_context",
-    "for_people",
     "incoming",
     "install",
     "json_body",
     "promise_delivery",
     "request_context",
     "takes_state",
+    "takes_webhooks",
 ]
 
 #: Where an application keeps what this package shares between its requests.
@@ -76,7 +76,7 @@ _ENV_CONTEXT: Final = "hull.context"
 _ENV_ACTIVE: Final = "hull.active"
 
 _STATE_MARK: Final = "hull_takes_state"
-_PEOPLE_MARK: Final = "hull_for_people"
+_WEBHOOK_MARK: Final = "hull_takes_webhooks"
 _RETRY_MARK: Final = "hull_retry_status"
 _TIMEOUT_MARK: Final = "hull_timeout_s"
 
@@ -240,21 +240,37 @@ def takes_state(view: View) -> View:
     Raises:
         InvalidArgumentError: ``view`` is no function.
     """
-    if not callable(view):
-        raise InvalidArgumentError(f"takes_state got {view!r}; pass a view")
-    return _marked(view, _STATE_MARK)
+    return _marked(_checked_view(view, "takes_state"), _STATE_MARK)
 
 
-def for_people(view: View) -> View:
-    """Keep the tokens of webhook addresses out of a view: other services have them.
+def takes_webhooks(view: View) -> View:
+    """Let the tokens of webhook addresses, which other services have, open a view; they open nothing else.
+
+    For a view of your own; handlers of webhooks have ``webhook=True``. Give the other service an address with
+    ``token=ctx.token_for("webhook")`` in its query; the view's context then has the credentials.
+
+    Example::
+
+        @app.post("/webhook")
+        @takes_webhooks
+        def webhook(): ...
 
     Args:
-        view: What only somebody at the dashboard may do.
+        view: What the other service calls.
 
     Returns:
         As :func:`takes_state`.
+
+    Raises:
+        InvalidArgumentError: ``view`` is no function.
     """
-    return _marked(view, _PEOPLE_MARK)
+    return _marked(_checked_view(view, "takes_webhooks"), _WEBHOOK_MARK)
+
+
+def _checked_view(view: View, taker: str) -> View:
+    if not callable(view):
+        raise InvalidArgumentError(f"{taker} got {view!r}; pass a view")
+    return view
 
 
 def come_again_with(status: int | None, view: View) -> View:
@@ -381,7 +397,7 @@ def _enter() -> None:
         header=present.headers.get,
         query=present.args.to_dict(),
         takes_state=hasattr(view, _STATE_MARK),
-        for_people=hasattr(view, _PEOPLE_MARK),
+        takes_webhooks=hasattr(view, _WEBHOOK_MARK),
         is_notification=ENV_FLAG in environ,
         is_legacy=ENV_LEGACY in environ,
         body=environ.get(ENV_BODY),

@@ -12,6 +12,7 @@ from hull_sdk import Context, current_context
 from hull_sdk.context import Credentials, Helpers
 from hull_sdk.core.masking import MASK
 from hull_sdk.errors import CredentialsError, HullError, InvalidArgumentError
+from hull_sdk.handlers import takes_webhooks
 from hull_sdk.infra import MemoryQueue
 
 URL = f"/run?{query()}"
@@ -24,7 +25,13 @@ def run(world):
     def run(function, url=URL, method="GET", **request):
         result, options = [], request.pop("options", {})
         app = world.app(setup=False)
-        app.add_url_rule("/run", "run", lambda: (result.append(outcome(function)), "ok")[1], methods=["GET", "POST"])
+
+        @takes_webhooks
+        def view():
+            result.append(outcome(function))
+            return "ok"
+
+        app.add_url_rule("/run", "run", view, methods=["GET", "POST"])
         world.setup(app, **options).test_client().open(url, method=method, **request)
         if isinstance(result[0], Exception):
             raise result[0]

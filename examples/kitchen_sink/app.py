@@ -72,7 +72,7 @@ def create_app(options: Mapping[str, Any] | None = None, connector: Connector | 
         "/sync": action_handler(import_contacts),
         "/export": action_handler(export),
         "/count-rows": action_handler(count_rows),
-        "/webhook": action_handler(receive, retry_status=503),
+        "/webhook": action_handler(receive, webhook=True, retry_status=503),
         "/webhook-address": action_handler(webhook_address),
         "/hits": batcher_handler(count_hits, max_size=500, max_time_ms=2_000),
         "/status": status_handler([has_credentials, crm_answers]),

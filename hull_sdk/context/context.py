@@ -160,8 +160,9 @@ class Context:
 
         Args:
             purpose: ``"dashboard"`` for links (``hullToken`` or ``token`` in the query), ``"webhook"`` for addresses
-                given to others (``token``, except at the pages of ``oauth_handler``), ``"oauth"`` for the ``state`` of
-                an authorization, which counts at the callback of ``oauth_handler`` only.
+                given to others (``token``, at views under ``takes_webhooks`` and handlers with ``webhook=True`` only),
+                ``"oauth"`` for the ``state`` of an authorization, which counts at the callback of ``oauth_handler``
+                only.
 
         Returns:
             The token, or ``None`` when the connector has no ``host_secret``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hull_sdk.flask_app import takes_state
+from hull_sdk.flask_app import takes_state, takes_webhooks
 from hull_sdk.handlers.action import action_handler
 from hull_sdk.handlers.batcher import batcher_handler
 from hull_sdk.handlers.notif import notif_handler
@@ -24,4 +24,5 @@ __all__ = [
     "smart_notifier_handler",
     "status_handler",
     "takes_state",
+    "takes_webhooks",
 ]

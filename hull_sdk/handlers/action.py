@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from hull_sdk.context import Context
-from hull_sdk.flask_app import answer_within, come_again_with, json_body, request_context
+from hull_sdk.flask_app import answer_within, come_again_with, json_body, request_context, takes_webhooks
 from hull_sdk.handlers.deduplication import Runs
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 from hull_sdk.middleware import checked_seconds, run_within_deadline, settle
@@ -21,6 +21,7 @@ __all__ = ["action_handler", "request_parts"]
 def action_handler(
     function: Callable[..., Any],
     *,
+    webhook: bool = False,
     once_in_s: float | None = None,
     retry_status: int | None = None,
     timeout_s: float | None = None,
@@ -34,6 +35,8 @@ def action_handler(
     Args:
         function: ``f(ctx, {"body": ..., "query": ...})``, plain or ``async``. Text is answered as it is, a dict or a
             list as JSON, a response as it is; everything else means ``ok``.
+        webhook: ``True`` lets the tokens of webhook addresses in, ``ctx.token_for("webhook")``, which other services
+            have. They open nothing that does not say so.
         once_in_s: For schedules: seconds from the end of a call within which further calls for the same connector count
             as the same and are answered ``ok`` without running it; half of the time between two due times, for
             example 1800 for an hourly one. While one is running, in any process that shares the store, and also
@@ -57,7 +60,8 @@ def action_handler(
     if once_in_s is not None:
         checked_seconds("once_in_s", once_in_s)
     view = come_again_with(retry_status, partial(_answer, function, once_in_s))
-    return endpoint("hull_action", answer_within(timeout_s, view), ["POST"])
+    view = answer_within(timeout_s, view)
+    return endpoint("hull_action", takes_webhooks(view) if webhook else view, ["POST"])
 
 
 def _answer(function: Callable[..., Any], once_in_s: float | None) -> ResponseReturnValue:

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
-from hull_sdk.flask_app import come_again_with, request_context
+from hull_sdk.flask_app import come_again_with, request_context, takes_webhooks
 from hull_sdk.handlers.action import request_parts
 from hull_sdk.handlers.background import Collector
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
@@ -44,8 +44,8 @@ def batcher_handler(
             example 503; 400 when ``None``. As for :func:`action_handler`.
 
     Returns:
-        A blueprint; mount it with ``url_prefix``. Without credentials it answers 403, while the connector is being
-        stopped 503.
+        A blueprint; mount it with ``url_prefix``. Tokens of webhook addresses open it. Without credentials it answers
+        403, while the connector is being stopped 503.
 
     Raises:
         InvalidArgumentError: ``function`` is no function, or a number breaks a rule.
@@ -53,7 +53,7 @@ def batcher_handler(
     check_callable(function, "the function of batcher_handler")
     collector = Collector(partial(call, function), max_size=max_size, max_time_ms=max_time_ms)
     view = come_again_with(retry_status, partial(_answer, collector))
-    return endpoint("hull_batcher", view, ["POST"])
+    return endpoint("hull_batcher", takes_webhooks(view), ["POST"])
 
 
 def _answer(collector: Collector) -> ResponseReturnValue:

@@ -19,7 +19,7 @@ from flask.typing import ResponseReturnValue
 from hull_sdk.context import Context
 from hull_sdk.core.net import host_of, is_loopback
 from hull_sdk.errors import InvalidArgumentError, LogicError, TransientError
-from hull_sdk.flask_app import for_people, request_context, takes_state
+from hull_sdk.flask_app import request_context, takes_state
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 from hull_sdk.handlers.oauth_client import (
     NoTokenError,
@@ -141,7 +141,7 @@ def oauth_handler(
         token_in_url=token_in_url,
         views=checked_views(views),
     )
-    blueprint = endpoint("hull_oauth", for_people(partial(_home, options)), ["GET", "POST"])
+    blueprint = endpoint("hull_oauth", partial(_home, options), ["GET", "POST"])
     pages = {
         "login": partial(_login, options),
         "callback": takes_state(partial(_callback, options)),
@@ -150,7 +150,7 @@ def oauth_handler(
     }
     for rule, view in pages.items():
         methods = ["GET", "POST"] if rule == "login" else ["GET"]
-        blueprint.add_url_rule(f"/{rule}", rule, for_people(view), methods=methods, strict_slashes=False)
+        blueprint.add_url_rule(f"/{rule}", rule, view, methods=methods, strict_slashes=False)
     return blueprint
 
 

@@ -232,8 +232,8 @@ def _callback(ctx: Context, path: str, segment_id: Any, additional_query: Mappin
 
 
 def _own_credentials(ctx: Context) -> dict[str, str]:
-    """Return what the connector knows itself by when it is called back; a token tells nobody its secret."""
-    token = ctx.token_for("webhook")
+    """Return what the connector knows itself by when it is called back; a token tells no log the secret."""
+    token = ctx.token
     if token is not None:
         return {"token": token}
     credentials = ctx.credentials()

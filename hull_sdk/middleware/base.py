@@ -74,7 +74,7 @@ class RequestFacts:
         header: Returns a header by its name, whatever its case.
         query: The first value of each parameter.
         takes_state: ``True`` where an authorization comes back to: only there ``state`` may hold credentials.
-        for_people: ``True`` where tokens of webhook addresses do not count.
+        takes_webhooks: ``True`` where other services call: only there tokens of webhook addresses count.
         is_notification: ``True`` when the request says that it is a smart notification.
         is_legacy: ``True`` when it says that it is a legacy notification.
         body: The raw bytes of a notification of either generation; ``None`` for other requests.
@@ -84,7 +84,7 @@ class RequestFacts:
     header: Callable[[str], str | None]
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     takes_state: bool = False
-    for_people: bool = False
+    takes_webhooks: bool = False
     is_notification: bool = False
     is_legacy: bool = False
     body: bytes | None = field(default=None, repr=False)

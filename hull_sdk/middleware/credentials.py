@@ -21,7 +21,7 @@ from hull_sdk.wire.tokens import looks_like_token
 __all__ = ["TOKEN_PARAMETERS", "check_organization", "resolve_credentials"]
 
 #: Query parameters that carry an encrypted token, in the order in which they are tried, and what each accepts.
-#: ``state`` counts where an authorization comes back to, and nowhere else.
+#: ``state`` counts where an authorization comes back to, and a webhook's token where other services call: nowhere else.
 TOKEN_PARAMETERS: Final[dict[str, tuple[TokenPurpose, ...]]] = {
     "hullToken": ("dashboard",),
     "token": ("dashboard", "webhook"),
@@ -107,7 +107,7 @@ def _from_token(arrival: Arrival) -> Credentials | None:
 
 def _read(arrival: Arrival, token: str, purposes: tuple[TokenPurpose, ...]) -> Credentials | None:
     extension = arrival.extension
-    if arrival.facts.for_people:
+    if not arrival.facts.takes_webhooks:
         purposes = tuple(purpose for purpose in purposes if purpose != "webhook")
     if extension.accept_signed_tokens and looks_like_token(token) and "dashboard" in purposes:
         return _read_signed(arrival, token)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from connector_world import CONNECTOR_ID, SECRET, query
+from connector_world import CONNECTOR_ID, CREDENTIALS, SECRET, query
 from flask import Response
 
 from hull_sdk.errors import CredentialsError, InvalidArgumentError, RateLimitError, TransientError
@@ -191,3 +191,16 @@ def test_an_action_is_a_function():
     """Anything else is an error when the handler is made."""
     with pytest.raises(InvalidArgumentError, match="action_handler is 'sync'"):
         action_handler("sync")
+
+
+@pytest.mark.attack("a token of one purpose for another")
+@pytest.mark.parametrize(("webhook", "status"), [(True, 200), (False, 401)])
+def test_a_webhooks_token_opens_a_webhook_only(world, webhook, status, trials):
+    """What another service was given opens the action that says it is a webhook, and neither buttons nor schedules."""
+    ran = []
+    app = world.app(action_handler(lambda *_: ran.append(1), webhook=webhook))
+    token = app.extensions["hull"].tokens.encrypt(CREDENTIALS, "webhook")
+    assert app.test_client().post(f"/b0?token={token}").status_code == status
+    assert bool(ran) is webhook
+    if not webhook:
+        trials.count(let_in=len(ran))

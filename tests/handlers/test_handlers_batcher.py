@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from connector_world import CONNECTOR_ID, OTHER_ID, query
+from connector_world import CONNECTOR_ID, CREDENTIALS, OTHER_ID, query
 
 from hull_sdk.errors import InvalidArgumentError, TransientError
 from hull_sdk.handlers import batcher_handler
@@ -16,6 +16,13 @@ from hull_sdk.middleware import batches
 
 URL = f"/b0?{query()}"
 ROOT = Path(__file__).parents[2]
+
+
+def test_the_token_of_a_webhooks_address_opens_it(world):
+    """Other services call it with what they were given."""
+    app = world.app(batcher_handler(lambda *_: None))
+    token = app.extensions["hull"].tokens.encrypt(CREDENTIALS, "webhook")
+    assert app.test_client().post(f"/b0?token={token}").status_code == 200
 
 
 @pytest.mark.shows("batcherHandler option: maxSize", "batcherHandler option: maxTime", "utils.batcherHandler")

@@ -11,6 +11,7 @@ from flask import Flask
 from hull_sdk import Middleware, current_context, incoming
 from hull_sdk.context.credentials import MISSING_CREDENTIALS
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.flask_app import takes_webhooks
 from hull_sdk.middleware import ContextTokens
 
 CONFIG = {"organization": HOST, "ship": OTHER_ID, "secret": SECRET}
@@ -57,7 +58,7 @@ def test_config_wins_over_token_and_token_over_query(app, client, given):
     """Credentials come from the application, else from a token, else from the query."""
     third = f"ship={CONNECTOR_ID}&secret={SECRET}&organization={HOST}"
     assert client.get(f"/show?{third}").get_json()["id"] == CONNECTOR_ID
-    second = f"token={token_of(app, OTHER_ID, 'webhook')}"
+    second = f"token={token_of(app, OTHER_ID, 'dashboard')}"
     assert client.get(f"/show?{third}&{second}").get_json()["id"] == OTHER_ID
     first = f"hullToken={token_of(app, CONNECTOR_ID, 'dashboard')}"
     assert client.get(f"/show?{second}&{first}").get_json()["id"] == CONNECTOR_ID
@@ -151,7 +152,7 @@ def test_tokens_survive_the_rotation_of_the_host_secret(world):
 
     def ask(secrets, token):
         app = Flask("rotated")
-        app.add_url_rule("/show", "show", lambda: dict(current_context.credentials()))
+        app.add_url_rule("/show", "show", takes_webhooks(lambda: dict(current_context.credentials())))
         Middleware(secrets, allowed_organizations=[HOST]).init_app(app)
         return world.adopt(app).test_client().get(f"/show?token={token}").status_code
 

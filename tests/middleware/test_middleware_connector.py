@@ -6,7 +6,7 @@ import pytest
 from connector_world import BUYERS, CONNECTOR_ID, CREDENTIALS, CUSTOMERS, SECRET, query
 
 from hull_sdk import current_context
-from hull_sdk.handlers import smart_notifier_handler
+from hull_sdk.handlers import smart_notifier_handler, takes_webhooks
 from hull_sdk.infra import Cache
 from hull_sdk.middleware.base import REFUSAL_TTL_S
 
@@ -31,6 +31,7 @@ def app(world, seen):
         smart_notifier_handler(dict.fromkeys(("user:update", "ship:update", "users_segment:update"), look)), setup=False
     )
     app.add_url_rule("/name", "name", lambda: current_context.ship["name"])
+    app.add_url_rule("/called", "called", takes_webhooks(lambda: current_context.ship["name"]))
     app.add_url_rule("/segments", "segments", lambda: {"users": current_context.segments})
     return world.setup(app)
 
@@ -61,11 +62,11 @@ def test_the_address_of_a_webhook_is_good_until_a_secret_is_exchanged(world, app
     """After ten years it works as on the first day; with the connector's secret of before its exchange it opens nothing."""
     client, tokens = app.test_client(), app.extensions["hull"].tokens
     token = tokens.encrypt(CREDENTIALS, "webhook")
-    assert client.get(f"/name?token={token}").text == "Shop"
+    assert client.get(f"/called?token={token}").text == "Shop"
     world.runtime.tasks.sleep(10 * 365 * 86_400)
-    assert client.get(f"/name?token={token}").text == "Shop"
+    assert client.get(f"/called?token={token}").text == "Shop"
     before = tokens.encrypt({**CREDENTIALS, "secret": "of before"}, "webhook")
-    assert client.get(f"/name?token={before}").status_code == 401
+    assert client.get(f"/called?token={before}").status_code == 401
 
 
 def test_what_a_view_changes_stays_its_own(world, app):
@@ -179,6 +180,7 @@ def test_segments_are_marked_by_the_filter_setting(world, settings, options, exp
     """Each segment says whether the connector's filter setting names it."""
     world.platform.connector["private_settings"] = settings
     app = world.app(setup=False)
+    app.add_url_rule("/called", "called", takes_webhooks(lambda: current_context.ship["name"]))
     app.add_url_rule("/segments", "segments", lambda: {"users": current_context.segments})
     client = world.setup(app, **options).test_client()
     assert [s["filtered"] for s in client.get(f"/segments?{query()}").get_json()["users"]] == [expected]

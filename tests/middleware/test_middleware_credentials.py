@@ -11,7 +11,7 @@ from flask import Flask
 from hull_sdk import Middleware, current_context, incoming
 from hull_sdk.context.credentials import MISSING_CREDENTIALS
 from hull_sdk.errors import CredentialsError, InvalidArgumentError
-from hull_sdk.handlers import takes_state
+from hull_sdk.handlers import takes_state, takes_webhooks
 from hull_sdk.middleware import Incoming, RequestFacts
 from hull_sdk.outcomes import judge
 
@@ -74,7 +74,7 @@ def test_an_incomplete_query_counts_as_none(client, missing):
 
 @pytest.mark.parametrize(
     ("parameter", "purpose"),
-    [("hullToken", "dashboard"), ("token", "dashboard"), ("token", "webhook")],
+    [("hullToken", "dashboard"), ("token", "dashboard")],
 )
 @pytest.mark.shows("README: configuration-resolve-strategy", "utils.tokenMiddleware")
 def test_a_token_in_the_query_is_decrypted(client, app, parameter, purpose):
@@ -85,7 +85,7 @@ def test_a_token_in_the_query_is_decrypted(client, app, parameter, purpose):
 
 @pytest.mark.parametrize(
     ("parameter", "purpose"),
-    [("hullToken", "webhook"), ("hullToken", "oauth"), ("token", "oauth"), ("token", "job")],
+    [("hullToken", "webhook"), ("token", "webhook"), ("hullToken", "oauth"), ("token", "oauth"), ("token", "job")],
 )
 @pytest.mark.attack("a token of one purpose for another")
 def test_a_token_of_another_purpose_is_refused(client, app, parameter, purpose):
@@ -93,6 +93,22 @@ def test_a_token_of_another_purpose_is_refused(client, app, parameter, purpose):
     token = tokens(app).encrypt(CREDENTIALS, purpose)
     response = client.get(f"/show?{parameter}={token}&{query()}")
     assert (response.status_code, response.text) == (401, "Invalid Token")
+
+
+@pytest.mark.parametrize(("purpose", "status"), [("webhook", 200), ("dashboard", 200), ("oauth", 401), ("job", 401)])
+def test_a_webhooks_token_opens_what_takes_webhooks(world, app, purpose, status):
+    """A view that other services call is opened by the tokens in their addresses, and by those of the dashboard."""
+    app.add_url_rule("/called", "called", takes_webhooks(partial(show)))
+    client = world.setup(app).test_client()
+    response = client.get(f"/called?token={tokens(app).encrypt(CREDENTIALS, purpose)}")
+    assert response.status_code == status
+    assert status == 401 or response.get_json()["config"] == CREDENTIALS
+
+
+def test_what_takes_webhooks_is_a_view():
+    """Something else than a view is refused with its value."""
+    with pytest.raises(InvalidArgumentError, match="takes_webhooks got 'called'"):
+        takes_webhooks("called")
 
 
 @pytest.mark.parametrize("purpose", ["oauth", "dashboard"])
@@ -174,7 +190,7 @@ def test_the_application_may_pass_config_token_and_request_id(world, app):
     answer = client.get("/show?token=broken", headers={"X-Hull-Request-Id": "r-2"}).get_json()
     assert answer == {"config": CREDENTIALS, "request_id": "r-1"}
     given.clear()
-    given["token"] = tokens(app).encrypt(CREDENTIALS, "webhook")
+    given["token"] = tokens(app).encrypt(CREDENTIALS, "dashboard")
     assert client.get("/show?token=broken").get_json()["config"] == CREDENTIALS
 
 

@@ -61,7 +61,7 @@ def test_a_signed_token_is_refused_by_default(ask):
 
 def test_encrypted_tokens_are_accepted_beside_signed_ones(world, ask):
     """The switch takes nothing away: encrypted tokens count as before."""
-    token = world.app(host_secret=HOST_SECRET).extensions["hull"].tokens.encrypt(CREDENTIALS, "webhook")
+    token = world.app(host_secret=HOST_SECRET).extensions["hull"].tokens.encrypt(CREDENTIALS, "dashboard")
     assert ask(f"token={token}", accept_signed_tokens=True).get_json()["config"] == CREDENTIALS
 
 

@@ -45,7 +45,9 @@ def app(world, handled):
     def act(_ctx, _parts):
         handled.append("action")
 
-    return world.app(smart_notifier_handler({"user:update": note}), action_handler(act), notif_handler({}))
+    return world.app(
+        smart_notifier_handler({"user:update": note}), action_handler(act, webhook=True), notif_handler({})
+    )
 
 
 def oauth(**options):

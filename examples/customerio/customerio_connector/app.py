@@ -11,7 +11,6 @@ from customerio_connector.health import credentials_are_right, settings_go_toget
 from customerio_connector.inbound import ANSWER_S, WEBHOOK_PATH, check_call, limit_body, receive
 from customerio_connector.outbound import forget_users, send_users
 from hull_sdk import Connector
-from hull_sdk.flask_app import for_people
 from hull_sdk.handlers import action_handler, smart_notifier_handler, status_handler
 
 __all__ = ["connect", "create_app"]
@@ -36,7 +35,7 @@ def create_app(connector: Connector | None = None) -> Flask:
     """
     app = Flask(__name__)
     app.before_request(limit_body)
-    webhook = action_handler(receive, retry_status=503, timeout_s=ANSWER_S)
+    webhook = action_handler(receive, webhook=True, retry_status=503, timeout_s=ANSWER_S)
     users = {"user:update": send_users, "user:delete": forget_users}
     app.register_blueprint(webhook, url_prefix=WEBHOOK_PATH)
     app.register_blueprint(action_handler(credentials), url_prefix="/credentials")
@@ -44,12 +43,4 @@ def create_app(connector: Connector | None = None) -> Flask:
     app.register_blueprint(smart_notifier_handler({"user:update": send_users}), url_prefix="/batch")
     app.register_blueprint(status_handler([settings_go_together, credentials_are_right]), url_prefix="/status")
     app.register_blueprint(admin)
-    keep_webhooks_out(app)
     return (connect() if connector is None else connector).setup_app(app)
-
-
-def keep_webhooks_out(app: Flask) -> None:
-    """Let the token in the webhook address, which Customer.io has, open the webhook and nothing else."""
-    for rule in app.url_map.iter_rules():
-        if not rule.rule.startswith(WEBHOOK_PATH):
-            app.view_functions[rule.endpoint] = for_people(app.view_functions[rule.endpoint])

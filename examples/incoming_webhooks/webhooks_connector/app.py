@@ -56,7 +56,7 @@ def create_app(**options: Any) -> Flask:
     """
     app = Flask(__name__)
     app.before_request(limit_body)
-    app.register_blueprint(action_handler(receive, retry_status=503), url_prefix=WEBHOOK_PATH)
+    app.register_blueprint(action_handler(receive, webhook=True, retry_status=503), url_prefix=WEBHOOK_PATH)
     app.register_blueprint(status_handler(is_mapped), url_prefix="/status")
     app.register_blueprint(pages)
     connector = Connector(**options)

@@ -7,11 +7,10 @@ from typing import Any, Final
 from flask import Blueprint, Flask, Response, make_response, render_template, url_for
 
 from hull_sdk import Connector, current_context
-from hull_sdk.flask_app import for_people
 from hull_sdk.handlers import action_handler, status_handler
 from import_connector.files import files
 from import_connector.health import last_run_is_well
-from import_connector.runs import FILE_PATH, import_file, job_of, retry
+from import_connector.runs import import_file, job_of, retry
 from import_connector.settings import private_settings
 
 __all__ = ["connect", "create_app"]
@@ -66,12 +65,4 @@ def create_app(connector: Connector | None = None) -> Flask:
     app.register_blueprint(status_handler(last_run_is_well), url_prefix="/status")
     app.register_blueprint(files)
     app.register_blueprint(pages)
-    keep_files_apart(app)
     return (connect() if connector is None else connector).setup_app(app)
-
-
-def keep_files_apart(app: Flask) -> None:
-    """Let the token in the file's address, which stands in the job, open the file and nothing else."""
-    for rule in app.url_map.iter_rules():
-        if rule.rule != FILE_PATH:
-            app.view_functions[rule.endpoint] = for_people(app.view_functions[rule.endpoint])

@@ -15,6 +15,7 @@ from flask import Blueprint, Response, abort, request
 
 from hull_sdk import current_context
 from hull_sdk.errors import TransientError
+from hull_sdk.handlers import takes_webhooks
 from import_connector.mapping import check_columns, record
 from import_connector.runs import FILE_PATH
 from import_connector.settings import private_settings
@@ -88,6 +89,7 @@ def packed(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 @files.get(FILE_PATH)
+@takes_webhooks
 def file() -> Response:
     """Serve the records to Hull; a file that is no longer the one that was announced is gone."""
     ctx = current_context

@@ -7,7 +7,6 @@ from typing import Any
 from flask import Flask
 
 from hull_sdk import Connector
-from hull_sdk.flask_app import for_people
 from hull_sdk.handlers import action_handler, smart_notifier_handler, status_handler
 from segment_connector.admin import admin, credentials
 from segment_connector.door import WEBHOOK_PATH, check_call, read_api_key
@@ -38,20 +37,12 @@ def create_app(connector: Connector | None = None) -> Flask:
     """
     app = Flask(__name__)
     app.before_request(read_api_key)
-    app.register_blueprint(action_handler(receive, retry_status=503), url_prefix=WEBHOOK_PATH)
+    app.register_blueprint(action_handler(receive, webhook=True, retry_status=503), url_prefix=WEBHOOK_PATH)
     app.register_blueprint(action_handler(credentials), url_prefix="/credentials")
     app.register_blueprint(smart_notifier_handler({"user:update": send_users}), url_prefix="/smart-notifier")
     app.register_blueprint(smart_notifier_handler({"user:update": send_users}), url_prefix="/batch")
     app.register_blueprint(status_handler(settings_go_together), url_prefix="/status")
     app.register_blueprint(admin)
-    keep_segment_out(app)
     if is_available():
         app.register_blueprint(enabling(), name="enabling", url_prefix="/enable")
     return (connect() if connector is None else connector).setup_app(app)
-
-
-def keep_segment_out(app: Flask) -> None:
-    """Let the API key, which Segment has, open the webhook and nothing else."""
-    for rule in app.url_map.iter_rules():
-        if not rule.rule.startswith(WEBHOOK_PATH):
-            app.view_functions[rule.endpoint] = for_people(app.view_functions[rule.endpoint])
