@@ -96,7 +96,8 @@ def _claims(data: Mapping[str, Any], user_id_mapping: str) -> dict[str, str]:
     customer_id = _text(data.get("customer_id")) or _text(known.get("id"))
     if customer_id is not None and _is_claim(user_id_mapping, customer_id):
         claims[user_id_mapping] = customer_id
-    address = _address(data.get("recipient")) or _address(data.get("email_address")) or _address(known.get("email"))
+    # A message may go to somebody else than the person whom it is about.
+    address = _address(known.get("email")) or _address(data.get("recipient")) or _address(data.get("email_address"))
     return claims if address is None else {**claims, "email": address}
 
 

@@ -122,6 +122,13 @@ def test_the_customer_id_is_read_as_it_was_sent(mapping, customer_id, claims):
     assert activity_of(webhook, mapping, b"").claims == claims
 
 
+def test_a_message_to_somebody_else_says_nothing_about_him():
+    """The event is the person's whom it is about, not the reader's of a notice."""
+    data = {"recipient": "sales@acme.example", "identifiers": {"id": "u-1", "email": "ann@acme.example"}}
+    claims = activity_of({**EVENT, "metric": "sent", "data": data}, "external_id", b"").claims
+    assert claims == {"external_id": "u-1", "email": "ann@acme.example"}
+
+
 def test_send_test_is_accepted(receiver):
     """Whatever JSON object the button sends, signed or not, is answered with success."""
     harness = receiver()
