@@ -12,6 +12,7 @@ from import_connector.files import files
 from import_connector.health import last_run_is_well
 from import_connector.runs import import_file, job_of, retry
 from import_connector.settings import private_settings
+from import_connector.source import shown
 
 __all__ = ["connect", "create_app"]
 
@@ -30,7 +31,7 @@ def admin() -> Response:
     response = make_response(
         render_template(
             "admin.html",
-            host=(settings["url"] or "").partition("?")[0],
+            address=shown(settings["url"]),
             run=settings["last_run"],
             file=settings["last_file"],
             job=job_of(ctx),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -10,13 +12,15 @@ from hull_sdk.errors import ApiError, TransientError
 from hull_sdk.handlers import run_once
 from hull_sdk.types import RequestParts
 from import_connector.mapping import check_columns
-from import_connector.settings import private_settings
+from import_connector.settings import PrivateSettings, private_settings
 from import_connector.source import Source
 from import_connector.table import TableError
 
 __all__ = ["FILE_PATH", "import_file", "job_of", "retry"]
 
 FILE_PATH: Final = "/file"
+#: Settings that make no difference to the records of a file.
+_ASIDE: Final = frozenset({"authorization", "schedule", "timezone", "last_run", "last_file"})
 
 
 def import_file(ctx: Context, _request: RequestParts) -> dict[str, Any]:
@@ -37,13 +41,14 @@ def import_file(ctx: Context, _request: RequestParts) -> dict[str, Any]:
     except (TableError, TransientError) as err:
         return _failed(ctx, str(err))
     last = settings["last_run"]
-    job = job_of(ctx) if mark and mark == last.get("mark") else None
+    version = {"mark": mark, "settings": _digest(settings)}
+    job = job_of(ctx) if mark and version.items() <= last.items() else None
     if job is not None and job["state"] in {"queued", "running", "completed"}:
         if last["state"] == "failed":  # the look after that run
-            _keep(ctx, {"state": "started", "job_id": last["job_id"], "mark": mark})
+            _keep(ctx, {"state": "started", "job_id": last["job_id"], **version})
         return _skip(ctx, "the file is the one that was imported last")
     # Whoever else asks now sees the same last run, and so does whoever comes after a crash.
-    did = run_once(ctx, f"import {mark} after {last.get('at')}", lambda: _start(ctx, mark))
+    did = run_once(ctx, f"import {' '.join(version.values())} after {last.get('at')}", lambda: _start(ctx, version))
     return private_settings(ctx)["last_run"] if did else _skip(ctx, "it has just been started")
 
 
@@ -79,8 +84,14 @@ def _look(ctx: Context) -> str:
         return file.mark
 
 
-def _start(ctx: Context, mark: str) -> None:
-    settings = private_settings(ctx)
+def _digest(settings: PrivateSettings) -> str:
+    """Return what differs when the settings would make other records of the same file."""
+    read = {name: value for name, value in settings.items() if name not in _ASIDE}
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _start(ctx: Context, version: dict[str, str]) -> None:
+    settings, mark = private_settings(ctx), version["mark"]
     # A token of its own lets Hull in; it names this connector and opens nothing else than addresses for webhooks.
     query = urlencode({"token": ctx.token_for("webhook") or "", "mark": mark})
     job = ctx.client.post(
@@ -94,7 +105,7 @@ def _start(ctx: Context, mark: str) -> None:
             "emit_event": False,
         },
     )
-    _keep(ctx, {"state": "started", "job_id": job["id"], "mark": mark})
+    _keep(ctx, {"state": "started", "job_id": job["id"], **version})
     ctx.client.logger.info("incoming.job.start", {"job_id": job["id"], "mark": mark})
 
 
@@ -102,7 +113,8 @@ def _failed(ctx: Context, reason: str) -> dict[str, Any]:
     ctx.client.logger.error("incoming.job.error", {"reason": reason})
     ctx.metric.increment("ship.incoming.errors")
     last = private_settings(ctx)["last_run"]
-    known = {name: last[name] for name in ("job_id", "mark") if name in last}  # what was imported stays so
+    # What was imported stays so.
+    known: dict[str, Any] = {name: last[name] for name in ("job_id", "mark", "settings") if name in last}
     return _keep(ctx, {**known, "state": "failed", "reason": reason})
 
 

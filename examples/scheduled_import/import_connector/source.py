@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from requests import RequestException, Response
 from urllib3.exceptions import HTTPError
@@ -20,7 +21,7 @@ from hull_sdk.service import ServiceSession
 from import_connector.settings import PrivateSettings
 from import_connector.table import MAX_ROW_BYTES, Table, TableError
 
-__all__ = ["Source", "SourceFile"]
+__all__ = ["Source", "SourceFile", "shown"]
 
 _GZIP: Final = b"\x1f\x8b"
 #: Largest file, as it travels and unpacked, unless IMPORT_MAX_BYTES says otherwise.
@@ -84,8 +85,23 @@ class Source:
             return self._session.get(str(self._settings["url"]), stream=True)
         except ApiError as err:
             raise TableError(f"the file's server answers {err.status}") from err
-        except (RequestException, InvalidArgumentError) as err:
+        except RequestException as err:  # its text holds the whole address, which may be signed
+            raise TableError("the address in the settings cannot be asked; write it as https://host/path") from err
+        except InvalidArgumentError as err:
             raise TableError(f"the address cannot be asked: {err}") from err
+
+
+def shown(url: str | None) -> str:
+    """Return what everybody may see of an address: its host and path, and no password, signature or token.
+
+    Args:
+        url: As the settings have it.
+    """
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:
+        return ""
+    return f"{parts.hostname or ''}{parts.path}"
 
 
 def _mark(headers: Any) -> str:

@@ -183,6 +183,37 @@ def test_a_look_that_fails_imports_nothing_again(installed, server):
     assert harness.user({"external_id": "1"})["traits_plan"] == "pro"
 
 
+def test_mended_settings_import_the_same_file_again(installed):
+    """Other columns make other records of it; the time of the next look does not."""
+    harness = installed()
+    run(harness)
+    harness.run_until_idle()
+    change = harness.organization.update_connector
+    for settings, tier in (({"schedule": "0 4 * * *"}, None), ({"attributes": {"tier": "Plan"}}, "pro")):
+        private = {**harness.connector.to_wire()["private_settings"], **settings}
+        change(harness.connector, {"private_settings": private})
+        harness.advance(minutes=11)
+        run(harness)
+        harness.run_until_idle()
+        assert harness.user({"external_id": "1"}).get("traits_tier") == tier
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://bob:pa55word-of-bob@files.example/people.csv",
+        "https://files.example:99999/people.csv?X-Sig=pa55word-of-bob",
+        "https://[files.example/people.csv?X-Sig=pa55word-of-bob",
+    ],
+)
+def test_what_is_secret_in_an_address_is_not_shown(installed, url):
+    """Neither the page, nor the reason of a run, nor the status has the password or the signature."""
+    harness = installed({**USERS, "url": url})
+    told = run(harness)
+    assert told["state"] == "failed"
+    assert "pa55word" not in f"{told} {page_of(harness).text} {status_of(harness)} {harness.logs}"
+
+
 def test_the_token_in_a_job_opens_the_file_only(installed):
     """Whoever sees the address of a job's file can neither see the page nor begin a run."""
     harness = installed()
