@@ -22,6 +22,9 @@ nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "imports", "types", "tests", "lowest", "docs", "wheel", "interop"]
 
+# A run starts hundreds of interpreters; without this some machines have each of them compile everything anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 IN_CI = bool(os.environ.get("CI"))
 KNOWN_PYTHONS = ("3.11", "3.12", "3.13")
 CI_PYTHONS = ("3.11", "3.13")
