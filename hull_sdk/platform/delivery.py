@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from hull_sdk.core.logs import emit
 from hull_sdk.core.retry import parse_retry_after
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import Worker
 from hull_sdk.platform.attempts import Delivery, log_attempt
 from hull_sdk.platform.carrier import Carrier, Reply
 from hull_sdk.platform.conditions import wanted_part
@@ -25,7 +22,8 @@ from hull_sdk.platform.consequences import Tellings
 from hull_sdk.platform.dead_letters import DeadLetter, DeadLetters
 from hull_sdk.platform.history import History
 from hull_sdk.platform.landlord import Host
-from hull_sdk.platform.lanes import FAST, NORMAL, Lane, Mailbox, Outgoing
+from hull_sdk.platform.lanes import FAST, NORMAL, Outgoing
+from hull_sdk.platform.mailboxes import DELETIONS, UPDATES, Mailboxes, Route
 from hull_sdk.platform.notifications import deletion_message, with_message_id
 from hull_sdk.platform.packing import pack, restore_state
 from hull_sdk.platform.postman import Postman
@@ -42,24 +40,8 @@ _log = logging.getLogger(__name__)
 #: A pause shorter than this, in seconds, is over: clocks are no more exact.
 _TICK_S: Final = 0.001
 
-#: Channels of users and accounts; the others tell of a connector or a segment.
-_UPDATES: Final[dict[EntityKind, str]] = {"user": "user:update", "account": "account:update"}
-_DELETIONS: Final[dict[EntityKind, str]] = {"user": "user:delete", "account": "account:delete"}
-_CHOOSABLE: Final = frozenset({*_UPDATES.values(), *_DELETIONS.values()})
-#: What is told last of an entity waits for what is under way of it in another channel, and that wakes it.
-_EARLIER: Final = {_DELETIONS[kind]: _UPDATES[kind] for kind in KINDS}
-_LATER: Final = {earlier: later for later, earlier in _EARLIER.items()}
-
-
-@dataclass(eq=False, slots=True)
-class _Route:
-    """A lane of a connector's mailbox and the worker that empties it."""
-
-    connector: Connector
-    box: Mailbox
-    lane: Lane
-    worker: Worker | None = None
-    sending: bool = False
+#: Channels whose messages a subscription may choose from.
+_CHOOSABLE: Final = frozenset({*UPDATES.values(), *DELETIONS.values()})
 
 
 class Dispatcher:
@@ -87,10 +69,7 @@ class Dispatcher:
         self._carrier = carrier
         self._postman = Postman(organization, runtime=runtime, carrier=carrier)
         self._next_sequence = next_sequence
-        self._boxes: dict[tuple[str, str], Mailbox] = {}
-        self._routes: dict[tuple[str, str, str], _Route] = {}
-        #: Requests under way of mailboxes that were closed meanwhile, by connector and channel.
-        self._overhang: Counter[tuple[str, str]] = Counter()
+        self._boxes = Mailboxes(runtime.tasks, self._step)
         self._closed = False
         #: The latest tries, in order.
         self.deliveries: History[Delivery] = History(history)
@@ -104,26 +83,26 @@ class Dispatcher:
         Args:
             change: What happened, as the organization publishes it.
         """
-        channel = _UPDATES[change.kind]
+        channel = UPDATES[change.kind]
         with self._organization.lock:
             fast = change.after is not None and self._organization.is_active(change.kind, change.entity_id)
             for connector in self._organization.connectors.values():
                 if self._serves(connector, channel):
-                    box = self._box(connector, channel)
+                    box = self._boxes.open(connector, channel)
                     self.tellings.expect(connector.id, change)
-                    self._wake(connector, box, box.add_change(change, FAST if fast else NORMAL))
+                    self._boxes.wake(connector, box, box.add_change(change, FAST if fast else NORMAL))
             if change.deleted_at is not None and change.before is not None:
                 told = deletion_message(change.kind, change.before, change.deleted_at, self._organization.catalog())
-                self.object_changed(_DELETIONS[change.kind], change.entity_id, told)
+                self.object_changed(DELETIONS[change.kind], change.entity_id, told)
 
     def entity_activated(self, kind: EntityKind, entity_id: str) -> None:
         """Have what waits to be told of a user or account go ahead of the others."""
-        channel = _UPDATES[kind]
+        channel = UPDATES[kind]
         with self._organization.lock:
             for connector in self._organization.connectors.values():
-                box = self._boxes.get((connector.id, channel))
+                box = self._boxes.find(connector, channel)
                 if box is not None:
-                    self._wake(connector, box, box.hurry(entity_id))
+                    self._boxes.wake(connector, box, box.hurry(entity_id))
 
     def object_changed(self, channel: str, key: str, value: dict[str, Any], only: Connector | None = None) -> None:
         """Take in the newest state of a connector or segment, or the deletion of a user or account.
@@ -137,24 +116,23 @@ class Dispatcher:
         with self._organization.lock:
             for connector in self._organization.connectors.values() if only is None else (only,):
                 if self._serves(connector, channel):
-                    box = self._box(connector, channel)
-                    self._wake(connector, box, box.add_object(key, value))
+                    box = self._boxes.open(connector, channel)
+                    self._boxes.wake(connector, box, box.add_object(key, value))
 
     def manifest_changed(self, connector: Connector) -> None:
         """Drop what a connector does not subscribe to (any more) and deliver what waited for its manifest."""
         with self._organization.lock:
-            for (connector_id, channel), box in list(self._boxes.items()):
-                if connector_id == connector.id and not connector.may_want(channel):
-                    self._close_box(connector_id, channel)
-                elif connector_id == connector.id:
-                    self._wake_all(connector, box)
+            for box in self._boxes.of(connector):
+                if connector.may_want(box.channel):
+                    self._boxes.wake_all(connector, box)
+                else:
+                    self._boxes.close(connector, box.channel)
 
     def forget(self, connector: Connector) -> None:
         """Drop everything that a removed connector was still to be told."""
         with self._organization.lock:
-            for connector_id, channel in list(self._boxes):
-                if connector_id == connector.id:
-                    self._close_box(connector_id, channel)
+            for box in self._boxes.of(connector):
+                self._boxes.close(connector, box.channel)
             self.dead_letters.drop(connector.id)
 
     def redrive(self, connector: Connector, ids: Iterable[str] | None = None) -> int:
@@ -171,7 +149,7 @@ class Dispatcher:
             letters = self._take_letters(connector, ids)
             groups: dict[tuple[str, str, str], list[DeadLetter]] = {}
             for letter in letters:
-                lane_name = self._box(connector, letter.channel).lane_of(letter.key, letter.lane)
+                lane_name = self._boxes.open(connector, letter.channel).lane_of(letter.key, letter.lane)
                 groups.setdefault((letter.channel, lane_name, letter.notification_id), []).append(letter)
             for (channel, lane_name, parent_id), group in groups.items():
                 self._redrive_group(connector, channel, lane_name, parent_id, group)
@@ -180,19 +158,18 @@ class Dispatcher:
     def wake(self) -> None:
         """Look at every lane again, after domain time was moved."""
         with self._organization.lock:
-            workers = [route.worker for route in self._routes.values() if route.worker is not None]
+            workers = self._boxes.workers()
         for worker in workers:
             worker.wake()
 
     def pending(self) -> int:
         """Return how many entities have news that their connector was not told, or are under way."""
         with self._organization.lock:
-            return sum(len(box) for box in self._boxes.values())
+            return len(self._boxes)
 
     def packed(self) -> dict[str, Any]:
         """Return what is still to be told, and dead letters, as plain data."""
-        boxes = [[connector_id, box.channel, pack(box)] for (connector_id, _), box in self._boxes.items()]
-        return {"boxes": boxes, "dead_letters": pack(self.dead_letters)}
+        return {"boxes": self._boxes.packed(), "dead_letters": pack(self.dead_letters)}
 
     def restore(self, plain: Mapping[str, Any], shift_s: float) -> None:
         """Take in what was saved, and go on with it.
@@ -203,68 +180,24 @@ class Dispatcher:
         """
         restore_state(self.dead_letters, plain["dead_letters"])
         with self._organization.lock:
-            for connector_id, channel, state in plain["boxes"]:
-                connector = self._organization.connectors[connector_id]
-                box = self._box(connector, channel)
-                restore_state(box, state)
-                box.shift(shift_s)
-                self._wake_all(connector, box)
+            self._boxes.restore(plain["boxes"], self._organization.connectors, shift_s)
 
     def close(self) -> None:
         """Deliver nothing any more."""
         with self._organization.lock:
             self._closed = True
-            for connector_id, channel in list(self._boxes):
-                self._close_box(connector_id, channel)
+            self._boxes.close_all()
 
     def _serves(self, connector: Connector, channel: str) -> bool:
         installed = self._organization.connectors.get(connector.id) is connector
         return installed and not self._closed and connector.may_want(channel)
 
-    def _box(self, connector: Connector, channel: str) -> Mailbox:
-        box = self._boxes.get((connector.id, channel))
-        if box is None:
-            earlier = _EARLIER.get(channel)
-            waits = None if earlier is None else functools.partial(self._is_telling, connector.id, earlier)
-            box = self._boxes[connector.id, channel] = Mailbox(channel, waits)
-        return box
-
-    def _is_telling(self, connector_id: str, channel: str, key: str) -> bool:
-        box = self._boxes.get((connector_id, channel))
-        return bool(self._overhang[connector_id, channel]) or (box is not None and box.is_telling(key))
-
-    def _close_box(self, connector_id: str, channel: str) -> None:
-        box = self._boxes.pop((connector_id, channel))
-        for name in box.lanes:
-            route = self._routes.pop((connector_id, channel, name), None)
-            if route is not None and route.worker is not None:
-                route.worker.stop()
-                if route.sending:
-                    self._overhang[connector_id, channel] += 1
-
-    def _wake_all(self, connector: Connector, box: Mailbox | None) -> None:
-        if box is not None:
-            for lane in box.lanes.values():
-                self._wake(connector, box, lane)
-
-    def _wake(self, connector: Connector, box: Mailbox, lane: Lane | None) -> None:
-        if lane is None:
-            return
-        key = (connector.id, box.channel, lane.name)
-        route = self._routes.get(key)
-        if route is None:
-            route = self._routes[key] = _Route(connector, box, lane)
-            name = f"hull-deliver-{connector.id}-{box.channel}-{lane.name}"
-            route.worker = self._runtime.tasks.worker(functools.partial(self._step, route), name=name)
-        if route.worker is not None:
-            route.worker.wake()
-
-    def _step(self, route: _Route) -> float | None:
+    def _step(self, route: Route) -> float | None:
         """Deliver what is due on one lane; return the seconds until more is due."""
         with self._carrier.turn() as admitted:
             return self._deliver(route) if admitted else None
 
-    def _deliver(self, route: _Route) -> float | None:
+    def _deliver(self, route: Route) -> float | None:
         found = self._prepare(route)
         if not isinstance(found, Outgoing):
             return found
@@ -272,9 +205,9 @@ class Dispatcher:
             return self._send(route, found)
         finally:
             with self._organization.lock:
-                self._sent(route)
+                self._boxes.sent(route)
 
-    def _send(self, route: _Route, outgoing: Outgoing) -> float | None:
+    def _send(self, route: Route, outgoing: Outgoing) -> float | None:
         now = self._organization.clock.time()
         found = self._postman.send(route.connector, route.box.channel, outgoing)
         if found is None:
@@ -282,25 +215,13 @@ class Dispatcher:
         self._settle(route, outgoing, *found, now)
         return 0.0
 
-    def _sent(self, route: _Route) -> None:
-        """Note that a request is over; a mailbox opened anew for its channel meanwhile has waited for that."""
-        route.sending = False
-        key = (route.connector.id, route.box.channel)
-        if not self._is_closed(route):
-            return
-        self._overhang[key] -= 1
-        if self._overhang[key] <= 0:
-            del self._overhang[key]
-            self._wake_all(route.connector, self._boxes.get(key))
-            self._wake_later(route)
-
-    def _prepare(self, route: _Route) -> Outgoing | float | None:
+    def _prepare(self, route: Route) -> Outgoing | float | None:
         """Return the notification to send now, or how long to wait for the next one."""
         lane, box = route.lane, route.box
         with self._organization.lock:
-            if self._is_closed(route) or not route.connector.ready or not box.has_work(lane):
+            if self._boxes.is_closed(route) or not route.connector.ready or not box.has_work(lane):
                 return None
-            if self._overhang[route.connector.id, box.channel]:
+            if self._boxes.is_blocked(route):
                 return None
             now = self._organization.clock.monotonic()
             wait = lane.due_at - now
@@ -319,7 +240,7 @@ class Dispatcher:
             route.sending = True
             return outgoing
 
-    def _next(self, route: _Route) -> Outgoing | None:
+    def _next(self, route: Route) -> Outgoing | None:
         box, freeze = route.box, functools.partial(self._freeze, route)
         if route.connector.legacy:
             route.lane.size = 1
@@ -328,10 +249,7 @@ class Dispatcher:
         choose = functools.partial(wanted_part, route.connector, box.channel)
         return box.next_outgoing(route.lane, self._organization.catalog(), freeze, choose)
 
-    def _is_closed(self, route: _Route) -> bool:
-        return self._boxes.get((route.connector.id, route.box.channel)) is not route.box
-
-    def _freeze(self, route: _Route, told: list[tuple[str, dict[str, Any]]]) -> Outgoing:
+    def _freeze(self, route: Route, told: list[tuple[str, dict[str, Any]]]) -> Outgoing:
         notification_id = self._runtime.ids.uuid()
         messages = [with_message_id(content, notification_id) for _, content in told]
         for (key, _), message in zip(told, messages, strict=True):
@@ -339,7 +257,7 @@ class Dispatcher:
         keys = [key for key, _ in told]
         return self._postman.frozen(route.connector, route.box.channel, messages, keys, notification_id=notification_id)
 
-    def _settle(self, route: _Route, outgoing: Outgoing, reply: Reply, answer: Answer, at: float) -> None:
+    def _settle(self, route: Route, outgoing: Outgoing, reply: Reply, answer: Answer, at: float) -> None:
         """Record what came of a try and do what the answer asks for."""
         outgoing.failures = outgoing.failures + 1 if answer.flow_control is None else 0
         message_ids = [message["message_id"] for message in outgoing.messages]
@@ -353,14 +271,14 @@ class Dispatcher:
         with self._organization.lock:
             delivery = self._delivery(route, outgoing, reply, verdict, at)
             self.deliveries.record(delivery)
-            if not self._is_closed(route):
+            if not self._boxes.is_closed(route):
                 self._apply(route, outgoing, verdict)
         log_attempt(delivery, answer)
 
     def _retry_after(self, reply: Reply) -> float | None:
         return parse_retry_after(reply.headers.get("retry-after"), self._runtime.clock)
 
-    def _apply(self, route: _Route, outgoing: Outgoing, verdict: Verdict) -> None:
+    def _apply(self, route: Route, outgoing: Outgoing, verdict: Verdict) -> None:
         lane, box = route.lane, route.box
         lane.due_at = self._organization.clock.monotonic() + verdict.delay_s
         lane.size = lane.size if verdict.size is None else verdict.size
@@ -378,22 +296,17 @@ class Dispatcher:
             self._bury(route, outgoing, *by_id[message_id], reason)
         self._release(route, outgoing)
 
-    def _expire(self, route: _Route, outgoing: Outgoing) -> None:
+    def _expire(self, route: Route, outgoing: Outgoing) -> None:
         route.lane.current = None
         for message, key in zip(outgoing.messages, outgoing.keys, strict=True):
             self._bury(route, outgoing, message, key, "not taken within 24 hours of its first delivery")
         self._release(route, outgoing)
 
-    def _release(self, route: _Route, outgoing: Outgoing) -> None:
+    def _release(self, route: Route, outgoing: Outgoing) -> None:
         route.box.release(outgoing.keys)
-        self._wake_later(route)
+        self._boxes.wake_later(route)
 
-    def _wake_later(self, route: _Route) -> None:
-        later = _LATER.get(route.box.channel)
-        if later is not None:
-            self._wake_all(route.connector, self._boxes.get((route.connector.id, later)))
-
-    def _bury(self, route: _Route, outgoing: Outgoing, message: dict[str, Any], key: str, reason: str) -> None:
+    def _bury(self, route: Route, outgoing: Outgoing, message: dict[str, Any], key: str, reason: str) -> None:
         letter = DeadLetter(
             id=self._runtime.ids.object_id(),
             connector_id=route.connector.id,
@@ -406,7 +319,7 @@ class Dispatcher:
             at=self._organization.clock.time(),
         )
         fields = {"connector_id": letter.connector_id, "channel": letter.channel, "entity_id": key, "reason": reason}
-        if any(letter.channel == _UPDATES[kind] and self._organization.was_deleted(kind, key) for kind in KINDS):
+        if any(letter.channel == UPDATES[kind] and self._organization.was_deleted(kind, key) for kind in KINDS):
             emit(_log, logging.INFO, "delivery.dropped", fields)  # nobody may be told of who was deleted
             return
         self.dead_letters.add(letter)
@@ -424,7 +337,7 @@ class Dispatcher:
     def _redrive_group(
         self, connector: Connector, channel: str, lane_name: str, parent_id: str, letters: list[DeadLetter]
     ) -> None:
-        box = self._box(connector, channel)
+        box = self._boxes.open(connector, channel)
         lane = box.lanes[lane_name]
         for start in range(0, len(letters), lane.size):
             chunk = letters[start : start + lane.size]
@@ -432,9 +345,9 @@ class Dispatcher:
             box.hold(keys, lane_name)
             messages = [letter.message for letter in chunk]
             lane.parts.append(self._postman.frozen(connector, channel, messages, keys, parent_id=parent_id))
-        self._wake(connector, box, lane)
+        self._boxes.wake(connector, box, lane)
 
-    def _delivery(self, route: _Route, outgoing: Outgoing, reply: Reply, verdict: Verdict, at: float) -> Delivery:
+    def _delivery(self, route: Route, outgoing: Outgoing, reply: Reply, verdict: Verdict, at: float) -> Delivery:
         return Delivery(
             sequence=self._next_sequence(),
             organization=self._organization.host,

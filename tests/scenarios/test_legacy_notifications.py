@@ -117,7 +117,7 @@ def test_a_connector_that_loses_its_tag_is_told_the_rest_one_by_one():
         for number in range(4):
             harness.client.as_user({"external_id": str(number)}).traits({"n": number})
         harness.client.flush()
-        for each in harness.organization.dispatcher._boxes.values():
+        for each in harness.organization.dispatcher._boxes.of(harness.connector):
             for lane in each.lanes.values():
                 lane.size = 10
         harness.advance(seconds=1)
