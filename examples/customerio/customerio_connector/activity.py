@@ -37,7 +37,8 @@ _NAMES: Final = {
 }
 #: Properties that the older form has under another name.
 _RENAMED: Final = {"delivery_id": "email_id", "recipient": "email_address", "subject": "email_subject"}
-_ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+\.[^@\s<>,;\"]+")
+#: Begins where a word begins, so that a long text is not searched from each of its letters.
+_ADDRESS = re.compile(r"(?<![^@\s<>,;\"])[^@\s<>,;\"]{1,200}@[^@\s<>,;\".]{1,63}(?:\.[^@\s<>,;\".]{1,63})+")
 _HULL_ID = re.compile(r"[0-9a-f]{24}")
 
 

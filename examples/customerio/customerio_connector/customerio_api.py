@@ -41,7 +41,8 @@ class CustomerioApi:
         self._session = ServiceSession(
             url, timeout_s=ANSWER_S, retries=0, runtime=ctx.runtime, metric=ctx.metric, limit=limit
         )
-        self._session.auth = (settings["site_id"] or "", settings["api_key"] or "")
+        # As bytes, so that a key with a wrong letter in it is refused by Customer.io and not by the library.
+        self._session.auth = ((settings["site_id"] or "").encode(), (settings["api_key"] or "").encode())
 
     def check(self) -> None:
         """Ask whether the credentials are right.

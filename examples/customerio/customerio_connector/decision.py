@@ -150,9 +150,17 @@ def _checked_id(identifier: str | None, settings: PrivateSettings) -> str | None
     longest = settings["max_identifier_value_length"]
     if (length := size(identifier)) > longest:
         raise Refused(f"the customer id has {length} bytes; Customer.io takes {longest}")
-    if identifier in _PATHS:
+    if identifier in _PATHS or not _is_utf8(identifier):
         raise Refused(f"the customer id is {identifier!r}, which no address can hold")
     return identifier
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
+    return True
 
 
 def _own(user: Mapping[str, Any], name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import time
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -127,6 +128,24 @@ def test_a_message_to_somebody_else_says_nothing_about_him():
     data = {"recipient": "sales@acme.example", "identifiers": {"id": "u-1", "email": "ann@acme.example"}}
     claims = activity_of({**EVENT, "metric": "sent", "data": data}, "external_id", b"").claims
     assert claims == {"external_id": "u-1", "email": "ann@acme.example"}
+
+
+@pytest.mark.parametrize("text", ["a" * 32_000, "a@" + "b" * 32_000, "a@b " * 8_000, "a@" + "." * 32_000])
+def test_what_stands_for_an_address_is_read_in_little_time(text):
+    """A long text that is none costs milliseconds; one that is searched from each of its letters takes minutes."""
+    began = time.thread_time()
+    with pytest.raises(Skip):
+        activity_of({**EVENT, "metric": "sent", "data": {"recipient": text}}, "external_id", b"")
+    assert time.thread_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    "text", ["ann@acme.example", "Ann <ANN@acme.example>", "Ann: ann@acme.example.", "x y,ann@acme.example;"]
+)
+def test_an_address_is_found_in_a_text(text):
+    """With a name, or among others."""
+    webhook = {**EVENT, "metric": "sent", "data": {"recipient": text}}
+    assert activity_of(webhook, "external_id", b"").claims == {"email": "ann@acme.example"}
 
 
 def test_send_test_is_accepted(receiver):

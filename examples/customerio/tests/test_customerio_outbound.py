@@ -83,6 +83,7 @@ CASES = {
     "hull-id": ({**ALL, "user_id_mapping": "id"}, {"user": USER}),
     "no-customer-id": ({**ALL, "user_id_mapping": "crm/id"}, {"user": USER}),
     "long-customer-id": (ALL, {"user": {**USER, "external_id": "x" * 151}}),
+    "half-a-letter": (ALL, {"user": {**USER, "external_id": "u\ud800"}}),
     "no-email": (EVENTS, {"user": NOBODY, "events": [ORDER]}),
     "anonymous": ({**EVENTS, "anonymous_events": True}, {"user": NOBODY, "events": [ORDER, PAGE]}),
     "anonymous-without-events": ({**EVENTS, "anonymous_events": True}, {"user": NOBODY}),

@@ -85,6 +85,7 @@ def test_the_page_is_for_operators(installed):
         (SOME, "ok", ["whitelist segments"]),
         (ALL, "ok", []),
         ({**ALL, "api_key": "key-2"}, "error", ["(US) refuses"]),
+        ({**ALL, "api_key": "key-1\u200b"}, "error", ["(US) refuses"]),
         ({**ALL, "region": "eu"}, "error", ["nothing is mounted"]),
     ],
 )

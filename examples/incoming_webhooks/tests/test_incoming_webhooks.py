@@ -49,6 +49,8 @@ CASES = {
         {"email": "b@x.example", "visits": {"operation": "inc", "value": 9}},
     ),
     "nobody": (SETTINGS, {"id": "inv-8"}),
+    "only-who": ({"user_email": "email"}, {"email": "b@x.example"}),
+    "no-time": (SETTINGS, {**PAID, "paid_at": "01/05/2026 10 o'clock"}),
     "a-list": ({"user_email": "0.email", "event_name": "0.kind"}, [{"email": "c@x.example", "kind": "Seen"}]),
 }
 
@@ -125,9 +127,11 @@ def test_the_signature_counts_when_there_is_a_secret(installed, post):
     assert post(harness, body.replace(b"42", b"43"), **{"X-Hub-Signature-256": good}).status == 401
 
 
-@pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"", 400), (b" " * 2_000_000, 413)])
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"{", 400), (b"", 400), (b"[" * 100_000 + b"]" * 100_000, 400), (b" " * 2_000_000, 413)]
+)
 def test_what_is_no_webhook_is_refused(installed, post, body, status):
-    """What is no JSON, and what is far too large, is answered at once."""
+    """What is no JSON, or nests too deeply, and what is far too large, is answered at once."""
     assert post(installed(SETTINGS), body).status == status
 
 

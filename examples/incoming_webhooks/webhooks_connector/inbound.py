@@ -10,6 +10,7 @@ from flask import Response, has_request_context, request
 
 from hull_sdk import Context
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.infra import parse_time
 from hull_sdk.types import RequestParts
 from webhooks_connector.mapping import Found, mapped
 from webhooks_connector.settings import private_settings
@@ -39,7 +40,7 @@ def check_call(ctx: Context) -> Response | None:
     if settings["shared_secret"] and not _is_signed(settings["shared_secret"], settings["signature_header"]):
         ctx.metric.increment("ship.incoming.invalid_signature")
         return Response("the signature is missing or wrong", 401, mimetype="text/plain")
-    if request.method == "POST" and request.get_json(force=True, silent=True) is None:
+    if request.method == "POST" and not _is_json():
         return Response("the body is no JSON", 400, mimetype="text/plain")
     return None
 
@@ -70,7 +71,8 @@ def receive(ctx: Context, parts: RequestParts) -> Any:
 def _write(ctx: Context, found: Found) -> list[str]:
     written = []
     user = ctx.client.as_user(found.user) if found.user else None
-    if user is not None and found.attributes:
+    says_only_who = not found.account and found.event is None
+    if user is not None and (found.attributes or says_only_who):
         user.traits(found.attributes)
         written.append("user")
     if found.account:
@@ -78,7 +80,7 @@ def _write(ctx: Context, found: Found) -> list[str]:
         account.traits(found.account_attributes)
         written.append("account")
     if user is not None and found.event is not None:
-        user.track(found.event, found.properties, _event_context(found))
+        user.track(found.event, found.properties, _event_context(ctx, found))
         written.append("event")
     return written
 
@@ -88,15 +90,28 @@ def _refusal(ctx: Context, reason: str) -> Response:
     return Response(reason, 400, mimetype="text/plain")
 
 
-def _event_context(found: Found) -> dict[str, Any]:
+def _event_context(ctx: Context, found: Found) -> dict[str, Any]:
     # A service repeats a webhook that was not answered in time; it has to be the same event then.
     event_id = found.event_id or hashlib.sha256(request.get_data(cache=True)).hexdigest()[:40]
-    context = {"source": "webhooks", "event_id": event_id, "created_at": found.created_at, "ip": "0"}
-    return {name: value for name, value in context.items() if value is not None}
+    context = {"source": "webhooks", "event_id": event_id, "ip": "0"}
+    if found.created_at is None:
+        return context
+    if parse_time(found.created_at) is None:  # Hull would refuse the event
+        reason = f"{found.created_at!r:.100} is no time; the event has that of its arrival"
+        ctx.client.logger.warning("incoming.event.warning", {"reason": reason})
+        return context
+    return {**context, "created_at": found.created_at}
 
 
 def _is_webhook() -> bool:
     return has_request_context() and request.path.rstrip("/") == WEBHOOK_PATH
+
+
+def _is_json() -> bool:
+    try:
+        return request.get_json(force=True, silent=True) is not None
+    except RecursionError:  # nested deeper than Python reads
+        return False
 
 
 def _is_signed(secret: str, header: str) -> bool:

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from hull_sdk.infra import parse_time
+
 __all__ = ["CallError", "Skip", "UnsupportedError", "Write", "is_for_hull", "normalized", "writes"]
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_UNDERSCORE = re.compile(r"_+([a-z0-9])")
+# Anybody's browser writes what these read: each letter is looked at a bounded number of times.
+_EMAIL = re.compile(r"[^@\s]{1,200}@[^@\s.]{1,63}(?:\.[^@\s.]{1,63})+")
+_UNDERSCORE = re.compile(r"(?<!_)_+([a-z0-9])")
 
 #: Attributes with a name of their own in Hull, by their name in lower case without underscores.
 _RENAMED: Final = {"firstname": "first_name", "lastname": "last_name", "createdat": "created_at"}
@@ -121,9 +124,8 @@ def _identify(call: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Writ
     email = _address(traits.get("email"))
     if email is not None:
         traits["email"] = email
+    # Without traits it still says that there is somebody, and whose browser it was.
     claims = _user_claims(call, settings, email)
-    if not traits:
-        raise Skip("it has no traits")
     return [Write(user=claims, active=_is_active(call), traits=traits)]
 
 
@@ -181,7 +183,8 @@ def _event_context(call: Mapping[str, Any], *, active: bool) -> dict[str, Any]:
     page = _mapping(sent.get("page"))
     location = _mapping(sent.get("location"))
     browser = _identifier(call.get("anonymousId")) or _identifier(call.get("userId"))
-    at = next((call[name] for name in _TIMES if call.get(name)), None)
+    # Hull refuses an event whose time it cannot read.
+    at = next((call[name] for name in _TIMES if parse_time(call.get(name)) is not None), None)
     context = {
         **{name: sent.get(name) for name in _CONTEXT_PARTS},
         "source": "segment",

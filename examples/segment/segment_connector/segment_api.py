@@ -53,7 +53,10 @@ class SegmentApi:
 
 def encoded(call: dict[str, Any]) -> bytes:
     """Return a call as it travels."""
-    return json.dumps(call, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        return json.dumps(call, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which anybody's text may hold
+        return json.dumps(call, separators=(",", ":")).encode()
 
 
 def batches(calls: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:

@@ -6,8 +6,10 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 
 import pytest
+from segment_connector.inbound_mapping import normalized, writes
 
 AT = "2026-05-01T10:00:00.000Z"
 CONTEXT = {
@@ -55,6 +57,7 @@ CALLS = {
     },
     "nobody": {"type": "identify", "traits": {"email": "ann@acme.example"}},
     "no-traits": {"type": "identify", "userId": "u-1", "traits": {"id": "u-1"}},
+    "no-time": {**COMMON, "type": "track", "event": "x", "timestamp": "today", "receivedAt": {}, "sentAt": AT},
     "no-group": {**COMMON, "type": "group", "traits": {"name": "Acme"}},
     "numeric": {"type": "identify", "userId": 42, "traits": {"plan": "pro"}},
     "own-id": {
@@ -135,6 +138,29 @@ def test_a_call_that_comes_again_is_one_event(receiver):
     assert [each["event"] for each in receiver.events({"external_id": "u-1"})].count("Order Completed") == 1
 
 
+def test_an_identify_call_without_traits_says_who_somebody_is(receiver):
+    """It creates the user, and what an anonymous visitor did before is the user's from then on."""
+    receiver.call({**CALLS["anonymous-page"], "messageId": "p-1"})
+    receiver.call({"type": "identify", "userId": "u-1", "anonymousId": "a-9"})
+    receiver.run_until_idle()
+    assert [each["event"] for each in receiver.events({"external_id": "u-1"})].count("page") == 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"type": "identify", "userId": "u-1", "traits": {"email": "a@" + "." * 32_000 + "@"}},
+        {"type": "identify", "userId": "u-1", "traits": {"email": "a@" + "b." * 16_000 + "@"}},
+        {"type": "identify", "userId": "u-1", "_" * 32_000: 1, "context": {"_" * 32_000: 1}},
+    ],
+)
+def test_what_a_browser_writes_is_read_in_little_time(call):
+    """A text as large as a call may be costs milliseconds, not the minutes of looking from each of its letters."""
+    began = time.thread_time()
+    writes(normalized(call), {})
+    assert time.thread_time() - began < 1
+
+
 def test_an_anonymous_visitor_who_says_who_he_is_keeps_his_visits(receiver):
     """Pages that somebody saw before he signed up, and those after it, are one user's events."""
     receiver.call({**CALLS["anonymous-page"], "messageId": "p-1"})
@@ -200,9 +226,9 @@ def test_credentials_of_the_platform_are_taken_too(receiver):
     assert receiver.request("/segment", body=CALLS["track"]).body == b"thanks"
 
 
-@pytest.mark.parametrize("body", [b"{", b"", b"null", b"\xff"])
+@pytest.mark.parametrize("body", [b"{", b"", b"null", b"\xff", b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"])
 def test_what_is_no_json_is_refused(receiver, body):
-    """The answer says what is wrong; Segment does not repeat it."""
+    """The answer says what is wrong, also with what nests too deeply; Segment does not repeat it."""
     answer = receiver.call(body)
     assert (answer.status, b"JSON" in answer.body) == (400, True)
 

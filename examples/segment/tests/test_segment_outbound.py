@@ -194,6 +194,16 @@ def test_one_call_that_segment_refuses_costs_no_other(installed, segment):
     assert len(bad) == 4
 
 
+def test_half_a_letter_costs_nobody(installed, segment):
+    """A text with half a surrogate pair, which any sender may write, goes out as JSON has it, and so do all others."""
+    harness = installed(ALL)
+    harness.client.as_user({"external_id": "u-1"}).track("Ordered", {}, {"event_id": "e-1"})
+    harness.client.as_user({"external_id": "u-2"}).track("Said \ud800", {"ü": "ü"}, {"event_id": "e-2"})
+    harness.run_until_idle()
+    assert {"e-1", "e-2"} <= set(segment.calls)
+    assert (segment.calls["e-2"]["event"], segment.calls["e-2"]["properties"]) == ("Said \ud800", {"ü": "ü"})
+
+
 def test_batches_are_no_larger_than_segment_takes():
     """Calls keep their order and stand in as few batches as they fit into."""
     calls = [(str(number), b"x" * 30_000) for number in range(40)]
