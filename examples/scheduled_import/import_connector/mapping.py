@@ -43,7 +43,7 @@ def check_columns(columns: Iterable[str], settings: Mapping[str, Any]) -> None:
     missing = sorted({str(name) for name in named if name not in there})
     if missing:
         raise TableError(f"the file has no column {', '.join(map(repr, missing))}; it has {there!r:.500}")
-    unknown = {str(kind) for kind in settings["types"].values() if kind not in _TYPES}
+    unknown = {str(kind) for kind in settings["types"].values() if str(kind) not in _TYPES}
     if unknown:
         raise TableError(f"the settings know no type {sorted(unknown)}; write number or boolean")
     if not settings["id_column"] and (settings["data_set"] == "accounts" or not settings["email_column"]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ __all__ = ["Source", "SourceFile", "shown"]
 _GZIP: Final = b"\x1f\x8b"
 #: Largest file, as it travels and unpacked, unless IMPORT_MAX_BYTES says otherwise.
 MAX_BYTES: Final = 20 * 1024**3
+#: Where an address may be signed, whatever its service calls that.
+_QUERY: Final = re.compile(r"\?[^\s'\"]+")
 #: What the libraries raise when what was packed is damaged.
 _DAMAGED: Final = (HTTPError, zlib.error, OSError, EOFError)
 
@@ -68,7 +71,7 @@ class Source:
 
         Raises:
             TableError: It is not there, or no table.
-            TransientError: It cannot be had now; ``NetworkError`` when it breaks off.
+            TransientError: It cannot be had now, or breaks off.
         """
         with self._answer() as answer:
             lines = _lines(answer.raw, self._max_bytes)
@@ -85,10 +88,10 @@ class Source:
             return self._session.get(str(self._settings["url"]), stream=True)
         except ApiError as err:
             raise TableError(f"the file's server answers {err.status}") from err
-        except RequestException as err:  # its text holds the whole address, which may be signed
+        except TransientError as err:
+            raise _unsigned(err) from None
+        except (RequestException, InvalidArgumentError) as err:  # their texts hold the whole address
             raise TableError("the address in the settings cannot be asked; write it as https://host/path") from err
-        except InvalidArgumentError as err:
-            raise TableError(f"the address cannot be asked: {err}") from err
 
 
 def shown(url: str | None) -> str:
@@ -102,6 +105,11 @@ def shown(url: str | None) -> str:
     except ValueError:
         return ""
     return f"{parts.hostname or ''}{parts.path}"
+
+
+def _unsigned(err: TransientError) -> TransientError:
+    """Return an error whose text holds no query of an address, for that is where a signature stands."""
+    return TransientError(_QUERY.sub("", err.message), retry_after=err.retry_after)
 
 
 def _mark(headers: Any) -> str:
@@ -124,5 +132,7 @@ def _lines(raw: Any, max_bytes: int) -> Iterator[bytes]:
             if size > max_bytes:
                 raise TableError(f"the file has more than {max_bytes} bytes; see IMPORT_MAX_BYTES")
             yield line
+    except TransientError as err:
+        raise _unsigned(err) from None
     except _DAMAGED as err:
         raise TransientError(f"the file is damaged, or ends too early: {err}") from err

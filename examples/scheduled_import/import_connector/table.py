@@ -112,8 +112,11 @@ class Table:
         return cells
 
     def _header(self) -> list[str]:
-        first = self._next()
+        first, blank = self._next(), 0
         while first is not None and first[1] is not None and not first[1].removeprefix(_BOM).strip():
+            blank += len(first[1])
+            if blank > MAX_ROW_BYTES:
+                raise TableError(f"the file begins with more than {MAX_ROW_BYTES} bytes of blank lines")
             first = self._next()
         if first is None or first[1] is None:
             raise TableError("the file is empty" if first is None else "the first line is far too long for CSV")

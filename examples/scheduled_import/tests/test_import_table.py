@@ -78,6 +78,33 @@ def test_lines_without_end_are_bad_rows():
     assert found == [(2, f"the line is longer than {MAX_ROW_BYTES} bytes"), (3, ["1", "2"])]
 
 
+class Counted(bytes):
+    """A line that counts the bytes of it that are looked through for quotes, also within a longer text."""
+
+    looked_at = 0
+
+    def count(self, *args):
+        """Count, and remember how many bytes that took."""
+        Counted.looked_at += len(self)
+        return super().count(*args)
+
+    def __add__(self, other):
+        """Go on counting in what the line becomes a part of."""
+        return Counted(super().__add__(other))
+
+
+@pytest.mark.parametrize("opened", [1, 20])
+def test_a_quote_that_nobody_closes_costs_each_line_two_looks(monkeypatch, opened):
+    """Many short lines behind it are read as far as a row may reach, and then once more as the rows that they are."""
+    monkeypatch.setattr(Counted, "looked_at", 0)
+    part = [b'1,"2\n', *[b"3,4\n"] * 2_000]
+    lines = [Counted(line) for line in [b"a,b\n", *part * opened]]
+    found = list(Table(lines, encoding="utf-8", delimiter=",").rows())
+    assert sum(isinstance(row, BadRow) for row in found) == opened
+    assert len(found) == 2_001 * opened
+    assert Counted.looked_at <= 3 * sum(map(len, lines))
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -91,6 +118,8 @@ def test_lines_without_end_are_bad_rows():
         (b'{"a": 1}\n', "JSON"),
         (b"\xff,b\n", "the first row: byte 1"),
         (b"a" * (2 * MAX_ROW_BYTES), "far too long"),
+        (b"\n" * (MAX_ROW_BYTES + 1) + b"a,b\n", "blank lines"),
+        (b" " * 100_000 + b"\n" + b"\r\n" * MAX_ROW_BYTES, "blank lines"),
     ],
 )
 def test_what_is_no_table_is_refused_whole(data, reason):
@@ -127,6 +156,7 @@ def test_no_bytes_break_the_reader(lines):
         ({"id_column": "Id"}, "no column 'Id'"),
         ({"attributes": {"plan": "Plan"}}, "no column 'Plan'"),
         ({"types": {"id": "date"}}, "no type"),
+        ({"types": {"id": ["number"]}}, "no type"),
         ({"id_column": None}, "whom a row is about"),
         ({"data_set": "events"}, "the event's name"),
         ({"data_set": "accounts", "id_column": None, "email_column": "id"}, "whom a row is about"),

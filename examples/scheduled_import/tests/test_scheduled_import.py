@@ -304,6 +304,39 @@ def test_addresses_in_the_operators_network_are_refused(installed, url, reason):
     assert status_of(harness)["status"] == "error"
 
 
+@pytest.mark.parametrize(
+    ("address", "failures"),
+    [
+        ("https://files.example/people.csv", [503]),
+        ("https://files.example/people.csv", [401]),
+        ("https://files.example/people.csv", [404]),
+        ("https://nobody.example/people.csv", []),
+        ("https://10.1.2.3/people.csv", []),
+        ("http://files.example/people.csv", []),
+        ("files.example/people.csv", []),
+        ("https://[files.example/people.csv", []),
+    ],
+)
+def test_what_an_address_is_signed_with_is_told_nowhere(installed, server, address, failures):
+    """Whatever its service calls it, and whatever is wrong: page, status, settings and log name the path at most."""
+    harness = installed({**USERS, "url": f"{address}?v=1&rlkey=s1gned-so&x='s1gned-so"})
+    server.failures = failures
+    run(harness)
+    status_of(harness)
+    told = [settings_of(harness)["last_run"], page_of(harness).text, status_of(harness)]
+    lines = [line for line in harness.logs if line["level"] != "debug"]
+    assert "failed" in str(told)
+    assert "s1gned-so" not in f"{told} {lines}"
+
+
+def test_a_file_that_ends_while_it_is_read_tells_no_signature(installed, monkeypatch):
+    """Neither does the reason name it."""
+    monkeypatch.setenv("IMPORT_MAX_BYTES", "20")
+    reason = run(installed({**USERS, "url": f"{URL}?rlkey=s1gned-so"}))["reason"]
+    assert "larger than 20 bytes" in reason
+    assert "s1gned-so" not in reason
+
+
 def test_the_operator_may_allow_hosts(installed, server, monkeypatch):
     """Hosts of ``IMPORT_TRUSTED_HOSTS`` may be anywhere."""
     monkeypatch.setenv("IMPORT_TRUSTED_HOSTS", "nas.lan, 10.1.2.3")
