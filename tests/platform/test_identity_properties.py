@@ -1,4 +1,9 @@
-"""Random claims, played to the platform and to a naive model."""
+"""Random claims, played to the platform and to a naive model.
+
+Strategies are made once: hypothesis spends more on a new one than on drawing from it.
+"""
+
+from functools import cache
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,10 +16,16 @@ HANDLE = {"user": "email", "account": "domain"}
 KINDS = ("user", "account")
 
 
+@cache
+def aliases(pool=""):
+    """Return a strategy of anonymous ids."""
+    return st.sampled_from([f"{pool}a{n}" for n in (1, 2, 3)])
+
+
+@cache
 def claims(kind, pool="", with_ids=True):
     """Return a strategy of claim sets over a few identifiers; handles come most often, ids seldom."""
     external_ids, handles = [f"{pool}x1", f"{pool}x2"], [f"{pool}h{n}.{kind}.test" for n in (1, 2)]
-    anonymous_ids = [f"{pool}a{n}" for n in (1, 2, 3)]
     shapes = [
         "h",
         "h",
@@ -32,12 +43,14 @@ def claims(kind, pool="", with_ids=True):
     values = {
         "x": ("external_id", st.sampled_from(external_ids)),
         "h": ("handle", st.sampled_from(handles)),
-        "a": ("anonymous_id", st.sampled_from(anonymous_ids)),
+        "a": ("anonymous_id", aliases(pool)),
         "i": ("id", st.integers(0, 2)),
     }
-    return st.sampled_from(shapes).flatmap(lambda shape: st.fixed_dictionaries(dict(values[each] for each in shape)))
+    drawn = {shape: st.fixed_dictionaries(dict(values[each] for each in shape)) for shape in shapes}
+    return st.sampled_from(shapes).flatmap(drawn.__getitem__)
 
 
+@cache
 def bodies(pool="", kind="user"):
     """Return a strategy of traits bodies."""
     return st.fixed_dictionaries(
@@ -49,21 +62,25 @@ def bodies(pool="", kind="user"):
     )
 
 
+SUBJECTS = st.sampled_from(
+    [("user", "u")] * 6 + [("user", "ua"), ("account", "ua"), ("account", "a"), ("account", "u")]
+)
+MESSAGE_KINDS = st.sampled_from(["traits", "traits", "traits", "traits", "alias", "unalias"])
+CREATES = st.sampled_from([True] * 6 + [False])
+
+
 @st.composite
 def messages(draw, pool="", with_ids=True):
     """Draw one message."""
-    subject, named = draw(
-        st.sampled_from([("user", "u")] * 6 + [("user", "ua"), ("account", "ua"), ("account", "a"), ("account", "u")])
-    )
-    kind = draw(st.sampled_from(["traits", "traits", "traits", "traits", "alias", "unalias"]))
-    alias = st.sampled_from([f"{pool}a{n}" for n in (1, 2, 3)])
+    subject, named = draw(SUBJECTS)
+    kind = draw(MESSAGE_KINDS)
     return {
         "kind": kind,
         "subject": subject,
         "user": draw(claims("user", pool, with_ids)) if "u" in named else None,
         "account": draw(claims("account", pool, with_ids)) if "a" in named else None,
-        "body": draw(bodies(pool, subject) if kind == "traits" else alias),
-        "create": draw(st.sampled_from([True] * 6 + [False])),
+        "body": draw(bodies(pool, subject) if kind == "traits" else aliases(pool)),
+        "create": draw(CREATES),
     }
 
 
