@@ -109,8 +109,8 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests: all of them on the first interpreter; on the others less, and no process but for exits.
 
-    Those that stay in one process share the cores; those that start processes, and wait for them, run one by one. Only
-    the first interpreter has what ``[fast]`` installs.
+    They share the cores: those that start processes wait for them half of their time. Only the first interpreter has
+    what ``[fast]`` installs.
     """
     first = session.python == PYTHONS[0]
     _install(session, "test")
@@ -120,8 +120,7 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     elsewhere = [f"--ignore={path}" for path in (*OTHER_SESSIONS, *(() if first else ONCE))]
-    session.run("pytest", "-n", "auto", "-m", "not process", *elsewhere)
-    session.run("pytest", "-m", "process" if first else "process and every_python", *elsewhere)
+    session.run("pytest", "-n", "auto", *([] if first else ["-m", "not process or every_python"]), *elsewhere)
 
 
 @nox.session
