@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
+from hull_sdk.core import json
 from hull_sdk.core.checks import is_whole
 from hull_sdk.core.exchange import MAX_RESPONSE_BYTES
 from hull_sdk.core.hosts import HostPatterns
@@ -199,12 +200,20 @@ class ServiceSession(requests.Session):
             The answer.
 
         Raises:
-            NetworkError: The service could not be reached.
+            NetworkError: The service could not be reached, or its answer is packed wrongly or redirects without end.
             HullError: The answer's status is 400 or more; see the class for which.
         """
-        response = super().send(request, **kwargs)
-        if self.raise_errors and response.status_code >= 400:
-            raise self._error(response)
+        try:
+            response = super().send(request, **kwargs)
+            failed = self.raise_errors and response.status_code >= 400
+            error = self._error(response) if failed else None
+        except HullError:
+            raise
+        except (requests.RequestException, ValueError) as err:
+            told = f"{request.method} {mask_url(request.url or '')}: the answer cannot be read or followed"
+            raise NetworkError(f"{told}: {mask_text(str(err)):.{_EXCERPT_CHARS}}", {"sent": True}) from err
+        if error is not None:
+            raise error
         return response
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
@@ -233,7 +242,7 @@ class ServiceSession(requests.Session):
         extra = {"status": status, "method": response.request.method, "url": mask_url(response.url)}
         if status in self.configuration_statuses:
             return ConfigurationError(f"{call} answered {status}; check the credentials in the settings", extra)
-        message = f"{call} answered {status}: {mask_text(response.text[:_EXCERPT_CHARS])}"
+        message = f"{call} answered {status}: {mask_text(_text(response, _EXCERPT_CHARS))}"
         retry_after = parse_retry_after(response.headers.get("Retry-After"), self.runtime.clock)
         if status == 429:
             return RateLimitError(message, extra, retry_after=retry_after)
@@ -335,9 +344,18 @@ def _is_repeatable(request: requests.PreparedRequest, err: NetworkError) -> bool
 
 def _decoded(response: requests.Response) -> Any:
     try:
-        return response.json()
+        return json.loads(response.content)
     except ValueError:
-        return response.text
+        return _text(response)
+
+
+def _text(response: requests.Response, chars: int | None = None) -> str:
+    """Return a body as its header says, else as UTF-8: guessing takes long, and often guesses wrong."""
+    body = response.content if chars is None else response.content[: chars * 4]
+    try:
+        return body.decode(response.encoding or "utf-8", "replace")[:chars]
+    except LookupError:
+        return body.decode("utf-8", "replace")[:chars]
 
 
 def _check(base_url: str | None, timeout_s: float, retries: int, max_bytes: int) -> None:

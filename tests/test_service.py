@@ -315,6 +315,33 @@ def test_compressed_answers_are_read():
     assert session.get("/").json() == {"a": 1}
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(200, {"content-encoding": "gzip"}, b"not packed at all"),
+        Response(503, {"content-encoding": "gzip"}, b"not packed at all"),
+        Response(302, {"location": "/"}, b""),
+        Response(302, {"location": "http://[::1"}, b""),
+    ],
+)
+def test_an_answer_that_cannot_be_read_or_followed_is_a_network_error(answer):
+    """Packed wrongly, or a redirect in circles or to no address: whoever tries again on errors of the network does."""
+    session, _ = session_with(*[answer] * 40)
+    with pytest.raises(NetworkError, match="cannot be read or followed"):
+        session.get("/")
+
+
+@pytest.mark.parametrize(("status", "kind"), [(500, TransientError), (400, ApiError)])
+@pytest.mark.parametrize("charset", ["", "; charset=nonsense", "; charset=zlib"])
+def test_a_reason_without_a_charset_is_utf_8(status, kind, charset):
+    """What it is written in is not guessed, which is slow for a large one and often wrong."""
+    body = "ä{}é".encode() * 1000
+    session, _ = session_with(Response(status, {"content-type": f"application/problem+json{charset}"}, body))
+    with pytest.raises(kind) as caught:
+        session.get("/")
+    assert "ä{}éä{}é" in str(caught.value if status == 500 else caught.value.body)
+
+
 @pytest.mark.attack("decompression bomb")
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_an_answer_that_unpacks_to_too_much_is_refused(encoding):

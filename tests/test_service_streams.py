@@ -143,7 +143,8 @@ def test_closing_ends_the_transfer(served):
 @pytest.mark.parametrize(("status", "kind"), [("404 Not Found", ApiError), ("503 Busy", TransientError)])
 def test_a_refusal_of_a_stream_raises_with_its_reason(served, status, kind):
     """The errors are those of other calls; of a long refusal only the beginning is read."""
-    session, _ = served({"files.test": answering(b"no such file " + b"x" * 1_000_000, status)})
+    body = b"no such file " + b"x" * 1_000_000
+    session, _ = served({"files.test": answering(body, status, Content_Length=str(len(body)))})
     with pytest.raises(kind, match="no such file"):
         session.get("https://files.test/x.csv", stream=True)
 

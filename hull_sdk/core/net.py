@@ -329,7 +329,8 @@ def _never_connected(err: Exception) -> bool:
 
 
 def _reason(err: Exception) -> str:
-    reason = getattr(err, "reason", None) or err
+    found = getattr(err, "reason", None)
+    reason = found if isinstance(found, Exception) else err  # those of the standard library have a text there
     refused = isinstance(reason, urllib3.exceptions.NewConnectionError)  # urllib3 counts it among the timeouts
     if isinstance(reason, urllib3.exceptions.TimeoutError) and not refused:
         return "timed out"

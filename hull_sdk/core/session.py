@@ -159,9 +159,11 @@ class _Body(urllib3.HTTPResponse):
     """An answer's body, unpacked piece by piece; what grows beyond the limit of answers is refused."""
 
     def __init__(self, request: Request, answer: Response, body: io.BufferedIOBase) -> None:
+        # How long it is the network has looked at; of a refusal that was to be streamed only the beginning is here.
+        headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
         super().__init__(
             body=io.BytesIO(b"") if request.method == "HEAD" else body,
-            headers=dict(answer.headers),
+            headers=headers,
             status=answer.status,
             preload_content=False,
             request_method=request.method,

@@ -274,6 +274,13 @@ def test_what_is_no_web_address_is_refused_before_anything_is_opened(network, ur
     assert caught.value.extra["sent"] is False
 
 
+def test_a_letter_that_no_header_can_carry_is_one_clear_error(server, network):
+    """It is an error of the network like all others, names the letter, and the connection is good for the next one."""
+    with pytest.raises(NetworkError, match=r"\\u2603"):
+        network.send(get(f"{server.url}/ok", headers={"Authorization": "Bearer \u2603"}))
+    assert network.send(get(f"{server.url}/ok")).status == 200
+
+
 @pytest.mark.parametrize("headers", [{"X-Key": "hunter2\r\nX-Evil: 1"}, {"X\r\nEvil": "1"}, {"X-Key": "hunter2\n"}])
 @pytest.mark.attack("header and log injection")
 def test_headers_cannot_smuggle_lines(server, network, headers):
