@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import hull_sdk
+import hull_sdk.client
+import hull_sdk.handlers
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "hull_sdk").rglob("*.py"))
@@ -33,6 +35,19 @@ def test_each_module_lists_its_names(path):
         assert "__all__" in names
 
 
+@pytest.mark.parametrize(
+    "package", [hull_sdk, hull_sdk.client, hull_sdk.handlers], ids=lambda package: package.__name__
+)
+def test_names_are_found_when_they_are_first_used(package):
+    """Packages whose names are loaded at their first use list them all, have each of them, and name them to who errs."""
+    assert dir(package) == sorted(package.__all__)
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    with pytest.raises(
+        AttributeError, match=rf"module '{package.__name__}' has no attribute 'nothing'; it has [A-Z_a-z, ]+"
+    ):
+        package.nothing  # noqa: B018 - to see what it raises
+
+
 def test_the_version_is_the_packages():
     """The version that the module tells is the one that the package is built with."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -45,7 +60,11 @@ def test_the_version_is_the_packages():
     [
         ("import hull_sdk", ["flask", "requests", "hull_sdk.platform", "hull_sdk.core"]),
         ("from hull_sdk import Client", ["flask", "hull_sdk.platform"]),
-        ("from hull_sdk import Connector", ["hull_sdk.platform", "hull_sdk.testing"]),
+        (
+            "from hull_sdk import Connector",
+            ["hull_sdk.platform", "hull_sdk.testing", "requests", "marshmallow", "asyncio"],
+        ),
+        ("from hull_sdk.handlers import smart_notifier_handler", ["requests", "marshmallow", "asyncio"]),
         ("import hull_sdk.testing.plugin", ["flask", "hull_sdk.platform"]),
     ],
 )

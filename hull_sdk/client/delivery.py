@@ -58,7 +58,6 @@ class TryAgain:
     error: TransientError
 
 
-@dataclass(frozen=True, slots=True)
 class TooLarge:
     """The batch must be sent in parts."""
 

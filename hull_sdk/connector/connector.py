@@ -16,7 +16,6 @@ from flask import Flask
 from flask.typing import ResponseReturnValue
 
 from hull_sdk.client.exits import exits
-from hull_sdk.connector.doubts import manifest_doubts
 from hull_sdk.connector.gunicorn import GunicornWatch
 from hull_sdk.connector.health import health_responder
 from hull_sdk.connector.processes import worker_processes
@@ -335,6 +334,8 @@ def _warn(extension: Extension) -> None:
 def _doubt(app: Flask, manifest: dict[str, Any] | None) -> None:
     if manifest is None and any(rule.rule == f"/{MANIFEST_NAME}" for rule in app.url_map.iter_rules()):
         return
+    from hull_sdk.connector.doubts import manifest_doubts  # noqa: PLC0415 - with the schemas of manifests, as in static
+
     for event, reason in manifest_doubts(manifest, app.extensions.get(CHANNELS_KEY)).items():
         emit(_log, logging.WARNING, event, {"reason": reason})
 

@@ -17,7 +17,6 @@ from werkzeug.security import safe_join
 
 from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.wire.manifest import load_manifest
 
 __all__ = ["MANIFEST_NAME", "read_manifest", "static_responder"]
 
@@ -40,12 +39,14 @@ def read_manifest(option: Mapping[str, Any] | str | Path | None, folders: list[P
     Raises:
         InvalidArgumentError: The file is missing or no JSON, or the manifest breaks a rule.
     """
-    if isinstance(option, Mapping):
-        return load_manifest(option)
     if option is None:
-        found = next((folder / MANIFEST_NAME for folder in folders if (folder / MANIFEST_NAME).is_file()), None)
-        return None if found is None else _read(found)
-    return _read(Path(option))
+        option = next((folder / MANIFEST_NAME for folder in folders if (folder / MANIFEST_NAME).is_file()), None)
+    if option is None:
+        return None
+    # Its schemas are a fifth of all that a connector has to load, and not needed before it is set up.
+    from hull_sdk.wire.manifest import load_manifest  # noqa: PLC0415 - as above
+
+    return load_manifest(option if isinstance(option, Mapping) else _read(Path(option)))
 
 
 def static_responder(manifest: Mapping[str, Any] | None, root: Path) -> Callable[[], ResponseReturnValue | None]:
@@ -86,11 +87,10 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Any:
     try:
-        value = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except OSError as err:
         raise InvalidArgumentError(f"the manifest {str(path)!r} cannot be read: {err.strerror}") from err
     except ValueError as err:
         raise InvalidArgumentError(f"the manifest {str(path)!r} is no JSON: {err}") from err
-    return load_manifest(value)

@@ -14,7 +14,6 @@ from hull_sdk.errors import NetworkError
 __all__ = [
     "CHUNK_BYTES",
     "MAX_RESPONSE_BYTES",
-    "Exchange",
     "Network",
     "Request",
     "Response",
@@ -92,15 +91,6 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"Stream({self.status})"
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A request and what came of it, as :class:`WsgiNetwork` records it."""
-
-    request: Request
-    response: Response | None
-    at: float
 
 
 class Network(ABC):

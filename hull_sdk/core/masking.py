@@ -29,16 +29,13 @@ _PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\
 _USERINFO = re.compile(r"(?<=://)[^/?#\s\"'<>]*@")
 _HEADER = re.compile(r"(?i)((?:authorization|cookie2?)[ \t]*:[ \t]*)(?![\"'\\])[^\r\n\"']+")
 #: A name, how it is set apart from its value, and the value: quoted, quoted within a quoted text, or bare.
-_PAIR = re.compile(
-    rf"""(?ix)
+_PAIR: Final = rf"""(?isx)
     ( (?:{_WORDS}|authorization) (?:\\*["']|%22)? \s{{0,8}} (?:[=:]|%3[ad]) \s{{0,8}} )
     (?: (?P<quote>["']) (?: \\. | (?!(?P=quote)) [^\\] )*+
       | (?P<escaped>\\+["']) (?: (?!(?P=escaped)) . )*+
       | (?: %22 | (?:bearer|basic|digest|token) \s+ )? [^\s"'&,;}})\]\\%]+ (?: %(?!26|22) [^\s"'&,;}})\]\\%]* )*
     )
-    """,
-    re.DOTALL,
-)
+    """
 #: No pattern above can match a text without one of these; most texts have none.
 _HINT = re.compile(r"[:=@%]|eyJ|gAAAA|-----BEGIN")
 _MAX_DEPTH: Final = 12
@@ -75,7 +72,7 @@ def mask_text(text: str) -> str:
     text = _PEM.sub(MASK, text)
     text = _USERINFO.sub(f"{MASK}@", text)
     text = _HEADER.sub(rf"\1{MASK}", text)
-    return _PAIR.sub(_mask_pair, text)
+    return _pair().sub(_mask_pair, text)
 
 
 def mask_url(url: str) -> str:
@@ -136,6 +133,11 @@ def _read_key(key: str) -> tuple[str, bool]:
 
 def _mask_parameter(name: str, value: str) -> str:
     return MASK if is_secret_name(name) or name.lower() in _SECRET_PARAMETERS else mask_text(value)
+
+
+@functools.cache  # slow to compile, and a process that logs nothing does without
+def _pair() -> re.Pattern[str]:
+    return re.compile(_PAIR)
 
 
 def _mask_token(match: re.Match[str]) -> str:

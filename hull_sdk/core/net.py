@@ -31,7 +31,6 @@ from urllib3.util import connection as urllib3_connection
 from hull_sdk.core.exchange import (
     CHUNK_BYTES,
     MAX_RESPONSE_BYTES,
-    Exchange,
     Network,
     Request,
     Response,
@@ -49,7 +48,7 @@ from hull_sdk.core.hosts import (
     split_host,
 )
 from hull_sdk.core.masking import mask_text, mask_url
-from hull_sdk.core.wsgi import WsgiNetwork, call_wsgi
+from hull_sdk.core.wsgi import Exchange, WsgiNetwork, call_wsgi
 from hull_sdk.errors import NetworkError
 
 __all__ = [

@@ -8,8 +8,6 @@ from hull_sdk.core.clock import VIRTUAL_START, Clock, VirtualClock
 from hull_sdk.core.exchange import Network
 from hull_sdk.core.ids import Ids, SeededIds, SystemIds
 from hull_sdk.core.tasks import Tasks, ThreadTasks
-from hull_sdk.core.virtual_tasks import VirtualTasks
-from hull_sdk.core.wsgi import WsgiNetwork
 
 __all__ = ["Runtime"]
 
@@ -52,6 +50,9 @@ class Runtime:
             seed: Seed of ids and jitter.
             start: Aware datetime at which the clock starts.
         """
+        from hull_sdk.core.virtual_tasks import VirtualTasks  # noqa: PLC0415 - for tests; who sends data does without
+        from hull_sdk.core.wsgi import WsgiNetwork  # noqa: PLC0415 - as above
+
         tasks = VirtualTasks(VirtualClock(start))
         return cls(tasks=tasks, ids=SeededIds(seed), net=WsgiNetwork(tasks.clock.time))
 

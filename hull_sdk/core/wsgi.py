@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from hull_sdk.core.exchange import Exchange, Network, Request, Response, check_size, joined
+from hull_sdk.core.exchange import Network, Request, Response, check_size, joined
 from hull_sdk.core.hosts import host_of
 from hull_sdk.core.masking import mask_url
 from hull_sdk.errors import NetworkError
 
-__all__ = ["WsgiAnswer", "WsgiApp", "WsgiNetwork", "call_wsgi", "run_wsgi"]
+__all__ = ["Exchange", "WsgiAnswer", "WsgiApp", "WsgiNetwork", "call_wsgi", "run_wsgi"]
 
 WsgiApp = Callable[..., Iterable[bytes]]
 
@@ -32,6 +32,15 @@ class WsgiAnswer:
     status: str
     headers: list[tuple[str, str]]
     chunks: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and what came of it, as :class:`WsgiNetwork` records it."""
+
+    request: Request
+    response: Response | None
+    at: float
 
 
 class WsgiNetwork(Network):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from types import CodeType
@@ -69,6 +68,8 @@ def call(function: Callable[..., Any], *args: Any) -> Any:
     result = function(*args)
     if not inspect.iscoroutine(result):
         return result
+    import asyncio  # noqa: PLC0415 - loaded already, or the function awaits nothing but us
+
     if running_loop() is None:
         return asyncio.run(result)
     context = current.get()
