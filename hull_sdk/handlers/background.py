@@ -18,7 +18,16 @@ from hull_sdk.core.logs import emit
 from hull_sdk.errors import InvalidArgumentError, TransientError
 from hull_sdk.flask_app import app_extension
 from hull_sdk.infra import Batcher
-from hull_sdk.middleware import DEFAULT_MIDDLEWARE, Arrival, Extension, Incoming, RequestFacts, checked_count, settle
+from hull_sdk.middleware import (
+    DEFAULT_MIDDLEWARE,
+    Arrival,
+    Extension,
+    Incoming,
+    RequestFacts,
+    checked_count,
+    settle,
+    settle_outbox,
+)
 from hull_sdk.outcomes import judge, report
 
 __all__ = ["MAX_TRIES", "Collector", "complete_context"]
@@ -57,7 +66,7 @@ class Collector:
     """Collects what comes to an endpoint, and hands it over in batches for each connector.
 
     A batch that fails is tried again with backoff, everything behind it waits; after :data:`MAX_TRIES` tries, or after
-    a :class:`~hull_sdk.errors.LogicError`, it is dropped with an error in the log.
+    a :class:`~hull_sdk.errors.LogicError`, it is dropped with an error in the log. What it sends again is applied once.
 
     Args:
         function: ``f(ctx, items)``, plain.
@@ -131,8 +140,11 @@ class _Flush:
         self._extension = extension
         self._config = config
         self._failures = 0
+        self._work_id = ""
 
     def __call__(self, batch: list[_Taken]) -> None:
+        if self._failures == 0:
+            self._work_id = f"batch/{self._extension.runtime.ids.uuid()}"
         context = Context(
             self._extension,
             request_id=batch[0].request_id,
@@ -150,9 +162,11 @@ class _Flush:
     def _run(self, context: Context, items: list[Any]) -> None:
         with context.active():
             complete_context(self._extension, context, self._config)
-            self._function(context, items)
+            with context.collect(self._work_id) as outbox:
+                self._function(context, items)
             if not self._extension.shutdown.ending:
                 settle(context, BATCH_SETTLE_S)
+                settle_outbox(context, outbox, BATCH_SETTLE_S)
 
     def _is_given_up(self, context: Context, err: Exception, count: int) -> bool:
         verdict = judge(err)

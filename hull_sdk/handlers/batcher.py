@@ -26,15 +26,18 @@ def batcher_handler(
 
         def on_hits(ctx, messages):
             for message in messages:
-                ctx.client.as_user({"email": message["body"]["email"]}).track("Mail opened")
+                match message["body"]:
+                    case {"email": str(email)} if email:
+                        ctx.client.as_user({"email": email}).track("Mail opened")
 
         app.register_blueprint(batcher_handler(on_hits), url_prefix="/webhook")
 
     Each request is answered ``ok`` at once. The batch gets a context of its own, and succeeds once what it sent was
     accepted. One that fails is tried again with backoff, up to 5 times; then, or after a
-    :class:`~hull_sdk.errors.LogicError`, it is dropped with an error in the log. What is collected is kept in memory:
-    it is handed over before a graceful stop and at the normal end of the process, and is lost in a crash. Use
-    ``ctx.enqueue`` in an ``action_handler`` for what must not be lost.
+    :class:`~hull_sdk.errors.LogicError`, it is dropped with an error in the log: pass over messages that you do not
+    expect, as above. What a later try sends again is applied once. What is collected is kept in memory: it is handed
+    over before a graceful stop and at the normal end of the process, and is lost in a crash. Use ``ctx.enqueue`` in an
+    ``action_handler`` for what must not be lost.
 
     Args:
         function: ``f(ctx, messages)``, plain or ``async``; a message is ``{"body": ..., "query": ...}``.

@@ -5,6 +5,7 @@ Items are kept in memory: a process that is killed takes them along, one that st
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -36,7 +37,7 @@ class Batcher(Generic[T]):
     """Collects items; one flush runs at a time, in the order in which the items came.
 
     A batch is handed over when ``max_size`` items or ``max_bytes`` bytes are there, or when the oldest item is
-    ``max_age_ms`` old. A flush that raises keeps its items; it is tried again with backoff, and everything
+    ``max_age_ms`` old. A flush that raises keeps its items; the same batch is tried again with backoff, and everything
     behind it waits, so that the order stays.
 
     Example::
@@ -89,6 +90,7 @@ class Batcher(Generic[T]):
         self._added = 0
         self._drains: list[tuple[int, Future[Any]]] = []
         self._failures = 0
+        self._failed_size = 0
         self._retry_at = 0.0
         self._worker: Worker | None = None
         self._stopped = False
@@ -98,7 +100,7 @@ class Batcher(Generic[T]):
         """Start empty in a child process: the parent hands over what it took."""
         self._lock = Lock()
         self._held = deque()
-        self._bytes = self._added = self._failures = 0
+        self._bytes = self._added = self._failures = self._failed_size = 0
         self._drains = []
         self._worker = None
 
@@ -221,6 +223,8 @@ class Batcher(Generic[T]):
         return len(self._held) >= self._max_size or self._bytes >= self._max_bytes
 
     def _batch(self) -> list[_Held[T]]:
+        if self._failures:  # what came meanwhile would make it another batch
+            return list(itertools.islice(self._held, self._failed_size))
         batch: list[_Held[T]] = []
         size = 0
         for held in self._held:
@@ -233,6 +237,7 @@ class Batcher(Generic[T]):
     def _keep(self, err: Exception, count: int) -> float:
         wanted = err.retry_after if isinstance(err, TransientError) else None
         self._failures += 1
+        self._failed_size = count
         delay = self._retry.delay(self._failures, self.runtime.ids, wanted)
         self._retry_at = self.runtime.clock.monotonic() + delay
         fields = {"batcher": self._name, "items": count, "attempt": self._failures, "retry_in_s": round(delay, 3)}

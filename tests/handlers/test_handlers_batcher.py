@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 from connector_world import CONNECTOR_ID, CREDENTIALS, OTHER_ID, query
+from flask import Flask
 
+from hull_sdk import Connector
 from hull_sdk.errors import InvalidArgumentError, TransientError
 from hull_sdk.handlers import batcher_handler
 from hull_sdk.middleware import batches
+from hull_sdk.testing import Harness
 
 URL = f"/b0?{query()}"
+ANN = {"email": "ann@acme.example"}
 ROOT = Path(__file__).parents[2]
 
 
@@ -84,6 +88,31 @@ def test_a_batch_succeeds_once_what_it_sent_was_accepted(world):
     world.app(batcher_handler(handle, max_size=1)).test_client().post(URL)
     world.runtime.tasks.sleep(120)
     assert attempts == [1, 2]
+
+
+def test_what_a_later_try_sends_again_is_applied_once():
+    """It has the ids that it had before, also when more has come meanwhile, which makes a batch of its own."""
+    sizes = []
+
+    def count(ctx, messages):
+        ctx.client.as_user(ANN).traits({"hits": {"operation": "inc", "value": len(messages)}})
+        sizes.append(len(messages))
+        if len(sizes) < 3:
+            raise TransientError("the other service is away")
+
+    app = Flask("hits")
+    app.register_blueprint(batcher_handler(count, max_time_ms=1000), url_prefix="/hits")
+    app = Connector(host_secret="x" * 20, manifest={"name": "Hits"}).setup_app(app)
+    with Harness(app) as harness:
+        for _ in range(3):
+            harness.request("/hits", body={})
+        while not sizes:
+            harness.advance(seconds=0.1)
+        for _ in range(2):
+            harness.request("/hits", body={})
+        harness.advance(minutes=5)
+        assert sizes == [3, 3, 3, 2]
+        assert harness.user(ANN)["traits_hits"] == 5
 
 
 def test_a_graceful_stop_hands_over_and_takes_no_more(world):

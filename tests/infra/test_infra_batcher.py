@@ -98,6 +98,25 @@ def test_a_failing_flush_keeps_its_items_in_order_and_backs_off(caplog):
     assert [fields_of(record)["attempt"] for record in warnings] == [1, 2, 3]
 
 
+def test_a_batch_that_failed_is_tried_again_as_it_was():
+    """What has come meanwhile is a batch of its own, so that a flush may tell by its items whether it did them before."""
+    batches = []
+
+    def flush(items):
+        batches.append(items)
+        if len(batches) < 3:
+            raise RuntimeError("no")
+
+    batcher = Batcher(flush, runtime=Runtime.virtual(), max_age_ms=100)
+    for item in range(2):
+        batcher.add(item)
+    batcher.runtime.tasks.sleep(0.1)
+    assert batches == [[0, 1]]
+    batcher.add(2)
+    batcher.runtime.tasks.sleep(60)
+    assert batches == [[0, 1], [0, 1], [0, 1], [2]]
+
+
 def test_the_pause_that_an_error_asks_for_is_kept():
     """An error with retry_after is tried again no sooner."""
     runtime, tries = Runtime.virtual(), []

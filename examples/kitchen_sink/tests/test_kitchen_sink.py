@@ -129,6 +129,16 @@ def test_hits_are_counted_in_batches(sink):
     assert len([each for each in sink.firehose if "kitchen_sink/hits" in each["body"]]) == 1
 
 
+def test_a_hit_of_nobody_costs_no_other(sink):
+    """Whatever stands in it; it is counted."""
+    bodies = [ANN, {}, {"email": ""}, {"email": [1]}, [1], ANN]
+    for body in bodies:
+        assert sink.request("/hits", body=body).status == 200
+    sink.advance(seconds=5)
+    assert sink.user(ANN)["traits_kitchen_sink/hits"] == 2
+    assert [metric.name for metric in sink.metrics].count("kitchen_sink.hits_of_nobody") == 4
+
+
 def test_everybody_is_exported(sink, crm):
     """What is asked for comes as a file, and through the same function as notifications."""
     sink.client.as_user(ANN).traits({"name": "Ann"})
