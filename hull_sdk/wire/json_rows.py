@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 from hull_sdk.core import json
@@ -39,7 +40,6 @@ class JsonRows:
         self._at = 0
         self._depth = 0
         self._in_text = False
-        self._lines = True
 
     def read(self, chunks: Iterable[bytes]) -> Iterator[SizedRow]:
         """Cut a file into objects.
@@ -54,16 +54,15 @@ class JsonRows:
             InvalidArgumentError: An object is malformed or too large.
             TransientError: The file ends within an object or its array.
         """
-        for chunk in chunks:
+        left = iter(chunks)
+        self._buffer += yield from self._whole_lines(left)
+        for chunk in chain((b"",), left):
             self._buffer += chunk
-            yield from self._whole_lines()
-            if not self._lines:
-                yield from self._found()
+            yield from self._found()
             keep = self._at if self._start is None else self._start
             del self._buffer[:keep]
             self._at -= keep
             self._start = None if self._start is None else 0
-        yield from self._found()  # the last line may have no end
         if self._start is not None:
             raise cut_within(self._number + 1)
         if self._array and self._expects != "end":
@@ -78,26 +77,31 @@ class JsonRows:
             self._start = None
             self._expects = "comma" if self._array else "value"
 
-    def _whole_lines(self) -> Iterator[SizedRow]:
+    def _whole_lines(self, chunks: Iterable[bytes]) -> Generator[SizedRow, None, bytes]:
         """Find the objects of lines of their own, as most files have them: many times as fast as looking for an end.
 
         The first line that is no object, or too long for one, ends this for the whole file.
+
+        Returns:
+            What was taken from the chunks and is no such line.
         """
-        end = self._buffer.rfind(b"\n", self._at)
-        lines = bytes(self._buffer[self._at : end]).split(b"\n") if self._lines and end >= 0 else []
-        for line in lines:
-            size_bytes = len(line)
-            row = _object_of(line) if size_bytes <= self._max else None
-            if row is not None:
-                self._number += 1
-                self._at += size_bytes + 1
-                yield row, size_bytes
-            elif line.strip(b" \t\r"):
-                self._lines = False
-                return
-            else:
-                self._at += size_bytes + 1
-        self._lines = self._lines and len(self._buffer) - self._at <= min(MAX_UNENDED_BYTES, self._max)
+        rest = b""
+        for chunk in chunks:
+            *lines, rest = (rest + chunk).split(b"\n")
+            for place, line in enumerate(lines):
+                size_bytes = len(line)
+                try:
+                    row = json.loads(line) if size_bytes <= self._max else None
+                except ValueError:
+                    row = None
+                if isinstance(row, dict):
+                    self._number += 1
+                    yield row, size_bytes
+                elif line.strip(b" \t\r"):
+                    return b"\n".join((*lines[place:], rest))
+            if len(rest) > min(MAX_UNENDED_BYTES, self._max):
+                break
+        return rest
 
     def _object(self) -> SizedRow | None:
         """Return the object that begins here, wherever its lines end; ``None`` when its end has not arrived yet."""
@@ -162,14 +166,6 @@ class JsonRows:
         except ValueError as err:
             raise InvalidArgumentError(f"row {self._number} is no JSON: {type(err).__name__} in it") from err
         return row
-
-
-def _object_of(line: bytes) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) else None
 
 
 def _end_of_space(buffer: bytearray, at: int) -> int:

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError, TransientError
-from hull_sdk.wire.json_rows import JsonRows, SizedRow, check_size, cut_within
+from hull_sdk.wire.csv_rows import ACCOUNT, CsvRows
+from hull_sdk.wire.json_rows import JsonRows, SizedRow
 
 __all__ = [
     "FORMATS",
@@ -34,17 +35,11 @@ FORMATS: Final = ("json", "csv")
 #: Largest row that is read, in bytes.
 MAX_ROW_BYTES: Final = 16 * 1024 * 1024
 
-#: Fields whose value is a list; a cell of CSV holds it as JSON.
-LIST_FIELDS: Final = frozenset({"anonymous_ids", "segment_ids"})
-
 _CHUNK_BYTES: Final = 65_536
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 #: Tells zlib to expect a gzip header.
 _GZIP_BITS: Final = 16 + zlib.MAX_WBITS
 _BOM: Final = b"\xef\xbb\xbf"
-_ACCOUNT: Final = "account."
-
-_CELL: Final = re.compile(r'(?:"(?P<quoted>[^"]*(?:""[^"]*)*)"|(?P<plain>[^",]*))(?P<end>,|\Z)')
 
 
 def plain_chunks(chunks: Iterable[bytes], encoding: str | None = None) -> Iterator[bytes]:
@@ -101,7 +96,7 @@ def read_sized_rows(
     head, rest = _peek(iter(chunks), len(_BOM))
     whole = chain([head.removeprefix(_BOM)], rest)
     if file_format == "csv":
-        return _csv_rows(_records(whole, max_row_bytes))
+        return CsvRows(max_row_bytes).read(whole)
     return JsonRows(max_row_bytes).read(whole)
 
 
@@ -180,130 +175,12 @@ def _inflated(reader: Any, data: bytes) -> Iterator[bytes]:
             return
 
 
-def _records(chunks: Iterable[bytes], max_row_bytes: int) -> Iterator[tuple[str, int]]:
-    """Cut CSV into records, each with its number of bytes: at each line break that stands outside quotes."""
-    buffer, searched, number = bytearray(), 0, 0
-    held: list[bytes] = []  # lines of a record whose last quotes are still open
-    held_bytes = 0
-    for chunk in chunks:
-        buffer += chunk
-        end = buffer.rfind(b"\n", searched)
-        lines = bytes(buffer[:end]).split(b"\n") if end >= 0 else []
-        del buffer[: end + 1]
-        searched = len(buffer)
-        for line in lines:
-            odd = line.count(b'"') % 2
-            if odd == bool(held):  # no quotes are open at its end
-                record = b"\n".join((*held, line)) if held else line
-                held, held_bytes = [], 0
-                number += 1
-                check_size(len(record), max_row_bytes, number)
-                yield _text(record, number), len(record)
-            else:
-                held.append(line)
-                held_bytes += len(line) + 1
-        check_size(held_bytes + len(buffer), max_row_bytes, number + 1)
-    last = b"\n".join((*held, buffer))
-    if last.count(b'"') % 2:
-        raise cut_within(number + 1)
-    yield _text(last, number + 1), len(last)
-
-
-def _text(data: bytes, number: int) -> str:
-    try:
-        return data.removesuffix(b"\r").decode()
-    except UnicodeDecodeError as err:
-        raise InvalidArgumentError(f"row {number} is not UTF-8: {err.reason} at byte {err.start}") from err
-
-
-def _csv_rows(records: Iterator[tuple[str, int]]) -> Iterator[SizedRow]:
-    header: list[str] = []
-    flat = False
-    for number, (record, size_bytes) in enumerate(records, 1):
-        if not record.strip():
-            continue
-        cells = _quick_cells(record) or _cells(record, number)
-        if header:
-            if len(cells) != len(header):
-                raise InvalidArgumentError(f"row {number} has {len(cells)} cells; the header has {len(header)}")
-            yield dict(zip(header, cells, strict=True)) if flat else _nested(header, cells, number), size_bytes
-        else:
-            header = [cell or "" for cell in cells]
-            if not all(header) or len(set(header)) < len(header):
-                raise InvalidArgumentError(f"the header {header!r:.200} has an empty or a repeated name")
-            flat = not any(name.startswith(_ACCOUNT) or name in LIST_FIELDS for name in header)
-
-
-def _quick_cells(record: str) -> list[str | None] | None:
-    """Return the cells of a record without doubled quotes, many times as fast as :func:`_cells` does.
-
-    Cut at the quotes, every other part is a quoted cell, and between them stand plain ones with a comma at each side.
-    ``None`` leaves a record to that function, which also knows what is wrong with it.
-    """
-    if '"' not in record:
-        return [cell or None for cell in record.split(",")]
-    parts = record.split('"')
-    if '""' in record or len(parts) % 2 == 0:
-        return None
-    cells: list[str | None] = []
-    last = len(parts) - 1
-    for place, part in enumerate(parts):
-        if place % 2:
-            cells.append(part)
-        elif part == "," and 0 < place < last:
-            pass
-        elif part:
-            begin, end = int(place > 0), len(part) - int(place < last)
-            if (begin and part[0] != ",") or (end < len(part) and part[-1] != ","):
-                return None
-            cells += [cell or None for cell in part[begin:end].split(",")]
-    return cells
-
-
-def _cells(record: str, number: int) -> list[str | None]:
-    cells: list[str | None] = []
-    at = 0
-    while True:
-        match = _CELL.match(record, at)
-        if match is None:
-            raise InvalidArgumentError(f"row {number} is no CSV: a misplaced quote in cell {len(cells) + 1}")
-        quoted = match["quoted"]
-        cells.append((match["plain"] or None) if quoted is None else quoted.replace('""', '"'))
-        at = match.end()
-        if not match["end"]:
-            return cells
-
-
-def _nested(header: list[str], cells: list[str | None], number: int) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    account: dict[str, Any] = {}
-    for name, cell in zip(header, cells, strict=True):
-        inner = name.removeprefix(_ACCOUNT)
-        value = _listed(name, cell, number) if inner in LIST_FIELDS else cell
-        (row if inner == name else account)[inner] = value
-    if account:
-        row["account"] = account if any(value is not None for value in account.values()) else {}
-    return row
-
-
-def _listed(name: str, cell: str | None, number: int) -> list[Any] | None:
-    if cell is None:
-        return None
-    try:
-        value = json.loads(cell)
-    except ValueError:
-        value = None
-    if not isinstance(value, list):
-        raise InvalidArgumentError(f'row {number} has no list in {name!r}; write one as JSON, such as ["a"]')
-    return value
-
-
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     account = row.get("account")
     if not isinstance(account, Mapping):
         return dict(row)
     own = {name: value for name, value in row.items() if name != "account"}
-    return own | {_ACCOUNT + name: value for name, value in account.items()}
+    return own | {ACCOUNT + name: value for name, value in account.items()}
 
 
 def _csv_line(values: Iterable[Any]) -> bytes:

@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 
 from hull_sdk.errors import InvalidArgumentError, TransientError
 from hull_sdk.wire.rows import (
-    _cells,
-    _quick_cells,
     csv_columns,
     in_parts,
     plain_chunks,
@@ -218,15 +216,3 @@ def test_memory_does_not_grow_with_the_file(file_format):
     tracemalloc.stop()
     assert count == 20_000
     assert peak < 4_000_000
-
-
-@given(st.text('a",é \r', max_size=20))
-def test_records_are_read_the_quick_way_as_they_are_read_the_long_way(record):
-    """What is cut at its quotes gives the cells, or the refusal, that reading cell by cell gives."""
-    quick = _quick_cells(record)
-    try:
-        cells = _cells(record, 1)
-    except InvalidArgumentError:
-        assert quick is None
-    else:
-        assert quick == cells or (quick is None and '""' in record)
