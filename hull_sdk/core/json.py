@@ -23,6 +23,7 @@ __all__ = ["JSONDecodeError", "dumps", "dumps_sorted", "loads", "nests_deeper", 
 JSONDecodeError = json.JSONDecodeError
 
 _COMPACT: Final = (",", ":")
+_SPACE: Final = " \t\n\r"
 
 #: What orjson would write in forms of its own, it gives back instead.
 _PLAIN_ONLY: Final = (
@@ -82,7 +83,7 @@ def _finite(text: str) -> float:
     return number
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
+_decoder: Final[Any] = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def dumps(value: Any) -> bytes:
@@ -139,7 +140,7 @@ def loads(data: bytes | str) -> Any:
             pass
     text = data.decode().removeprefix("\ufeff") if isinstance(data, bytes) else data
     try:
-        return _decode(text)
+        return _decoded(text)
     except RecursionError as err:
         raise ValueError("the JSON is nested too deeply") from err
 
@@ -158,6 +159,15 @@ def nests_deeper(value: Any, levels: int) -> bool:
             return False
         layer = [inner for each in layer for inner in (each.values() if isinstance(each, Mapping) else each)]
     return True
+
+
+def _decoded(text: str) -> Any:
+    """Decode as ``JSONDecoder.decode`` does, without its two searches for space: half the time of small values."""
+    try:
+        value, end = _decoder.scan_once(text, 0)
+    except StopIteration:  # no value at the very start
+        return _decoder.decode(text)
+    return _decoder.decode(text) if text[end:].strip(_SPACE) else value
 
 
 def _bytes(value: Any, encode: Callable[[Any], str], fallback: Callable[[Any], str]) -> bytes:

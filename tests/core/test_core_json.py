@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json as stdlib
+import re
 import sys
 import uuid
 from datetime import UTC, datetime
@@ -138,6 +139,21 @@ def test_what_is_no_json_raises_a_value_error(json, data):
 def test_a_byte_order_mark_is_skipped(json):
     """Bytes that begin with a byte order mark are read."""
     assert json.loads(b'\xef\xbb\xbf{"a":1}') == {"a": 1}
+
+
+@given(
+    st.lists(st.sampled_from(['{"a":[1]}', "1", '"x"', "tru", "e", " ", "\n", "\r\t", "\xa0", ",", "}"]), max_size=5)
+)
+def test_text_is_read_as_the_standard_library_reads_it(pieces):
+    """Space around a value is skipped; anything else beside it is refused, with the words of the standard library."""
+    text = "".join(pieces)
+    try:
+        expected = stdlib.loads(text)
+    except ValueError as err:
+        with pytest.raises(ValueError, match=re.escape(str(err))):
+            PLAIN.loads(text)
+    else:
+        assert PLAIN.loads(text) == expected
 
 
 @given(st.text(st.characters(codec=None), max_size=20))
