@@ -25,7 +25,7 @@ from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.wire.firehose import FIREHOSE_PATH, MAX_MESSAGE_BYTES
 
-__all__ = ["ClientConfig", "Configuration", "OverflowPolicy", "SendingOptions"]
+__all__ = ["ClientConfig", "Configuration", "OverflowPolicy", "SendingOptions", "checked_organization"]
 
 _ADDRESS = re.compile(r"\[.*\]|[\d.]+")
 _PROTOCOLS: Final = ("http", "https")
@@ -137,9 +137,7 @@ class ClientConfig:
     sending: SendingOptions = field(default_factory=_default_sending)
 
     def __post_init__(self) -> None:
-        _check_id(self.id)
-        _check_secret(self.secret)
-        host = _checked_host("organization", self.organization, "'acme.hullapp.io' or 'localhost:3000'")
+        host = checked_organization(self.organization, connector_id=self.id, secret=self.secret)
         object.__setattr__(self, "organization", host)
         if self.protocol is not None and self.protocol not in _PROTOCOLS:
             raise InvalidArgumentError(f"protocol is {self.protocol!r}; pass 'http', 'https' or None")
@@ -220,6 +218,22 @@ class ClientConfig:
             if variables.get(_ENV_PREFIX + name.upper())
         }
         return cls(**required, **optional)  # type: ignore[arg-type]  # all of these fields are text
+
+
+def checked_organization(organization: Any, *, connector_id: Any, secret: Any) -> str:
+    """Check whose client it is, and return the organization as the client reads it.
+
+    Args:
+        organization: Plain host, for example ``"Acme.hullapp.io"``.
+        connector_id: The connector's id.
+        secret: The connector's secret.
+
+    Raises:
+        InvalidArgumentError: One of them breaks its rule.
+    """
+    _check_id(connector_id)
+    _check_secret(secret)
+    return _checked_host("organization", organization, "'acme.hullapp.io' or 'localhost:3000'")
 
 
 def _check_id(value: Any) -> None:

@@ -76,7 +76,8 @@ class Outbox:
         waiting = dict(self._waiting)
         for sender in set(waiting.values()):
             sender.hurry()
-        for future in waiting:
+        # The last one first: it mostly ends as the others do, and each wait wakes this thread once.
+        for future in reversed(waiting):
             if not future.done():
                 tasks.wait(future, max(0.0, deadline - tasks.clock.monotonic()))
         pending = 0

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from flask import Flask
+from flask import Flask, request
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
 
 from hull_sdk.client.exits import exits
 from hull_sdk.connector.gunicorn import GunicornWatch
@@ -190,8 +191,7 @@ class Connector:
             app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
         if "gunicorn" in sys.modules:
             app.before_request(GunicornWatch(extension.runtime, extension.shutdown).on_request)
-        app.before_request(health_responder(extension))
-        app.before_request(static_responder(manifest, root))
+        app.before_request(_answer_strays(health_responder(extension), static_responder(manifest, root)))
         install(app, extension)
         promise_delivery(app)
         app.before_request(self._use_all)
@@ -296,6 +296,18 @@ class Connector:
             if answer is not None:
                 return answer
         return None
+
+
+def _answer_strays(*responders: Callable[[], ResponseReturnValue | None]) -> Callable[[], ResponseReturnValue | None]:
+    """Return a function that answers requests to read which lead to no view: the first that has an answer gives it."""
+
+    def answer() -> ResponseReturnValue | None:
+        if not isinstance(request.routing_exception, NotFound) or request.method not in {"GET", "HEAD"}:
+            return None
+        answers = (respond() for respond in responders)
+        return next((each for each in answers if each is not None), None)
+
+    return answer
 
 
 def _warn(extension: Extension) -> None:

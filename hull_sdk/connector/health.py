@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from flask import jsonify, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import NotFound
 
 from hull_sdk.core.logs import emit
 from hull_sdk.errors import NetworkError
@@ -31,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 def health_responder(extension: Extension) -> Callable[[], ResponseReturnValue | None]:
-    """Return a function that answers ``/health`` and ``/ready`` when no view of the application does.
+    """Return a function that answers ``/health`` and ``/ready``, for requests that lead to no view.
 
     Args:
         extension: What the application shares.
@@ -39,12 +38,10 @@ def health_responder(extension: Extension) -> Callable[[], ResponseReturnValue |
     found = Cache(FOUND_S, 1, extension.runtime)
 
     def respond() -> ResponseReturnValue | None:
-        if request.path not in {HEALTH_PATH, READY_PATH} or not isinstance(request.routing_exception, NotFound):
-            return None
-        if request.method not in {"GET", "HEAD"}:
-            return None
         if request.path == HEALTH_PATH:
             return jsonify(status="ok")
+        if request.path != READY_PATH:
+            return None
         state = _state(extension, found)
         return jsonify(state), 200 if state["status"] == "ok" else _UNREADY
 

@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 from flask import Response, jsonify, redirect, request, send_from_directory
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import NotFound
 from werkzeug.security import safe_join
 
 from hull_sdk.core import json
@@ -50,7 +49,7 @@ def read_manifest(option: Mapping[str, Any] | str | Path | None, folders: list[P
 
 
 def static_responder(manifest: Mapping[str, Any] | None, root: Path) -> Callable[[], ResponseReturnValue | None]:
-    """Return a function that answers requests which no view of the application answers.
+    """Return a function that answers with what a connector serves, for requests that lead to no view.
 
     Args:
         manifest: Served at ``/manifest.json``.
@@ -58,8 +57,6 @@ def static_responder(manifest: Mapping[str, Any] | None, root: Path) -> Callable
     """
 
     def respond() -> ResponseReturnValue | None:
-        if not isinstance(request.routing_exception, NotFound) or request.method not in {"GET", "HEAD"}:
-            return None
         if request.path == f"/{MANIFEST_NAME}":
             return None if manifest is None else jsonify(manifest)
         if request.path in {"/", "/readme"}:

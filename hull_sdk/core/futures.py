@@ -133,8 +133,9 @@ class Future(concurrent.futures.Future[T]):
         self._complete = True
         # The lock, which the standard library makes first, comes last: who holds it finds all that it guards. To make
         # that only then could pass the outcome on in the midst of adding a callback, which nobody would call any more.
-        for name, value in reversed(vars(concurrent.futures.Future()).items()):
-            vars(self).setdefault(name, value)
+        if "_condition" not in vars(self):
+            for name, value in reversed(vars(concurrent.futures.Future()).items()):
+                vars(self).setdefault(name, value)
         if self._outcome is not None:
             self._pass_on(*self._outcome)
 

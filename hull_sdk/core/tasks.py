@@ -19,6 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from queue import Empty, SimpleQueue
 from threading import Condition, Lock, RLock
 from typing import Any, ClassVar, TypeVar
 
@@ -31,6 +32,7 @@ __all__ = [
     "Condition",
     "Future",
     "Lock",
+    "Outcome",
     "RLock",
     "Step",
     "Tasks",
@@ -46,6 +48,9 @@ T = TypeVar("T")
 
 #: Does what is due; returns seconds until the next call, or ``None`` to sleep until woken.
 Step = Callable[[], float | None]
+
+#: What became of a function: its result, or the error that it raised.
+Outcome = tuple[T, None] | tuple[None, BaseException]
 
 _log = logging.getLogger(__name__)
 
@@ -116,6 +121,22 @@ class Tasks(ABC):
         """
 
     @abstractmethod
+    def run_within(
+        self, timeout_s: float, function: Callable[..., T], *args: Any, name: str = "hull-task"
+    ) -> Outcome[T] | None:
+        """Run a function beside the caller, with a copy of its context variables, and wait for its end.
+
+        Args:
+            timeout_s: Seconds to wait; a function that takes longer goes on.
+            function: What to run.
+            *args: Its arguments.
+            name: For logs and thread lists.
+
+        Returns:
+            Its result or its error, ``None`` when it did not end in time.
+        """
+
+    @abstractmethod
     def wait(self, future: concurrent.futures.Future[Any], timeout_s: float | None = None) -> bool:
         """Wait until a Future is done.
 
@@ -166,12 +187,18 @@ def settle(future: Future[Any], function: Callable[..., Any], args: tuple[Any, .
         function: What to call.
         args: Its arguments.
     """
+    resolve(future, *_outcome(function, args))
+
+
+def _outcome(function: Callable[..., T], args: tuple[Any, ...]) -> Outcome[T]:
     try:
-        result = function(*args)
-    except BaseException as err:  # noqa: BLE001 - whoever waits for the Future gets it
-        resolve(future, None, err)
-    else:
-        resolve(future, result)
+        return function(*args), None
+    except BaseException as err:  # noqa: BLE001 - whoever waits for it gets it
+        return None, err
+
+
+def _tell(outcomes: SimpleQueue[Outcome[T]], function: Callable[..., T], args: tuple[Any, ...]) -> None:
+    outcomes.put(_outcome(function, args))
 
 
 def guarded(step: Step, name: str) -> float | None:
@@ -216,6 +243,18 @@ class ThreadTasks(Tasks):
         future: Future[T] = Future(self)
         self._crew.run(partial(contextvars.copy_context().run, settle, future, function, args), name)
         return future
+
+    def run_within(
+        self, timeout_s: float, function: Callable[..., T], *args: Any, name: str = "hull-task"
+    ) -> Outcome[T] | None:
+        """Run a function on a daemon thread and block until it has ended or the time has run out."""
+        # A Future would have to be made complete, which takes longer than all the rest.
+        outcomes: SimpleQueue[Outcome[T]] = SimpleQueue()
+        self._crew.run(partial(contextvars.copy_context().run, _tell, outcomes, function, args), name)
+        try:
+            return outcomes.get(timeout=timeout_s)
+        except Empty:
+            return None
 
     def wait(self, future: concurrent.futures.Future[Any], timeout_s: float | None = None) -> bool:
         """Block until the Future is done or the time has run out."""

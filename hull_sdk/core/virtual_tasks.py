@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from hull_sdk.core.clock import VirtualClock
 from hull_sdk.core.futures import Future, resolve, running_loop
-from hull_sdk.core.tasks import Step, Tasks, Worker, guarded, settle
+from hull_sdk.core.tasks import Outcome, Step, Tasks, Worker, guarded, settle
 
 __all__ = ["VirtualTasks"]
 
@@ -68,6 +68,16 @@ class VirtualTasks(Tasks):
         context = contextvars.copy_context()
         self.call_at(self.clock.monotonic(), lambda: context.run(settle, future, function, args))
         return future
+
+    def run_within(
+        self, timeout_s: float, function: Callable[..., T], *args: Any, name: str = "hull-task"
+    ) -> Outcome[T] | None:
+        """Run a function and what is due before it, moving the clock, until it has ended or the time has run out."""
+        future = self.spawn(function, *args, name=name)
+        if not self.wait(future, timeout_s):
+            return None
+        error = future.exception()
+        return (future.result(), None) if error is None else (None, error)
 
     def call_at(self, when: float, action: Callable[[], None], *, background: bool = False) -> _Timer:
         """Have something called when the clock reaches a point.

@@ -20,8 +20,8 @@ KIND_OF_CHANNEL: Final[dict[str, EntityKind]] = {
     "account:delete": "account",
 }
 
-#: Returns messages about users or accounts for a handler.
-Prepare = Callable[[Iterable[Mapping[str, Any]]], list[dict[str, Any]]]
+#: Makes messages about users or accounts ready for a handler: they are not copied, since there may be many.
+Prepare = Callable[[Iterable[dict[str, Any]]], list[dict[str, Any]]]
 
 
 def message_preparer(
@@ -43,8 +43,10 @@ def message_preparer(
     """
     matches = _everybody if unfiltered else segment_matcher(context, kind, segment_filter_setting)
 
-    def prepare(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        prepared = [{**message, "matches_filter": matches(message)} for message in messages]
+    def prepare(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        prepared = list(messages)
+        for message in prepared:
+            message["matches_filter"] = matches(message)
         return list(map(_grouped, prepared)) if group_traits else prepared
 
     return prepare

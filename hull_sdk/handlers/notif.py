@@ -194,7 +194,8 @@ def _run_users(
     context: Context,
     messages: list[dict[str, Any]],
 ) -> None:
-    _call(functions[_BATCHED], context, preparer(context, "user")(messages))
+    # Copies, since a try that fails shall leave the messages to the next one as they came.
+    _call(functions[_BATCHED], context, preparer(context, "user")(map(dict, messages)))
 
 
 def _run_batch(functions: list[Handler], context: Context, messages: list[Any], batch: dict[str, Any]) -> None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from flask import Blueprint, jsonify
+from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 
 from hull_sdk.context import Context
+from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError, NotificationError
 from hull_sdk.flask_app import CHANNELS_KEY, request_context
 from hull_sdk.handlers.deduplication import RunningError, Runs
@@ -130,8 +131,12 @@ def _answer(functions: Mapping[str, _Registered], options: _Options, batches: Ba
         )
     registered = functions.get(notification["channel"])
     if registered is None:
-        return jsonify(notification_body(DEFAULT_UNSUPPORTED))
-    return jsonify(run_within_deadline(context, partial(_handle_once, registered, options, context)))
+        return _json(notification_body(DEFAULT_UNSUPPORTED))
+    return _json(run_within_deadline(context, partial(_handle_once, registered, options, context)))
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(json.dumps(body), mimetype="application/json")
 
 
 def _handle_once(registered: _Registered, options: _Options, context: Context) -> dict[str, Any]:

@@ -21,8 +21,6 @@ ENV_BODY_ERROR: Final = "hull.body_error"
 ENV_FLAG: Final = "HTTP_" + HEADER_FLAG.upper().replace("-", "_")
 ENV_LEGACY: Final = "HTTP_" + HEADER_TYPE.upper().replace("-", "_")
 
-_CHUNK_BYTES: Final = 65_536
-
 
 class BodyCapture:
     """Keeps the raw bytes of a notification before anybody parses them; other requests pass untouched.
@@ -79,7 +77,8 @@ def _content_length(environ: dict[str, Any]) -> int | None:
 
 def _read(stream: Any, limit: int) -> bytes:
     chunks = []
-    while limit > 0 and (chunk := stream.read(min(_CHUNK_BYTES, limit))):
+    # All at once where the server can: each further read copies what it holds already.
+    while limit > 0 and (chunk := stream.read(limit)):
         chunks.append(chunk)
         limit -= len(chunk)
     return b"".join(chunks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from hull_sdk.context import CONNECTOR_KEY, Context
+from hull_sdk.context import CONNECTOR_KEY, Context, Credentials
 from hull_sdk.core import json
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.errors import ApiError, ConnectorNotFoundError, CredentialsError, OrganizationDisabledError
@@ -43,17 +43,20 @@ def load_connector(arrival: Arrival) -> None:
     context = arrival.context
     if context.config is None:
         return
-    refusals = arrival.extension.refusals.scoped(context.config.namespace)
     if subject_of(context) == "ship:update":
         context.internal_cache.delete(CONNECTOR_KEY)
-        refusals.delete(CONNECTOR_KEY)
+        _refusals(arrival, context.config).delete(CONNECTOR_KEY)
     notification = context.notification
     if notification is not None:
         found: Any = notification.get("connector")
         if isinstance(found, dict):
             context.ship = found
             return
-    context.ship = _through_caches(context, refusals)
+    context.ship = _through_caches(context, _refusals(arrival, context.config))
+
+
+def _refusals(arrival: Arrival, credentials: Credentials) -> Cache:
+    return arrival.extension.refusals.scoped(credentials.namespace)
 
 
 def _through_caches(context: Context, refusals: Cache) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hull_sdk.client import ClientConfig
+from hull_sdk.client.config import checked_organization
 from hull_sdk.context import Credentials, TokenPurpose
 from hull_sdk.core.logs import emit
 from hull_sdk.core.net import HostPatterns
@@ -75,10 +75,10 @@ def check_organization(organization: str, trust: HostPatterns) -> None:
 def _checked(credentials: Credentials) -> Credentials:
     """Return the credentials as the client reads them, so that one connector has one name everywhere."""
     try:
-        config = ClientConfig(id=credentials.id, secret=credentials.secret, organization=credentials.organization)
+        host = checked_organization(credentials.organization, connector_id=credentials.id, secret=credentials.secret)
     except InvalidArgumentError as err:
         raise CredentialsError(err.message) from err
-    return Credentials(id=config.id, organization=config.organization, secret=config.secret)
+    return Credentials(id=credentials.id, organization=host, secret=credentials.secret)
 
 
 def _given_request_id(arrival: Arrival) -> str | None:

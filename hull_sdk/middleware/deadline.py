@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from hull_sdk.client import Outbox, Settlement
 from hull_sdk.context import Context
 from hull_sdk.core.logs import emit
 from hull_sdk.core.masking import mask_text
-from hull_sdk.core.tasks import Future
 from hull_sdk.errors import RejectedError
 from hull_sdk.outcomes import deadline_passed, judge, not_accepted, report
 
@@ -38,11 +37,17 @@ def run_within_deadline(context: Context, function: Callable[[], T]) -> T:
         TransientError: It did not end in time (status 503); it goes on, and if it fails later, that is reported.
         Exception: Whatever the function raised in time.
     """
-    future: Future[T] = context.runtime.tasks.spawn(_reporting_late, context, function, name="hull-handler")
-    in_time = context.runtime.tasks.wait(future, context.remaining_s())
-    if not in_time or _is_late(context):
+    tasks, left_s = context.runtime.tasks, context.remaining_s()
+    outcome = tasks.run_within(left_s, _reporting_late, context, function, name="hull-handler")
+    if outcome is None or _is_late(context):
         raise deadline_passed(context.timeout_s)
-    return future.result()
+    result, error = outcome
+    if error is None:
+        return cast("T", result)
+    try:
+        raise error
+    finally:
+        del outcome, error  # or the error would hold, through its traceback, this call and with it a notification
 
 
 def settle(context: Context, timeout_s: float) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NewType, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -22,10 +22,13 @@ from hull_sdk.infra import Cache
 from hull_sdk.wire.signatures import load_public_key
 from hull_sdk.wire.sns import is_certificate_url, is_sns_host, load_certificate
 
-__all__ = ["KeyRing", "check_sns_url"]
+__all__ = ["KeyRing", "KeyUrl", "check_sns_url", "checked_key_url"]
 
 K = TypeVar("K")
 T = TypeVar("T")
+
+#: The address of a key that :func:`checked_key_url` has let pass.
+KeyUrl = NewType("KeyUrl", str)
 
 #: How long a key is believed before it is fetched again, in seconds.
 KEY_TTL_S: Final = 3600.0
@@ -59,23 +62,20 @@ class KeyRing:
         self._strangers = Cache(STRANGER_TTL_S, MAX_KEYS, runtime)
         self._stale = Cache(STALE_TTL_S, MAX_KEYS, runtime)
 
-    def check_with_key(self, url: str, signature: str, trust: HostPatterns, check: Callable[[RSAPublicKey], T]) -> T:
+    def check_with_key(self, url: KeyUrl, signature: str, check: Callable[[RSAPublicKey], T]) -> T:
         """Check something with the key at an address, and keep the key if it passes.
 
         Args:
-            url: From the request's header, so anybody may have written it.
+            url: From the request's header, on a host that is allowed.
             signature: Sent along when the key is fetched.
-            trust: Hosts where keys may lie.
             check: Raises when the signature does not verify with the key.
 
         Returns:
             What the check returned.
 
         Raises:
-            NotificationError: ``INVALID_SIGNATURE``: the address is not allowed or gave no key, or what the check
-                raised.
+            NotificationError: ``INVALID_SIGNATURE``: the address gave no key, or what the check raised.
         """
-        check_key_url(url, trust)
         return self._check("key", url, lambda: self._fetch_key(url, signature), check)
 
     def check_with_certificate(self, url: str, trust: HostPatterns, check: Callable[[x509.Certificate], T]) -> T:
@@ -144,12 +144,15 @@ class KeyRing:
             raise _refused(f"the signing key could not be fetched: {err}") from err
 
 
-def check_key_url(url: str, trust: HostPatterns) -> None:
+def checked_key_url(url: str, trust: HostPatterns) -> KeyUrl:
     """Refuse a key address that the connector's own configuration does not allow.
 
     Args:
-        url: From the request's header.
+        url: From the request's header, so anybody may have written it.
         trust: Hosts where keys may lie.
+
+    Returns:
+        The address.
 
     Raises:
         NotificationError: ``INVALID_SIGNATURE``.
@@ -162,6 +165,7 @@ def check_key_url(url: str, trust: HostPatterns) -> None:
         )
     if not url.lower().startswith("https://") and not is_loopback(host):
         raise _refused(f"the signing key's address {mask_url(url)!r} must use https")
+    return KeyUrl(url)
 
 
 def check_sns_url(url: str, trust: HostPatterns, field: str) -> None:

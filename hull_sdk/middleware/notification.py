@@ -16,7 +16,7 @@ from hull_sdk.core.net import HostPatterns
 from hull_sdk.errors import NotificationError
 from hull_sdk.middleware.base import Arrival, Extension, RequestFacts
 from hull_sdk.middleware.credentials import check_organization
-from hull_sdk.middleware.keys import check_key_url
+from hull_sdk.middleware.keys import KeyUrl, checked_key_url
 from hull_sdk.wire.notifications import (
     Notification,
     missing_signature_headers,
@@ -77,7 +77,7 @@ def _verified(facts: RequestFacts, extension: Extension) -> Notification:
         now=extension.runtime.clock.time(),
         accept_unbound=extension.accept_unbound_signatures,
     )
-    signed_id = extension.keys.check_with_key(key_url, signature, trust, check)
+    signed_id = extension.keys.check_with_key(key_url, signature, check)
     notification = _decoded(body, trust) if early is None else early
     check_notification_id(signed_id, notification["notification_id"])
     return notification
@@ -102,7 +102,7 @@ def _check_named(body: bytes, trust: HostPatterns) -> None:
     check_organization(found, trust)
 
 
-def _signature(facts: RequestFacts, trust: HostPatterns) -> tuple[str, str]:
+def _signature(facts: RequestFacts, trust: HostPatterns) -> tuple[str, KeyUrl]:
     version = facts.header(HEADER_VERSION)
     if version != SIGNATURE_VERSION:
         raise unsupported_signature_version(version)
@@ -110,5 +110,4 @@ def _signature(facts: RequestFacts, trust: HostPatterns) -> tuple[str, str]:
     missing = [name for name, value in found.items() if not value]
     if missing:
         raise missing_signature_headers(missing)
-    check_key_url(found[HEADER_KEY_URL], trust)
-    return found[HEADER_SIGNATURE], found[HEADER_KEY_URL]
+    return found[HEADER_SIGNATURE], checked_key_url(found[HEADER_KEY_URL], trust)

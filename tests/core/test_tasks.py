@@ -67,6 +67,15 @@ def test_spawned_work_sees_the_callers_context_and_keeps_its_own_changes(tasks):
     label.reset(token)
 
 
+def test_work_that_ends_in_time_gives_its_outcome(tasks):
+    """A function that ends in time gives its result or whatever it raised, and sees the caller's context variables."""
+    token = label.set("outer")
+    assert tasks.run_within(WAIT_S, lambda a, b: (a + b, label.get()), 1, 2) == ((3, "outer"), None)
+    label.reset(token)
+    error = SystemExit(3)
+    assert tasks.run_within(WAIT_S, raising(error)) == (None, error)
+
+
 def test_a_result_that_does_not_come_times_out(tasks):
     """Waiting ends with the timeout: wait says so, result and exception raise TimeoutError."""
     future = tasks.future()
@@ -204,6 +213,15 @@ def test_real_work_runs_beside_the_caller():
     name, number = future.result(WAIT_S)
     assert name == "hull-test"
     assert number != current_thread_id()
+
+
+def test_work_that_is_late_goes_on():
+    """A function that does not end in time has no outcome, and is not stopped."""
+    tasks = ThreadTasks()
+    gate, ended = tasks.future(), tasks.future()
+    assert tasks.run_within(0.01, lambda: resolve(ended, tasks.wait(gate, WAIT_S))) is None
+    resolve(gate, None)
+    assert ended.result(WAIT_S) is True
 
 
 def test_wakes_during_a_run_are_kept_as_one():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import operator
 import weakref
 
 import pytest
@@ -168,6 +169,17 @@ def test_messages_say_whether_they_match_the_filter(world):
     named = world.app(smart_notifier_handler({"user:update": handler}, segment_filter_setting="other"))
     world.notify(named, world.notification([user_message("u1", segments=[BUYERS])]))
     assert seen["user:update"][0]["matches_filter"] is False
+
+
+def test_messages_are_not_copied(world):
+    """A handler is given the messages that were decoded, and no copies: there may be many megabytes of them."""
+    same = []
+
+    def handler(ctx, messages):
+        same.extend(map(operator.is_, messages, ctx.notification["messages"]))
+
+    answer(world, handler, world.notification([user_message("u1"), user_message("u2")]))
+    assert same == [True, True]
 
 
 @pytest.mark.shows("smartNotifierHandler option: groupTraits")

@@ -9,7 +9,15 @@ from flask import redirect, request
 from hull_sdk.core.net import HostPatterns
 from hull_sdk.errors import NotificationError
 from hull_sdk.middleware import KeyRing
-from hull_sdk.middleware.keys import KEY_TTL_S, MAX_KEY_BYTES, MAX_KEYS, STALE_PAUSE_S, STALE_TTL_S, STRANGER_TTL_S
+from hull_sdk.middleware.keys import (
+    KEY_TTL_S,
+    MAX_KEY_BYTES,
+    MAX_KEYS,
+    STALE_PAUSE_S,
+    STALE_TTL_S,
+    STRANGER_TTL_S,
+    checked_key_url,
+)
 from hull_sdk.wire.signatures import public_pem
 
 TRUST = HostPatterns(["*.hullapp.test"])
@@ -23,7 +31,7 @@ def keys(world):
 
 def use(keys, url=KEY_URL, *, signature="s", trust=TRUST, check=lambda key: key):
     """Return the key at an address after a check, which passes unless the test says otherwise."""
-    return keys.check_with_key(url, signature, trust, check)
+    return keys.check_with_key(checked_key_url(url, trust), signature, check)
 
 
 def refuse(_key):

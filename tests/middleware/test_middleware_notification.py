@@ -47,6 +47,25 @@ def test_a_signed_notification_is_handled(world, app, seen):
     assert seen[0][0]["user"]["id"] == "u1"
 
 
+def test_a_body_is_read_at_once(world, app):
+    """A body is read in one call where the server can: gunicorn copies what it holds with each further one."""
+    sizes: list[int | None] = []
+
+    class Body(io.BytesIO):
+        def read(self, size: int | None = -1):
+            sizes.append(size)
+            return super().read(size)
+
+    body = json.dumps(world.notification([user_message("u1", traits_notes="x" * 200_000)])).encode()
+    notification_id = json.loads(body)["notification_id"]
+    client = app.test_client()
+    response = client.post(
+        "/b0", input_stream=Body(body), headers={**world.headers(body, notification_id), "Content-Length": len(body)}
+    )
+    assert response.status_code == 200
+    assert sizes == [len(body)]
+
+
 @pytest.mark.parametrize(
     ("without", "code"),
     [
