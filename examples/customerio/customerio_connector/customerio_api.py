@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
+from requests.auth import HTTPBasicAuth
+
 from customerio_connector.settings import PrivateSettings
 from hull_sdk import Context
 from hull_sdk.errors import ApiError, TransientError
@@ -42,7 +44,8 @@ class CustomerioApi:
             url, timeout_s=ANSWER_S, retries=0, runtime=ctx.runtime, metric=ctx.metric, limit=limit
         )
         # As bytes, so that a key with a wrong letter in it is refused by Customer.io and not by the library.
-        self._session.auth = ((settings["site_id"] or "").encode(), (settings["api_key"] or "").encode())
+        site_id, api_key = (settings["site_id"] or "").encode(), (settings["api_key"] or "").encode()
+        self._session.auth = HTTPBasicAuth(site_id, api_key)
 
     def check(self) -> None:
         """Ask whether the credentials are right.
