@@ -27,13 +27,17 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 IN_CI = bool(os.environ.get("CI"))
 KNOWN_PYTHONS = ("3.11", "3.12", "3.13")
-CI_PYTHONS = ("3.11", "3.13")
 #: Folders of tests that have a session of their own.
 OTHER_SESSIONS = ("tests/docs", "tests/interop", "tests/typing")
 #: What shows the product and takes long: one interpreter is enough for it.
 ONCE = ("tests/simulation", "tests/platform/test_openapi_conformance.py")
 #: The folder of the benchmarks; what is a script there is one.
 BENCHMARKS = Path("tests/benchmarks")
+#: What runs for less long beside all the others than it does when it is named.
+BRIEFLY = {
+    "platform_growth": ["--users", "1000", "10000", "100000"],
+    "virtual_year": ["--days", "73", "--users", "2000"],
+}
 
 #: What meets the libraries: enough to see that their lowest versions do.
 LOWEST = (
@@ -62,9 +66,9 @@ def _works(version: str) -> bool:
 
 
 def _pythons() -> list[str | None]:
-    """Return the interpreters to test on: a fixed list in CI, else those found, else the one that runs nox."""
+    """Return the interpreters to test on: all of them in CI, else those found, else the one that runs nox."""
     if IN_CI:
-        return list(CI_PYTHONS)
+        return list(KNOWN_PYTHONS)
     return [version for version in KNOWN_PYTHONS if _works(version)] or [None]
 
 
@@ -209,8 +213,11 @@ def bench(session: nox.Session) -> None:
     if strangers:
         session.error(f"no benchmark is called {', '.join(strangers)}; there are {', '.join(known)}")
     _install(session, "test")
+    options = session.posargs[len(named) :]
     missed = [
-        name for name in named or known if not _run_benchmark(session, known[name], session.posargs[len(named) :])
+        name
+        for name in named or known
+        if not _run_benchmark(session, known[name], [*([] if named else BRIEFLY.get(name, [])), *options])
     ]
     if missed:
         session.error(f"a target was missed, or there were no figures: {', '.join(missed)}")
