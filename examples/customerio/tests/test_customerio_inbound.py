@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from customerio_connector.activity import Skip, activity_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 KEY = "hush"
@@ -233,6 +233,7 @@ DATA_NAMES = st.sampled_from(["customer_id", "recipient", "email_address", "iden
 KINDS = st.sampled_from(["email", "customer", "sent", "email_sent"])
 
 
+@settings(deadline=None)  # a busy machine takes longer now and then
 @given(st.dictionaries(NAMES, KINDS | JSON | st.dictionaries(DATA_NAMES, JSON | st.just("a@b.example"))))
 def test_whatever_comes_is_an_event_or_skipped(webhook):
     """No webhook is an error: it names somebody and something that happened, or the reason why not."""

@@ -16,7 +16,7 @@ from customerio_connector.customers import (
 )
 from customerio_connector.decision import Refused, decide, newest
 from customerio_connector.events import event_of, ulid
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 USER = {"id": "5a7962e2793d3e942a03b29d", "external_id": "u-1", "email": "ann@acme.example"}
@@ -68,6 +68,7 @@ def test_dates_are_unix_seconds(value, seconds):
     assert unix_seconds(value) == seconds
 
 
+@settings(deadline=None)  # a busy machine takes longer now and then
 @given(
     st.datetimes(min_value=datetime(1980, 1, 1), max_value=datetime(2200, 1, 1)),  # noqa: DTZ001 - the zone is drawn
     st.integers(-12, 14),
@@ -92,6 +93,7 @@ def test_only_names_of_dates_are_dates():
     }
 
 
+@settings(deadline=None)  # a busy machine takes longer now and then
 @given(st.dictionaries(st.text(max_size=40), JSON, max_size=8), st.integers(1, 60), st.integers(2, 60))
 def test_no_attribute_breaks_a_limit(traits, name_bytes, value_bytes):
     """Each selected attribute is sent within the limits, cleared, or refused with a reason, and none is lost."""
@@ -177,6 +179,7 @@ def test_the_latest_browser_names_somebody_unknown():
     assert anonymous_id({**USER, "anonymous_ids": ["crm:2"]}) == USER["id"]
 
 
+@settings(deadline=None)  # a busy machine takes longer now and then
 @given(st.text(), st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(2200, 1, 1)))  # noqa: DTZ001 - UTC below
 def test_an_event_has_the_same_id_each_time(event_id, at):
     """Ids are well formed, depend on the event alone, and sort by its time."""

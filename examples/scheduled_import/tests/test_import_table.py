@@ -7,7 +7,7 @@ import io
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from import_connector.files import Report, packed, records
 from import_connector.mapping import check_columns, record
@@ -128,6 +128,7 @@ def test_what_is_no_table_is_refused_whole(data, reason):
         table(data)
 
 
+@settings(deadline=None)  # a busy machine takes longer now and then
 @given(
     st.lists(
         st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=9), min_size=2, max_size=2)
@@ -140,6 +141,7 @@ def test_what_a_writer_of_csv_writes_is_read_as_it_was(written):
     assert [list(each.cells.values()) for each in table(text.getvalue().encode()).rows()] == written
 
 
+@settings(deadline=None)  # a busy machine takes longer now and then
 @given(st.lists(st.binary(max_size=30)))
 def test_no_bytes_break_the_reader(lines):
     """Whatever a file holds, each of its lines is in a good row or a bad one, and the last row is always found."""
