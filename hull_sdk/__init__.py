@@ -6,8 +6,9 @@ web framework or the platform.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hull_sdk.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hull_sdk.client import Client
@@ -19,20 +20,17 @@ __all__ = ["Client", "Connector", "Context", "Middleware", "__version__", "curre
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Client": "hull_sdk.client.client",
-    "Connector": "hull_sdk.connector",
-    "Context": "hull_sdk.context",
-    "Middleware": "hull_sdk.flask_app",
-    "current_context": "hull_sdk.context",
-    "incoming": "hull_sdk.flask_app",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'hull_sdk' has no attribute {name!r}; it has {', '.join(sorted(_HOMES))}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Client": "hull_sdk.client.client",
+        "Connector": "hull_sdk.connector",
+        "Context": "hull_sdk.context",
+        "Middleware": "hull_sdk.flask_app",
+        "current_context": "hull_sdk.context",
+        "incoming": "hull_sdk.flask_app",
+    },
+)
 
 
 def __dir__() -> list[str]:

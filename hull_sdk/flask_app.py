@@ -341,14 +341,20 @@ def request_context() -> Context:
     raise InvalidArgumentError("this request has no context yet; use it in views and in Connector.use")
 
 
-def json_body(present: Request) -> Any:
+def json_body(present: Request, *, force: bool = False) -> Any:
     """Return the decoded JSON of a request's body, ``None`` when it is none or is nested too deeply to be read.
 
+    It is decoded once: what is read here is what the function of an ``action_handler`` gets as ``body``.
+
     Args:
-        present: The request.
+        present: The request, for example ``flask.request``.
+        force: ``True`` reads it whatever the header ``Content-Type`` says, which many services leave out.
+
+    Returns:
+        The value, for example ``{"type": "identify"}``.
     """
     try:
-        return present.get_json(silent=True)
+        return present.get_json(force=force, silent=True)
     except RecursionError:
         return None
 

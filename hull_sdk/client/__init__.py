@@ -6,8 +6,9 @@ organization's, and no message is dropped quietly. The names below are loaded wh
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hull_sdk.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hull_sdk.client.capture import FirehoseEvent, LogLine
@@ -46,34 +47,31 @@ __all__ = [
     "normalize_traits",
 ]
 
-_HOMES = {
-    "AccountClient": "hull_sdk.client.entities",
-    "ApiClient": "hull_sdk.client.entities",
-    "Client": "hull_sdk.client.client",
-    "ClientConfig": "hull_sdk.client.config",
-    "ConnectorLogger": "hull_sdk.client.logs",
-    "FirehoseEvent": "hull_sdk.client.capture",
-    "FlushResult": "hull_sdk.client.sender",
-    "JsonFormatter": "hull_sdk.core.logs",
-    "LogLine": "hull_sdk.client.capture",
-    "Outbox": "hull_sdk.client.outbox",
-    "PlatformLogHandler": "hull_sdk.client.platform_logs",
-    "Sender": "hull_sdk.client.sender",
-    "SenderPool": "hull_sdk.client.pool",
-    "SendingOptions": "hull_sdk.client.config",
-    "Settlement": "hull_sdk.client.outbox",
-    "UserClient": "hull_sdk.client.entities",
-    "current_user_id": "hull_sdk.client.current_user",
-    "group_traits": "hull_sdk.client.traits",
-    "logger": "hull_sdk.client.logs",
-    "normalize_traits": "hull_sdk.client.traits",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'hull_sdk.client' has no attribute {name!r}; it has {', '.join(sorted(_HOMES))}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "AccountClient": "hull_sdk.client.entities",
+        "ApiClient": "hull_sdk.client.entities",
+        "Client": "hull_sdk.client.client",
+        "ClientConfig": "hull_sdk.client.config",
+        "ConnectorLogger": "hull_sdk.client.logs",
+        "FirehoseEvent": "hull_sdk.client.capture",
+        "FlushResult": "hull_sdk.client.sender",
+        "JsonFormatter": "hull_sdk.core.logs",
+        "LogLine": "hull_sdk.client.capture",
+        "Outbox": "hull_sdk.client.outbox",
+        "PlatformLogHandler": "hull_sdk.client.platform_logs",
+        "Sender": "hull_sdk.client.sender",
+        "SenderPool": "hull_sdk.client.pool",
+        "SendingOptions": "hull_sdk.client.config",
+        "Settlement": "hull_sdk.client.outbox",
+        "UserClient": "hull_sdk.client.entities",
+        "current_user_id": "hull_sdk.client.current_user",
+        "group_traits": "hull_sdk.client.traits",
+        "logger": "hull_sdk.client.logs",
+        "normalize_traits": "hull_sdk.client.traits",
+    },
+)
 
 
 def __dir__() -> list[str]:

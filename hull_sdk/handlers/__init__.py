@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hull_sdk.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from hull_sdk.flask_app import takes_state, takes_webhooks
+    from hull_sdk.flask_app import json_body, takes_state, takes_webhooks
     from hull_sdk.handlers.action import action_handler
     from hull_sdk.handlers.batcher import batcher_handler
     from hull_sdk.handlers.notif import notif_handler
@@ -22,6 +23,7 @@ __all__ = [
     "batcher_handler",
     "for_each",
     "fresh_tokens",
+    "json_body",
     "notif_handler",
     "oauth_handler",
     "run_once",
@@ -31,27 +33,23 @@ __all__ = [
     "takes_webhooks",
 ]
 
-_HOMES = {
-    "action_handler": "hull_sdk.handlers.action",
-    "batcher_handler": "hull_sdk.handlers.batcher",
-    "for_each": "hull_sdk.handlers.results",
-    "fresh_tokens": "hull_sdk.handlers.oauth_tokens",
-    "notif_handler": "hull_sdk.handlers.notif",
-    "oauth_handler": "hull_sdk.handlers.oauth",
-    "run_once": "hull_sdk.handlers.once",
-    "smart_notifier_handler": "hull_sdk.handlers.smart_notifier",
-    "status_handler": "hull_sdk.handlers.status",
-    "takes_state": "hull_sdk.flask_app",
-    "takes_webhooks": "hull_sdk.flask_app",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(
-            f"module 'hull_sdk.handlers' has no attribute {name!r}; it has {', '.join(sorted(_HOMES))}"
-        )
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "action_handler": "hull_sdk.handlers.action",
+        "batcher_handler": "hull_sdk.handlers.batcher",
+        "for_each": "hull_sdk.handlers.results",
+        "fresh_tokens": "hull_sdk.handlers.oauth_tokens",
+        "json_body": "hull_sdk.flask_app",
+        "notif_handler": "hull_sdk.handlers.notif",
+        "oauth_handler": "hull_sdk.handlers.oauth",
+        "run_once": "hull_sdk.handlers.once",
+        "smart_notifier_handler": "hull_sdk.handlers.smart_notifier",
+        "status_handler": "hull_sdk.handlers.status",
+        "takes_state": "hull_sdk.flask_app",
+        "takes_webhooks": "hull_sdk.flask_app",
+    },
+)
 
 
 def __dir__() -> list[str]:

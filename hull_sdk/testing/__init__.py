@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hull_sdk.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hull_sdk.testing.capture import CapturedLog, CapturedMessage
@@ -14,21 +15,18 @@ if TYPE_CHECKING:
 
 __all__ = ["CapturedLog", "CapturedMessage", "Harness", "HullScenario", "Scenario", "serve_locally", "virtual_platform"]
 
-_HOMES = {
-    "CapturedLog": "hull_sdk.testing.capture",
-    "CapturedMessage": "hull_sdk.testing.capture",
-    "Harness": "hull_sdk.testing.harness",
-    "HullScenario": "hull_sdk.testing.plugin",
-    "Scenario": "hull_sdk.testing.scenario",
-    "serve_locally": "hull_sdk.testing.local",
-    "virtual_platform": "hull_sdk.testing.harness",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'hull_sdk.testing' has no attribute {name!r}; it has {', '.join(sorted(_HOMES))}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "CapturedLog": "hull_sdk.testing.capture",
+        "CapturedMessage": "hull_sdk.testing.capture",
+        "Harness": "hull_sdk.testing.harness",
+        "HullScenario": "hull_sdk.testing.plugin",
+        "Scenario": "hull_sdk.testing.scenario",
+        "serve_locally": "hull_sdk.testing.local",
+        "virtual_platform": "hull_sdk.testing.harness",
+    },
+)
 
 
 def __dir__() -> list[str]:

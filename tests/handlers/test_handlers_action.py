@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from connector_world import CONNECTOR_ID, CREDENTIALS, SECRET, query
-from flask import Response
+from flask import Response, request
 
 from hull_sdk.errors import CredentialsError, InvalidArgumentError, RateLimitError, TransientError
-from hull_sdk.handlers import action_handler
+from hull_sdk.handlers import action_handler, json_body
 
 URL = f"/b0?{query()}"
 
@@ -44,6 +44,25 @@ def test_the_function_gets_body_and_query(world):
     post(world, lambda _ctx, parts: seen.append(parts))
     assert [parts["body"] for parts in seen] == [{"a": 1}, {"a": "1"}, {}]
     assert seen[0]["query"]["page"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [(b'{"a": 1}', {"a": 1}), (b"{", None), (b"", None), (b"[" * 100_000, None)],
+    ids=["an object", "half of one", "nothing", "too deep"],
+)
+def test_json_is_read_whatever_the_header_says(world, body, read):
+    """Once it was read by force, the function gets it too; what is no JSON, or nests too deeply, is none."""
+    seen = []
+
+    def force(_ctx):
+        seen.append(json_body(request, force=True))
+
+    app = world.app(action_handler(lambda _ctx, parts: seen.append(parts["body"])), setup=False)
+    connector = world.connector()
+    connector.use(force)
+    assert world.setup(app, connector).test_client().post(URL, data=body, content_type="text/plain").status_code == 200
+    assert seen == [read, read or {}]
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000])

@@ -12,6 +12,7 @@ from customerio_connector.activity import Skip, activity_of
 from customerio_connector.settings import private_settings
 from hull_sdk import Context
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.handlers import json_body
 from hull_sdk.types import RequestParts
 
 __all__ = ["ANSWER_S", "WEBHOOK_PATH", "check_call", "limit_body", "receive"]
@@ -44,7 +45,7 @@ def check_call(ctx: Context) -> Response | None:
     if key and not _is_signed(body, key):
         ctx.metric.increment("ship.incoming.invalid_signature")
         return _refusal("The signature is missing or wrong; compare the webhook signing key in the settings", 401)
-    if request.method == "POST" and not _is_object():
+    if request.method == "POST" and not isinstance(json_body(request, force=True), dict):
         return _refusal("The body is no JSON object", 400)
     return None
 
@@ -84,13 +85,6 @@ def _refused(ctx: Context, err: InvalidArgumentError) -> Response:
 def _is_webhook() -> bool:
     # Jobs, which bring batches, have a context without a request.
     return has_request_context() and request.path.rstrip("/") == WEBHOOK_PATH
-
-
-def _is_object() -> bool:
-    try:
-        return isinstance(request.get_json(force=True, silent=True), dict)
-    except RecursionError:  # nested deeper than Python reads
-        return False
 
 
 def _is_signed(body: bytes, key: str) -> bool:

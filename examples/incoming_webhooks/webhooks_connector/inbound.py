@@ -10,6 +10,7 @@ from flask import Response, has_request_context, request
 
 from hull_sdk import Context
 from hull_sdk.errors import InvalidArgumentError
+from hull_sdk.handlers import json_body
 from hull_sdk.infra import parse_time
 from hull_sdk.types import RequestParts
 from webhooks_connector.mapping import Found, mapped
@@ -40,7 +41,7 @@ def check_call(ctx: Context) -> Response | None:
     if settings["shared_secret"] and not _is_signed(settings["shared_secret"], settings["signature_header"]):
         ctx.metric.increment("ship.incoming.invalid_signature")
         return Response("the signature is missing or wrong", 401, mimetype="text/plain")
-    if request.method == "POST" and not _is_json():
+    if request.method == "POST" and json_body(request, force=True) is None:
         return Response("the body is no JSON", 400, mimetype="text/plain")
     return None
 
@@ -105,13 +106,6 @@ def _event_context(ctx: Context, found: Found) -> dict[str, Any]:
 
 def _is_webhook() -> bool:
     return has_request_context() and request.path.rstrip("/") == WEBHOOK_PATH
-
-
-def _is_json() -> bool:
-    try:
-        return request.get_json(force=True, silent=True) is not None
-    except RecursionError:  # nested deeper than Python reads
-        return False
 
 
 def _is_signed(secret: str, header: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 from flask import Response, abort, has_request_context, request
 
 from hull_sdk import Context, incoming
+from hull_sdk.handlers import json_body
 from segment_connector.settings import private_settings
 
 __all__ = ["WEBHOOK_PATH", "check_call", "read_api_key"]
@@ -55,7 +56,7 @@ def check_call(ctx: Context) -> Response | None:
         ctx.metric.increment("ship.incoming.invalid_signature")
         return _refusal("Invalid Signature")
     # Segment sends JSON whatever the header says.
-    if request.method == "POST" and not _is_json():
+    if request.method == "POST" and json_body(request, force=True) is None:
         return Response("the body is no JSON; send one call of Segment", 400, mimetype="text/plain")
     return None
 
@@ -63,13 +64,6 @@ def check_call(ctx: Context) -> Response | None:
 def _is_webhook() -> bool:
     # Jobs, which bring batches, have a context without a request.
     return has_request_context() and request.path.rstrip("/") == WEBHOOK_PATH
-
-
-def _is_json() -> bool:
-    try:
-        return request.get_json(force=True, silent=True) is not None
-    except RecursionError:  # nested deeper than Python reads
-        return False
 
 
 def _is_signed(body: bytes, secret: str) -> bool:
