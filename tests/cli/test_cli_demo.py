@@ -12,13 +12,10 @@ from click.testing import CliRunner
 
 from hull_sdk.cli import main
 from hull_sdk.core import json
-from hull_sdk.demo.dataset import load
 from hull_sdk.demo.stage import create_organization
 from hull_sdk.testing.addresses import ORGANIZATION_HOST
 from hull_sdk.testing.harness import virtual_platform
 
-#: So much of the data set is sent here; ``tests/demo`` sends all of it.
-MESSAGES = 300
 FIGURES = {"messages", "users", "accounts", "events", "segments", "written", "dead_letters"}
 
 
@@ -29,13 +26,6 @@ def loggers_as_before():
     before = [(logger, list(logger.handlers), logger.level) for logger in loggers]
     yield
     assert [(logger, list(logger.handlers), logger.level) for logger in loggers] == before
-
-
-@pytest.fixture(autouse=True)
-def smaller_data_set(monkeypatch):
-    """Have the command know the first messages only."""
-    for module in ("cli.demo", "demo.stage"):
-        monkeypatch.setattr(f"hull_sdk.{module}.load", lambda: load()[:MESSAGES])
 
 
 def hull(*args):

@@ -11,7 +11,7 @@ from ingestion_kit import CONNECTOR, Bench, signed
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.platform.population import Population
 
-BACKLOG = 1000
+BACKLOG = 2000
 ANN = {"external_id": "ann"}
 
 
@@ -40,7 +40,7 @@ def told(fake):
 
 
 def test_a_user_who_becomes_active_goes_ahead(platform, backlog, send, fake):
-    """The next second tells of her, before a thousand who came first."""
+    """The next second tells of her, before thousands who came first."""
     before = len(told(fake))
     send.traits(ANN, {"plan": "pro"}, active=True)
     platform.runtime.tasks.sleep(1)

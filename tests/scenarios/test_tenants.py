@@ -20,9 +20,9 @@ from hull_sdk.infra import RecordingInstrumentation
 
 TENANTS = 20
 THREADS = 16
-REQUESTS = 400
+REQUESTS = 2_000
 PATIENCE_S = 30
-#: Seconds after which another thread has its turn: five hundred times as often as usual, so that few requests see much.
+#: Seconds after which another thread has its turn: five hundred times as often as usual.
 TURN_S = 1e-5
 
 #: Connector ids by the setting that each has.
