@@ -98,10 +98,11 @@ class Exits:
         """Forget what is closed and empty; when nothing else has messages, SIGTERM is given back."""
         for members in (self._senders, self._applications):
             members.discard(member)  # type: ignore[arg-type]  # only the set that holds it is changed
-        waiting = any(other.waiting for other in _all(self._senders))
-        if self.armed and not (waiting or any(other.waiting for other in _all(self._applications))):
+        if not self._has_waiting():
             self._hook.uninstall()
             self.armed = False
+            if self._has_waiting():  # sent meanwhile by another thread, which saw that all was installed
+                self.arm()
 
     def arm_for(self, tasks: Tasks) -> None:
         """Take part in the end of this process for work on real threads; on a virtual clock nothing is lost by it."""
@@ -110,7 +111,8 @@ class Exits:
 
     def arm(self) -> None:
         """Take part in the end of this process; called after every message until all is installed."""
-        self.armed = self._hook.install()
+        if self._hook.install():  # never unset here: another thread than the main one has nothing to say about it
+            self.armed = True
 
     def flush(self) -> None:
         """Send what is queued, in the calling thread, and write one line if not all could be sent."""
@@ -140,6 +142,10 @@ class Exits:
         """Start afresh in a child process: the parent sends what the parent queued."""
         self.armed = self._flushed = False
         self._hook.forget_parent()
+
+    def _has_waiting(self) -> bool:
+        senders = any(sender.waiting for sender in _all(self._senders))
+        return senders or any(application.waiting for application in _all(self._applications))
 
 
 def _all(members: WeakSet[T]) -> list[T]:
