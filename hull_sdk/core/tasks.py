@@ -40,6 +40,7 @@ __all__ = [
     "Worker",
     "current_thread_id",
     "guarded",
+    "outcome_of",
     "resolve",
     "settle",
 ]
@@ -187,10 +188,16 @@ def settle(future: Future[Any], function: Callable[..., Any], args: tuple[Any, .
         function: What to call.
         args: Its arguments.
     """
-    resolve(future, *_outcome(function, args))
+    resolve(future, *outcome_of(function, args))
 
 
-def _outcome(function: Callable[..., T], args: tuple[Any, ...]) -> Outcome[T]:
+def outcome_of(function: Callable[..., T], args: tuple[Any, ...]) -> Outcome[T]:
+    """Call a function and return its result, or whatever it raised.
+
+    Args:
+        function: What to call.
+        args: Its arguments.
+    """
     try:
         return function(*args), None
     except BaseException as err:  # noqa: BLE001 - whoever waits for it gets it
@@ -198,7 +205,7 @@ def _outcome(function: Callable[..., T], args: tuple[Any, ...]) -> Outcome[T]:
 
 
 def _tell(outcomes: SimpleQueue[Outcome[T]], function: Callable[..., T], args: tuple[Any, ...]) -> None:
-    outcomes.put(_outcome(function, args))
+    outcomes.put(outcome_of(function, args))
 
 
 def guarded(step: Step, name: str) -> float | None:
