@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final, Literal
 
 from hull_sdk.core.macs import mac
@@ -49,10 +50,14 @@ class Credentials(dict[str, str]):
     @property
     def namespace(self) -> str:
         """A name for what belongs to this connector; without the secret nobody can arrive at it."""
-        owner = f"{self.organization}\n{self.id}".encode()
-        return mac(self.secret, owner).hex()
+        return _namespace(self.secret, self.organization, self.id)
 
     def __repr__(self) -> str:
         return f"Credentials(id={self.get('id')!r}, organization={self.get('organization')!r}, secret={MASK!r})"
 
     __str__ = __repr__
+
+
+@functools.lru_cache(maxsize=256)  # each request asks for it several times
+def _namespace(secret: str, organization: str, connector_id: str) -> str:
+    return mac(secret, f"{organization}\n{connector_id}".encode()).hex()
