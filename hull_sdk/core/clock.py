@@ -139,7 +139,9 @@ def iso_seconds(moment: datetime | float) -> str:
     Returns:
         For example ``"2024-01-05T10:00:01Z"``.
     """
-    return _iso(moment, "seconds")
+    if isinstance(moment, datetime):
+        return _iso(moment, "seconds")
+    return f"{_start_of(round(moment * 1e6) // 1_000_000)}Z"
 
 
 def parse_time(value: Any) -> datetime | None:

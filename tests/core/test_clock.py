@@ -72,6 +72,8 @@ def test_every_clock_is_a_clock():
         (MOMENT.astimezone(timezone(timedelta(hours=-5))), "2024-01-05T10:00:01.000Z", "2024-01-05T10:00:01Z"),
         (datetime(33, 1, 2, tzinfo=UTC), "0033-01-02T00:00:00.000Z", "0033-01-02T00:00:00Z"),
         (0, "1970-01-01T00:00:00.000Z", "1970-01-01T00:00:00Z"),
+        (1704448801.999999, "2024-01-05T10:00:01.999Z", "2024-01-05T10:00:01Z"),
+        (-0.25, "1969-12-31T23:59:59.750Z", "1969-12-31T23:59:59Z"),
     ],
 )
 def test_times_are_written_in_utc_with_four_digit_years(moment, millis, seconds):
