@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from hull_sdk.core import json
+from hull_sdk.core.forks import lazy
 from hull_sdk.core.logs import emit
 from hull_sdk.core.net import Request, Response, WsgiNetwork, call_wsgi
 from hull_sdk.core.runtime import Runtime
@@ -56,21 +57,29 @@ class Signer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reply:
     """What came back from a connector.
 
     Args:
         status: HTTP status; ``None`` when nothing came back.
-        body: The decoded JSON; ``None`` when there was none.
+        data: The body as it came.
         error: Why nothing came back, in words.
         headers: Header names in lower case.
     """
 
     status: int | None
-    body: Any = None
+    data: bytes = b""
     error: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @lazy
+    def body(self) -> Any:
+        """The decoded JSON; ``None`` when there was none. Of schedules nobody asks for it."""
+        try:
+            return json.loads(self.data)
+        except ValueError:
+            return None
 
 
 class Carrier:
@@ -160,7 +169,7 @@ class Carrier:
         return self._faults.strike(fault, partial(self.send, connector, request), refuse=_refused, cut=_cut)
 
     def send(self, connector: Connector, request: Request) -> Reply:
-        """Send a request to a connector and decode the answer."""
+        """Send a request to a connector and return what came back."""
         try:
             response = self._respond(connector, request)
         except NetworkError as err:
@@ -168,7 +177,7 @@ class Carrier:
         except Exception as err:  # noqa: BLE001 - an application in this process may raise anything; it is a lost answer
             emit(_log, logging.ERROR, "delivery.crashed", {"connector_id": connector.id}, exc_info=err)
             return Reply(None, error=f"the connector raised {type(err).__name__}: {err}")
-        return Reply(response.status, _decoded(response.body), headers=response.headers)
+        return Reply(response.status, response.body, headers=response.headers)
 
     def _respond(self, connector: Connector, request: Request) -> Response:
         # An application that was handed over in person is called in this thread, whatever the network is.
@@ -196,10 +205,3 @@ def _refused(fault: Fault) -> Reply:
 
 def _cut() -> Reply:
     return Reply(None, error="the connection was closed without an answer (fault)")
-
-
-def _decoded(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return None
