@@ -248,7 +248,7 @@ def test_a_late_handler_goes_on_and_is_answered_from_the_store(world, threaded):
 
     app = Flask("threads")
     app.register_blueprint(smart_notifier_handler({"user:update": handler}), url_prefix="/n")
-    client = threaded(app, timeout_s=0.2).test_client()
+    client = threaded(app, timeout_s=1.0).test_client()
     notification = world.notification()
     body = json.dumps(notification).encode()
 

@@ -62,21 +62,25 @@ class KeyRing:
         self._strangers = Cache(STRANGER_TTL_S, MAX_KEYS, runtime)
         self._stale = Cache(STALE_TTL_S, MAX_KEYS, runtime)
 
-    def check_with_key(self, url: KeyUrl, signature: str, check: Callable[[RSAPublicKey], T]) -> T:
+    def check_with_key(
+        self, url: KeyUrl, signature: str, check: Callable[[RSAPublicKey], T], *, before_asking: Callable[[], object]
+    ) -> T:
         """Check something with the key at an address, and keep the key if it passes.
 
         Args:
             url: From the request's header, on a host that is allowed.
             signature: Sent along when the key is fetched.
             check: Raises when the signature does not verify with the key.
+            before_asking: Called while nothing has verified with a key from there; raises when it must not be asked.
 
         Returns:
             What the check returned.
 
         Raises:
             NotificationError: ``INVALID_SIGNATURE``: the address gave no key, or what the check raised.
+            Exception: What ``before_asking`` raised.
         """
-        return self._check("key", url, lambda: self._fetch_key(url, signature), check)
+        return self._check("key", url, lambda: self._fetch_key(url, signature), check, before_asking)
 
     def check_with_certificate(self, url: str, trust: HostPatterns, check: Callable[[x509.Certificate], T]) -> T:
         """Check something with the certificate at an address, and keep the certificate if it passes.
@@ -98,10 +102,19 @@ class KeyRing:
             raise _refused(f"the SigningCertURL {mask_url(url)!r} is no address of a certificate of SNS")
         return self._check("certificate", url, lambda: self._fetch_certificate(url), check)
 
-    def _check(self, kind: str, url: str, fetch: Callable[[], K], check: Callable[[K], T]) -> T:
+    def _check(
+        self,
+        kind: str,
+        url: str,
+        fetch: Callable[[], K],
+        check: Callable[[K], T],
+        before_asking: Callable[[], object] | None = None,
+    ) -> T:
         proven: K | None = self._proven.scoped(kind).get(url)
         if proven is not None:
             return check(proven)
+        if before_asking is not None:
+            before_asking()
         try:
             found = self._strangers.scoped(kind).wrap(url, fetch)
         except NotificationError as err:

@@ -1,9 +1,9 @@
 """Smart notifications: believed only when the platform signed every byte of them.
 
-Rules: sections "Signatures" and "Refused notifications" of ``docs/protocol.md``. A body's organization is looked at
-before its signature is checked, to refuse one that is not allowed without any outgoing call. For that a small body is
-decoded; a large one is only searched, since hostile JSON takes many times its size in memory. Nothing else of a body
-is used until the signature over its raw bytes has been verified.
+Rules: sections "Signatures" and "Refused notifications" of ``docs/protocol.md``. A body is decoded after the signature
+over its raw bytes has been verified. While the key is not known yet, its organization is looked at first, to refuse
+one that is not allowed without any outgoing call. For that a small body is decoded; a large one is only searched, since
+hostile JSON takes many times its size in memory.
 """
 
 from __future__ import annotations
@@ -67,9 +67,6 @@ def _verified(facts: RequestFacts, extension: Extension) -> Notification:
     if extension.skip_signature_validation:
         return _decoded(body, trust)
     signature, key_url = _signature(facts, trust)
-    early = _decoded(body, trust) if len(body) <= MAX_UNVERIFIED_BYTES else None
-    if early is None:
-        _check_named(body, trust)
     check = partial(
         verify_body,
         signature,
@@ -77,8 +74,9 @@ def _verified(facts: RequestFacts, extension: Extension) -> Notification:
         now=extension.runtime.clock.time(),
         accept_unbound=extension.accept_unbound_signatures,
     )
-    signed_id = extension.keys.check_with_key(key_url, signature, check)
-    notification = _decoded(body, trust) if early is None else early
+    before_asking = partial(_check_organization, body, trust)
+    signed_id = extension.keys.check_with_key(key_url, signature, check, before_asking=before_asking)
+    notification = _decoded(body, trust)
     check_notification_id(signed_id, notification["notification_id"])
     return notification
 
@@ -89,6 +87,14 @@ def _decoded(body: bytes, trust: HostPatterns) -> Notification:
     notification = parse_notification(body)
     check_organization(notification["configuration"]["organization"], trust)
     return notification
+
+
+def _check_organization(body: bytes, trust: HostPatterns) -> None:
+    """Refuse a body of an organization that is not allowed, for which nobody is asked for a key."""
+    if len(body) <= MAX_UNVERIFIED_BYTES:
+        _decoded(body, trust)
+    else:
+        _check_named(body, trust)
 
 
 def _check_named(body: bytes, trust: HostPatterns) -> None:

@@ -29,9 +29,9 @@ def keys(world):
     return KeyRing(world.runtime)
 
 
-def use(keys, url=KEY_URL, *, signature="s", trust=TRUST, check=lambda key: key):
+def use(keys, url=KEY_URL, *, signature="s", trust=TRUST, check=lambda key: key, before_asking=lambda: None):
     """Return the key at an address after a check, which passes unless the test says otherwise."""
-    return keys.check_with_key(checked_key_url(url, trust), signature, check)
+    return keys.check_with_key(checked_key_url(url, trust), signature, check, before_asking=before_asking)
 
 
 def refuse(_key):

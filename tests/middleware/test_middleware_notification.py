@@ -174,6 +174,24 @@ def test_a_large_notification_is_handled(world, app, seen, decoded):
     assert len(seen) == len(decoded) == 1
 
 
+def test_a_notification_is_decoded_after_its_signature(world, app, seen, decoded):
+    """While the key is unknown a small notification is decoded for its organization, too; afterwards once."""
+    for notification in (world.notification(), world.notification()):
+        assert world.notify(app, notification).status_code == 200
+    assert (len(seen), len(decoded)) == (2, 3)
+
+
+@pytest.mark.attack("forged notification, with a key, an address or an organization of the attacker")
+def test_a_forgery_is_not_decoded_once_the_key_is_known(world, app, seen, decoded):
+    """However small, a body that the known key did not sign is refused without being decoded, and without a call."""
+    assert world.notify(app, world.notification()).status_code == 200
+    before = (world.asked(), len(seen), len(decoded))
+    for organization in (HOST, "evil.example"):
+        forged = world.notification(configuration={**CREDENTIALS, "organization": organization})
+        assert refusal(world.notify(app, forged, key=generate_key())) == (401, "INVALID_SIGNATURE")
+    assert (world.asked(), len(seen), len(decoded)) == before
+
+
 @pytest.mark.parametrize("organization", ["evil.example", "a.b.c.d", "x" * 300, "", 'q"uote.hullapp.test'])
 @pytest.mark.attack("forged notification, with a key, an address or an organization of the attacker")
 def test_a_large_notification_from_elsewhere_is_refused_without_a_call(world, app, seen, decoded, organization):
@@ -206,8 +224,9 @@ def test_a_decoy_does_not_let_another_organization_in(world, app, seen):
 def test_a_million_organizations_are_not_all_looked_at(world, app, seen):
     """A large body is refused, without a call, once it has named a thousand organizations that are not allowed."""
     decoys = [{"configuration": {"organization": f"o{number}.example"}} for number in range(MAX_NAMED)]
-    assert world.notify(app, {"decoys": decoys[1:], **large(world)}).status_code == 200
     assert world.notify(app, {"decoys": decoys, **large(world)}).status_code == 401
+    assert world.asked() == []
+    assert world.notify(app, {"decoys": decoys[1:], **large(world)}).status_code == 200
     assert len(seen) == 1
 
 
