@@ -95,7 +95,7 @@ class SeededIds(Ids):
 
     def uuid(self) -> str:
         """Return the next version 4 UUID of the sequence."""
-        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        return _as_uuid(f"{self._random.getrandbits(128):032x}")
 
     def object_id(self) -> str:
         """Return the next 24 hexadecimal characters of the sequence."""

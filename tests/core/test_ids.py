@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import threading
 import uuid
@@ -62,6 +63,13 @@ def test_the_same_seed_gives_the_same_sequence():
     """Two sources of one seed agree, also in mixed calls; another seed gives other ids."""
     assert sequence(7) == sequence(7)
     assert sequence(7) != sequence(8)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_seeded_uuids_are_those_of_the_standard_library(seed):
+    """A seeded UUID is the one that the standard library makes of the same random number."""
+    number = random.Random(seed).getrandbits(128)
+    assert SeededIds(seed).uuid() == str(uuid.UUID(int=number, version=4))
 
 
 def test_derived_ids_are_the_same_for_the_same_work():
