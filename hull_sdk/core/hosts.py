@@ -58,6 +58,7 @@ def _read_host(text: str) -> tuple[str, int | None] | None:
     return match["host"], port
 
 
+@functools.lru_cache(maxsize=64)  # a client, a connector and a platform are called at the same address again and again
 def host_of(url: str) -> str:
     """Return host and, when it is written, port of a URL, for example ``"localhost:3000"``; ``""`` if none."""
     if AMBIGUOUS.search(url):

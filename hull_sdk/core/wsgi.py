@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -137,22 +138,30 @@ def run_wsgi(app: WsgiApp, environ: dict[str, Any]) -> WsgiAnswer | None:
     return WsgiAnswer(*begun[-1], chunks) if begun else None
 
 
-def _environ(request: Request) -> dict[str, Any]:
-    parts = urlsplit(request.url)
-    body = request.body or b""
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
+@functools.lru_cache(maxsize=64)  # as in hosts
+def _address(url: str) -> Mapping[str, str]:
+    """Return what an environment says of the address that is called."""
+    parts = urlsplit(url)
+    return {
         "PATH_INFO": unquote_to_bytes(parts.path or "/").decode("latin-1"),
         "QUERY_STRING": parts.query,
         "SERVER_NAME": parts.hostname or "localhost",
         "SERVER_PORT": str(parts.port or (443 if parts.scheme == "https" else 80)),
+        "HTTP_HOST": parts.netloc,
+        "wsgi.url_scheme": parts.scheme,
+    }
+
+
+def _environ(request: Request) -> dict[str, Any]:
+    body = request.body or b""
+    environ: dict[str, Any] = {
+        **_address(request.url),
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": "127.0.0.1",
-        "HTTP_HOST": parts.netloc,
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": parts.scheme,
         "wsgi.input": io.BytesIO(body),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": False,
