@@ -81,6 +81,9 @@ class Connector:
     created_at: float = 0.0
     updated_at: float = 0.0
 
+    def __post_init__(self) -> None:
+        self._known: tuple[dict[str, Any] | None, list[Subscription]] = (None, [])
+
     @property
     def ready(self) -> bool:
         """``True`` once the manifest is known."""
@@ -115,7 +118,15 @@ class Connector:
         """
         if self.url is None or self.manifest is None:
             return None
-        return next((s for s in subscriptions_of(self.manifest) if s.wants(channel)), None)
+        return next((each for each in self._subscriptions(self.manifest) if each.wants(channel)), None)
+
+    def _subscriptions(self, manifest: dict[str, Any]) -> list[Subscription]:
+        """Return the subscriptions of the manifest, which is replaced and never changed: read once for each."""
+        known_of, known = self._known
+        if known_of is not manifest:
+            known = subscriptions_of(manifest)
+            self._known = manifest, known
+        return known
 
     @property
     def legacy(self) -> bool:
