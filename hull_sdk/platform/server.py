@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 from waitress import wasyncore
@@ -20,6 +21,10 @@ __all__ = ["RunningServer", "serve", "serve_app"]
 _THREADS: Final = 16
 #: Longest wait for the server to end, in seconds.
 _CLOSE_S: Final = 5.0
+#: Longest sleep of its loop, which whatever happens ends, in seconds.
+_POLL_S: Final = 1.0
+#: Longest wait for those of its threads that still answer, in seconds.
+_THREADS_END_S: Final = 1.0
 #: Waitress reads up to this many bytes; the API itself answers 413 far below.
 _MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 #: Addresses that listen everywhere and cannot be dialled.
@@ -45,19 +50,30 @@ class RunningServer:
         self._tasks = tasks
         self._lock = Lock()
         self._closing = False
-        self._ended: Future[None] = self._tasks.spawn(_run, server, name="hull-platform-server")
+        self._ended: Future[None] = self._tasks.spawn(self._run, name="hull-platform-server")
 
     def close(self) -> None:
         """Stop listening and end open connections; requests under way are cut off. More calls change nothing."""
         with self._lock:
             closing, self._closing = self._closing, True
-        if not closing and not self._ended.done():
-            # Within the server's own loop, which ends when nothing is open any more.
-            try:
-                self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._channels))
-            except OSError:  # the loop has ended by itself
-                wasyncore.close_all(self._channels, ignore_all=True)
+        if not closing:
+            with suppress(OSError):  # it has ended by itself
+                self._server.pull_trigger()
         self._tasks.wait(self._ended, _CLOSE_S)
+
+    def _run(self) -> None:
+        server = self._server
+        try:
+            while not self._closing:
+                server.asyncore.loop(timeout=_POLL_S, map=self._channels, count=1)
+        finally:
+            server.del_channel()
+            server.socket.close()
+            for channel in list(server.active_channels.values()):
+                channel.close()
+            # A thread that has just answered still wakes the loop, by a file whose number another may get once closed.
+            server.task_dispatcher.shutdown(timeout=_THREADS_END_S)
+            server.close()
 
 
 def serve(platform: Platform, host: str = "127.0.0.1", port: int = 0, *, address: str | None = None) -> RunningServer:
@@ -131,11 +147,6 @@ def serve_app(
     return RunningServer(
         server, channels, tasks, f"{_dialled(host)}:{server.effective_port}" if address is None else address
     )
-
-
-def _run(server: Any) -> None:
-    server.run()
-    server.task_dispatcher.shutdown(timeout=1)
 
 
 def _one_address(host: str) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from delivery_kit import FakeConnector
+from waitress.channel import HTTPChannel
 
 from hull_sdk.core import json
 from hull_sdk.core.clock import VirtualClock
@@ -50,6 +53,31 @@ def test_a_closed_server_answers_no_more(signing_key):
         net.send(Request(method="GET", url=f"{server.url}/api/v1/", timeout_s=2))
     net.close()
     platform.close()
+
+
+def test_a_thread_that_has_just_answered_may_end_while_the_server_closes(signing_key, monkeypatch, caplog):
+    """It still tells the server's loop, which must be there: the number of a closed file may be another file's."""
+    closing, service, close = threading.Event(), HTTPChannel.service, HTTPChannel.close
+
+    def service_slowly(channel):
+        service(channel)
+        assert closing.wait(10)
+        channel.server.pull_trigger()
+
+    def close_and_tell(channel):
+        close(channel)
+        closing.set()
+
+    monkeypatch.setattr(HTTPChannel, "service", service_slowly)
+    monkeypatch.setattr(HTTPChannel, "close", close_and_tell)
+    platform = Platform(signing_key=signing_key)
+    server = serve(platform)
+    assert platform.runtime.net.send(Request(method="GET", url=f"{server.url}/api/v1/")).status == 401
+    server.close()
+    platform.runtime.net.close()
+    platform.close()
+    assert closing.is_set()
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("waitress")] == []
 
 
 def test_another_address_may_be_dialled(signing_key):
