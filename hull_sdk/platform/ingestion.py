@@ -6,7 +6,7 @@ Rules: sections "Ingestion" and "Identity" of ``docs/protocol.md``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from hull_sdk.core.clock import parse_time
@@ -162,11 +162,11 @@ def _first_properties(user: Entity, message: ParsedMessage) -> dict[str, Any]:
 
 def _mark_active(unit: Unit, user_id: str) -> None:
     until = unit.now + ACTIVE_S
-    user = unit.store.users.put(replace(unit.entity("user", user_id), active_until=until))
+    user = unit.store.users.put(unit.entity("user", user_id).changed(active_until=until))
     unit.activated.append(("user", user_id))
     account = unit.store.accounts.get(user.account_id)
     if account is not None:
-        unit.store.accounts.put(replace(account, active_until=until))
+        unit.store.accounts.put(account.changed(active_until=until))
         unit.activated.append(("account", account.id))
 
 
@@ -182,7 +182,7 @@ def _apply_traits(unit: Unit, entity: Entity, content: Any, _subject: Subject) -
     unit.errors.extend(plan.errors)
     unit.notes.extend(plan.notes)
     if plan.changed:
-        unit.table(entity.kind).put(replace(entity, attributes=plan.values))
+        unit.table(entity.kind).put(entity.changed(attributes=plan.values))
     return Outcome("applied", None, entity.kind, entity.id)
 
 
@@ -202,7 +202,7 @@ def _write_handle(unit: Unit, entity: Entity, operation: Operation) -> Entity:
         return entity
     for absorbed_id in plan.merges:
         entity = absorb(unit, entity, absorbed_id)
-    return unit.table(entity.kind).put(replace(entity, handle=plan.handle))
+    return unit.table(entity.kind).put(entity.changed(handle=plan.handle))
 
 
 def _handle_problem(unit: Unit, entity: Entity, operation: Operation, handle: str | None) -> str | None:
@@ -240,14 +240,14 @@ def _mark_seen(unit: Unit, user: Entity, event: StoredEvent) -> None:
     last = at if user.last_seen_at is None else max(at, user.last_seen_at)
     seen = with_session(user, event.item, at)
     if (first, last) != (user.first_seen_at, user.last_seen_at) or seen is not user:
-        unit.store.users.put(replace(seen, first_seen_at=first, last_seen_at=last))
+        unit.store.users.put(seen.changed(first_seen_at=first, last_seen_at=last))
 
 
 def _apply_alias(unit: Unit, entity: Entity, content: Any, _subject: Subject) -> Outcome:
     table = unit.table(entity.kind)
     holder = table.holder("anonymous_id", content.anonymous_id)
     if holder is None:
-        table.put(replace(entity, anonymous_ids=(*entity.anonymous_ids, content.anonymous_id)))
+        table.put(entity.changed(anonymous_ids=(*entity.anonymous_ids, content.anonymous_id)))
     elif holder.id != entity.id and not holder.mergeable:
         reason = (
             f"the anonymous_id {content.anonymous_id!r} stays with the {entity.kind} {holder.id}, "
@@ -270,7 +270,7 @@ def _missing_alias(unit: Unit, plan: Plan, kind: EntityKind, anonymous_id: str) 
 
 def _apply_unalias(unit: Unit, entity: Entity, content: Any, _subject: Subject) -> Outcome:
     kept = tuple(each for each in entity.anonymous_ids if each != content.anonymous_id)
-    unit.table(entity.kind).put(replace(entity, anonymous_ids=kept))
+    unit.table(entity.kind).put(entity.changed(anonymous_ids=kept))
     return Outcome("applied", None, entity.kind, entity.id)
 
 

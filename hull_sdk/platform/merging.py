@@ -51,14 +51,14 @@ def _create(unit: Unit, kind: EntityKind) -> Entity:
 
 
 def _attach(unit: Unit, entity: Entity, resolution: Resolution) -> Entity:
-    changed = entity
+    found: dict[str, Any] = {}
     if resolution.external_id is not None:
-        changed = replace(changed, external_id=resolution.external_id)
+        found["external_id"] = resolution.external_id
     if resolution.handle is not None:
-        changed = replace(changed, handle=resolution.handle)
+        found["handle"] = resolution.handle
     if resolution.anonymous_id is not None:
-        changed = replace(changed, anonymous_ids=(*changed.anonymous_ids, resolution.anonymous_id))
-    return entity if changed is entity else unit.table(entity.kind).put(changed)
+        found["anonymous_ids"] = (*entity.anonymous_ids, resolution.anonymous_id)
+    return unit.table(entity.kind).put(entity.changed(**found)) if found else entity
 
 
 def absorb(unit: Unit, recipient: Entity, absorbed_id: str) -> Entity:
@@ -83,7 +83,7 @@ def absorb(unit: Unit, recipient: Entity, absorbed_id: str) -> Entity:
         unit.emit(recipient.id, USER_MERGED, _absorbed_properties(absorbed))
     else:
         for user in unit.store.users.find("account_id", absorbed_id):
-            unit.store.users.put(replace(user, account_id=recipient.id))
+            unit.store.users.put(user.changed(account_id=recipient.id))
     return merged
 
 
@@ -91,13 +91,12 @@ def link(unit: Unit, user_id: str, account_id: str) -> None:
     """Link a user to an account; the last link wins."""
     user = unit.entity("user", user_id)
     if user.account_id != account_id:
-        unit.store.users.put(replace(user, account_id=account_id))
+        unit.store.users.put(user.changed(account_id=account_id))
 
 
 def _merged(recipient: Entity, absorbed: Entity) -> Entity:
     handles = dict.fromkeys([*recipient.former_handles, absorbed.handle, *absorbed.former_handles])
-    return replace(
-        recipient,
+    return recipient.changed(
         handle=absorbed.handle if recipient.handle is None else recipient.handle,
         former_handles=tuple(each for each in handles if each is not None),
         anonymous_ids=(*recipient.anonymous_ids, *absorbed.anonymous_ids),

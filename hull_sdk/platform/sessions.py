@@ -6,7 +6,6 @@ Rules: section "Sessions" of ``docs/protocol.md``. A session is what events with
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from hull_sdk.core.clock import iso_seconds
@@ -44,7 +43,7 @@ def with_session(user: Entity, item: Mapping[str, Any], at: float) -> Entity:
     latest = sessions.get("latest")
     if latest is None or (at > latest["started_at"] and session["id"] != latest["id"]):
         sessions["latest"] = session
-    return user if sessions == user.sessions else replace(user, sessions=sessions)
+    return user if sessions == user.sessions else user.changed(sessions=sessions)
 
 
 def with_signup(user: Entity) -> Entity:
@@ -52,7 +51,7 @@ def with_signup(user: Entity) -> Entity:
     known = user.handle is not None or user.external_id is not None
     if not known or "signup" in user.sessions or "latest" not in user.sessions:
         return user
-    return replace(user, sessions={**user.sessions, "signup": user.sessions["latest"]})
+    return user.changed(sessions={**user.sessions, "signup": user.sessions["latest"]})
 
 
 def merged_sessions(recipient: Entity, absorbed: Entity) -> Mapping[str, Session]:
