@@ -69,12 +69,16 @@ class Catalog:
             ids: Their ids; one that does not exist any more is told by its id alone.
         """
         wanted, short, places = list(ids), self._short[kind], self._places[kind]
+        if not wanted:  # as mostly; it is asked six times for a message
+            return []
         known = sorted({each for each in wanted if each in short}, key=places.__getitem__)
         return [dict(short[each]) for each in known] + [{"id": each} for each in wanted if each not in short]
 
     def changes(self, kind: EntityKind, before: Iterable[str], after: Iterable[str]) -> dict[str, Any]:
         """Return ``entered`` and ``left``; a side without change is absent."""
         old, new = list(before), list(after)
+        if old == new:
+            return {}
         sides = {
             "entered": self.pick(kind, [each for each in new if each not in old]),
             "left": self.pick(kind, [each for each in old if each not in new]),
