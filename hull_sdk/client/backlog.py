@@ -10,11 +10,14 @@ import logging
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hull_sdk.core.logs import emit
 from hull_sdk.core.tasks import Future, Lock, Tasks, current_thread_id, resolve
 from hull_sdk.errors import HullError
+
+if TYPE_CHECKING:
+    from hull_sdk.client.lane import Lane
 
 __all__ = ["Backlog", "FlushResult", "Message"]
 
@@ -33,6 +36,7 @@ class Message:
         future: Its outcome.
         message_id: Made before the first try.
         queued_at: Seconds on the clock's ``monotonic``.
+        key: Messages with equal keys keep their order.
         sequence: Its place among all messages of its lane, from 1.
     """
 
@@ -40,6 +44,7 @@ class Message:
     future: Future[str]
     message_id: str
     queued_at: float
+    key: int
     sequence: int = 0
 
 
@@ -82,6 +87,12 @@ class Backlog:
         self.failed: int = 0
         #: Threads that are running the callbacks of Futures now.
         self.callback_threads: list[int] = []
+        #: The lanes of the keys of all that waits ...
+        self.lane_of: dict[int, Lane] = {}
+        #: ... how many messages wait beside the first, of keys that have more than one ...
+        self.further: dict[int, int] = {}
+        #: ... and where a message of any other key goes; ``None`` while that has to be chosen.
+        self.filling: Lane | None = None
         self._errors: deque[HullError] = deque(maxlen=_MAX_ERRORS)
         self._room: Future[None] | None = None
 
@@ -110,10 +121,10 @@ class Backlog:
             What callers that wait for room wait for; to be resolved without the lock.
         """
         self.messages -= len(messages)
-        self._bytes -= sum(len(message.data) for message in messages)
         self._sent += len(messages) - len(errors)
         self.failed += len(errors)
         self._errors.extend(errors.values())
+        self._release(messages)
         room, self._room = self._room, None
         return room
 
@@ -127,10 +138,22 @@ class Backlog:
         """
         if waited:
             self.messages -= 1
-            self._bytes -= len(message.data)
+            self._release([message])
         self.failed += 1
         self._dropped += 1
         self._errors.append(error)
+
+    def _release(self, messages: list[Message]) -> None:
+        lane_of, further = self.lane_of, self.further
+        for message in messages:
+            self._bytes -= len(message.data)
+            key = message.key
+            if key not in further:
+                del lane_of[key]
+            elif further[key] > 1:
+                further[key] -= 1
+            else:
+                del further[key]
 
     def tell(self, messages: list[Message], errors: Mapping[int, HullError]) -> None:
         """Resolve the Futures of messages, which runs their callbacks; the lock is not held.

@@ -44,8 +44,8 @@ class SendingOptions:
     Args:
         flush_at: A worker sends when so many messages wait for it.
         flush_after_ms: ... or when the oldest has waited so long, in milliseconds.
-        workers: Requests in flight at most. Messages with equal claims keep their order whatever the number;
-            1 keeps the order of all calls.
+        workers: Requests in flight at most; few messages share one. Messages with equal claims keep their order
+            whatever the number; 1 keeps the order of all calls.
         timeout_s: Time for one request, in seconds.
         retry: Pauses between tries, and the time after which a batch is given up.
         queue_size: Messages that may wait, in all.

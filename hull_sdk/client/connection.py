@@ -111,7 +111,7 @@ class Connection:
             self._captured.append(self._as_data(scope, kind, body))
             future.set_result(message_id)
             return future
-        sender = self._put(Message(data, future, message_id, clock.monotonic()), scope.key)
+        sender = self._put(Message(data, future, message_id, clock.monotonic(), scope.key))
         if self._outbox is not None:
             self._outbox.add(future, sender)
         return future
@@ -156,11 +156,11 @@ class Connection:
     def _as_data(self, scope: Scope, kind: MessageType, content: bytes) -> FirehoseEvent:
         return firehose_event(kind, content, log_context(self.config, scope), self.config.request_id)
 
-    def _put(self, message: Message, key: int) -> Sender:
+    def _put(self, message: Message) -> Sender:
         while True:
             sender = self._sender()
             try:
-                sender.put(message, key)
+                sender.put(message)
             except SenderClosedError:
                 if isinstance(self._source, Sender) or self._source.is_closed:
                     raise

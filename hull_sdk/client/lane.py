@@ -95,7 +95,22 @@ class Lane:
         if self._busy:
             return False
         waiting = len(self._queue)
-        return waiting in {1, self._options.flush_at} or self._queue_bytes - size < BATCH_BYTES <= self._queue_bytes
+        if waiting in {1, self._options.flush_at} or self.stranded:
+            return True
+        return self._queue_bytes - size < BATCH_BYTES <= self._queue_bytes
+
+    def fitness(self) -> tuple[int, int]:
+        """Return what is least for the lane that a further message fits best; the lock is held.
+
+        That is the one whose next request is being filled, else an idle one, else the one where least waits, and last
+        of all one that repeats a batch.
+        """
+        waiting = len(self._queue)
+        if self.error is not None:
+            return 3, waiting
+        if self._busy or self._batch or waiting >= self._batch_limit or self._queue_bytes >= BATCH_BYTES:
+            return 2, waiting
+        return (0 if waiting else 1), 0
 
     def hurry(self) -> None:
         """Have what waits now sent without waiting for more; the lock is held."""
@@ -168,16 +183,21 @@ class Lane:
             if wait is None or wait > 0.0:
                 return wait
             batch = self._current_batch(now)
-            self._busy = True
+            self._turn(busy=True)
         try:
             timeout_s = max(_LEAST_TIMEOUT_S, min(self._options.timeout_s, deadline - now))
             verdict = self._delivery.post([message.data for message in batch], timeout_s)
         except BaseException:  # an interrupt; the batch stays
-            self._busy = False
+            self._turn(busy=False)
             raise
         self._follow(verdict, batch)
         with self._backlog.lock:
             return self._wait_s(clock.monotonic())
+
+    def _turn(self, *, busy: bool) -> None:
+        """Begin or end a request, after which another lane may be the one to fill."""
+        self._busy = busy
+        self._backlog.filling = None
 
     def _advance(self) -> int:
         before, self._passed = self._passed, self.answered
@@ -255,7 +275,7 @@ class Lane:
             self._batch_limit = half
             self._attempt = 0
             self._retry_at = 0.0
-            self._busy = False
+            self._turn(busy=False)
 
     def _retry(self, verdict: TryAgain, batch: list[Message]) -> None:
         now = self._runtime.clock.monotonic()
@@ -271,7 +291,7 @@ class Lane:
             self._retry_at = now + delay
             self._pause_asked = error.retry_after is not None
             self.error = error
-            self._busy = False
+            self._turn(busy=False)
 
     def _give_up(self, verdict: Refused, batch: list[Message]) -> None:
         fields = {"messages": len(batch), "attempt": self._attempt + 1, "error": str(verdict.error)}
@@ -281,14 +301,14 @@ class Lane:
     def _finish(self, batch: list[Message], errors: Mapping[int, HullError]) -> None:
         with self._backlog.lock:
             if self._batch is not batch:  # dropped meanwhile
-                self._busy = False
+                self._turn(busy=False)
                 return
             self._batch = []
             self.error = None
             passed = self._advance()
             room = self._backlog.settle(batch, errors)
             # From here on a callback may flush: the next batch of this lane can be sent from within it.
-            self._busy = False
+            self._turn(busy=False)
         if room is not None:
             resolve(room, None)
         self._backlog.tell(batch, errors)

@@ -7,12 +7,12 @@ is never dropped, and what stays keeps its order.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import Final
 
 from hull_sdk.client.backlog import Backlog, Message
 from hull_sdk.client.config import ClientConfig
 from hull_sdk.client.lane import Lane
+from hull_sdk.client.lanes import Lanes
 from hull_sdk.client.stepping import Stepper
 from hull_sdk.core.logs import emit
 from hull_sdk.core.runtime import Runtime
@@ -38,21 +38,20 @@ class Overflow:
         runtime: Clock and background work.
     """
 
-    def __init__(self, config: ClientConfig, backlog: Backlog, lanes: Sequence[Lane], runtime: Runtime) -> None:
+    def __init__(self, config: ClientConfig, backlog: Backlog, lanes: Lanes, runtime: Runtime) -> None:
         self._oldest_first = config.sending.overflow == "drop_oldest"
         self._backlog = backlog
         self._lanes = lanes
         self.report: DropReport = DropReport(config, backlog, runtime)
 
-    def squeeze_in(self, message: Message, lane: Lane) -> tuple[bool, list[Message]]:
+    def squeeze_in(self, message: Message) -> tuple[Lane | None, list[Message]]:
         """Queue a message in the place of older ones, or drop it; the lock is held.
 
         Args:
             message: What has no room.
-            lane: Where it belongs.
 
         Returns:
-            Whether the lane has to be woken, and the dropped messages, for :meth:`tell`.
+            The lane that has to be woken, if one has, and the dropped messages, for :meth:`tell`.
         """
         dropped = []
         while self._oldest_first and (crowded := self._oldest_lane()) is not None:
@@ -60,9 +59,9 @@ class Overflow:
             dropped.append(oldest)
             self._backlog.drop(oldest, self._error(oldest), waited=True)
             if self._backlog.admit(message):
-                return lane.add(message), dropped
+                return self._lanes.add(message), dropped
         self._backlog.drop(message, self._error(message), waited=False)
-        return False, [*dropped, message]
+        return None, [*dropped, message]
 
     def tell(self, dropped: list[Message]) -> None:
         """Fail the Futures of dropped messages and count them for the log; the lock is not held."""

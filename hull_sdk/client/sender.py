@@ -1,6 +1,6 @@
 """The sender: takes messages from any thread and sends them in the background, losing none quietly.
 
-Messages wait in a bounded queue, spread over lanes by their claims, so that equal claims keep their order.
+Messages wait in a bounded queue, spread over lanes in such a way that those with equal claims keep their order.
 Rules: section "Firehose" of ``docs/protocol.md``.
 """
 
@@ -15,6 +15,7 @@ from hull_sdk.client.config import ClientConfig
 from hull_sdk.client.delivery import Delivery
 from hull_sdk.client.exits import exits
 from hull_sdk.client.lane import Lane
+from hull_sdk.client.lanes import Lanes
 from hull_sdk.client.overflow import Overflow
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.tasks import Future, current_thread_id, resolve
@@ -75,24 +76,19 @@ class Sender:
         state = "closed" if self._closed else "open"
         return f"<Sender {self._config.organization} {self._config.id} {state}, {self._backlog.messages} waiting>"
 
-    def put(self, message: Message, key: int) -> None:
+    def put(self, message: Message) -> None:
         """Queue a message.
 
         Args:
             message: What to send; its Future gets the outcome.
-            key: Messages with equal keys keep their order.
 
         Raises:
             QueueFullError: The queue stayed full for ``block_s`` seconds; the message was not queued. With another
                 ``overflow`` than ``"raise"`` a message is dropped instead, at once.
             SenderClosedError: The sender was closed.
         """
-        lane = self._lanes[key % len(self._lanes)]
-        due = self._enqueue(message, lane)
-        if due is None:
-            due = self._make_room(message, lane)
-        if due:
-            lane.wake()
+        if not self._enqueue(message):
+            self._make_room(message)
         if not exits.armed and not self._runtime.tasks.virtual:
             exits.arm()
         exits.flush_late()
@@ -199,7 +195,8 @@ class Sender:
     def _begin(self) -> None:
         self._backlog = Backlog(self._options.queue_size, self._options.queue_bytes)
         self._watches: list[_Watch] = []
-        self._lanes = [self._lane(number) for number in range(self._options.workers)]
+        lanes = [self._lane(number) for number in range(self._options.workers)]
+        self._lanes = Lanes(lanes, self._backlog, self._options.flush_at)
         self._overflow = Overflow(self._config, self._backlog, self._lanes, self._runtime)
 
     def _lane(self, number: int) -> Lane:
@@ -215,34 +212,38 @@ class Sender:
     def _in_callback(self) -> bool:
         return current_thread_id() in self._backlog.callback_threads
 
-    def _enqueue(self, message: Message, lane: Lane) -> bool | None:
+    def _enqueue(self, message: Message) -> bool:
         with self._backlog.lock:
             if self._closed:
                 raise SenderClosedError("the client was closed and takes no more messages; make a new one")
             # A callback runs in a lane's thread: if it waited for room, it might wait for itself.
-            if self._backlog.admit(message) or (self._in_callback() and self._backlog.admit(message, force=True)):
-                return lane.add(message)
-            return None
+            if not (self._backlog.admit(message) or (self._in_callback() and self._backlog.admit(message, force=True))):
+                return False
+            due = self._lanes.add(message)
+        if due is not None:
+            due.wake()
+        return True
 
-    def _make_room(self, message: Message, lane: Lane) -> bool:
+    def _make_room(self, message: Message) -> None:
         if self._options.overflow == "raise":
-            return self._enqueue_when_there_is_room(message, lane)
+            self._enqueue_when_there_is_room(message)
+            return
         self.hurry()
         with self._backlog.lock:
-            due, dropped = self._overflow.squeeze_in(message, lane)
+            due, dropped = self._overflow.squeeze_in(message)
         self._overflow.tell(dropped)
         self._on_resolved()
-        return due
+        if due is not None:
+            due.wake()
 
-    def _enqueue_when_there_is_room(self, message: Message, lane: Lane) -> bool:
+    def _enqueue_when_there_is_room(self, message: Message) -> None:
         tasks = self._runtime.tasks
         deadline = tasks.clock.monotonic() + self._options.block_s
         while True:
             with self._backlog.lock:
                 room = self._backlog.room(tasks)
-            due = self._enqueue(message, lane)
-            if due is not None:
-                return due
+            if self._enqueue(message):
+                return
             self.hurry()
             remaining = deadline - tasks.clock.monotonic()
             if remaining <= 0.0 or not tasks.wait(room, remaining):

@@ -56,7 +56,7 @@ def no_order_in_the_client() -> Patch:
     """Messages of one user go to whatever worker is next."""
     numbers = itertools.count()
     put = Sender.put
-    return Sender, "put", lambda self, message, _key: put(self, message, next(numbers))
+    return Sender, "put", lambda self, message: put(self, replace(message, key=next(numbers)))
 
 
 def no_order_in_the_platform() -> Patch:
