@@ -9,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from hull_sdk.core import json
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.doctor.letters import sample
 from hull_sdk.doctor.organization import Organization
@@ -206,7 +207,7 @@ class Patient:
             configuration={"id": whose.id, "organization": host, "secret": whose.secret},
             connector={**whose.to_wire(with_secret=True), "manifest": self.manifest},
             channel=channel,
-            messages=messages,
+            messages=map(json.dumps, messages),
             catalog=_NO_SEGMENTS,
         )
         return Letter(id=notification_id, body=body)

@@ -251,11 +251,16 @@ class Dispatcher:
 
     def _freeze(self, route: Route, told: list[tuple[str, dict[str, Any]]]) -> Outgoing:
         notification_id = self._runtime.ids.uuid()
-        messages = [with_message_id(content, notification_id) for _, content in told]
-        for (key, _), message in zip(told, messages, strict=True):
-            self.tellings.told(route.connector.id, route.box.channel, key, notification_id, message["message_id"])
-        keys = [key for key, _ in told]
-        return self._postman.frozen(route.connector, route.box.channel, messages, keys, notification_id=notification_id)
+        connector, channel = route.connector, route.box.channel
+        messages, encoded, keys = [], [], [key for key, _ in told]
+        for key, content in told:
+            message, data = with_message_id(content, notification_id)
+            self.tellings.told(connector.id, channel, key, notification_id, message["message_id"])
+            messages.append(message)
+            encoded.append(data)
+        return self._postman.frozen(
+            connector, channel, messages, keys, notification_id=notification_id, encoded=encoded
+        )
 
     def _settle(self, route: Route, outgoing: Outgoing, reply: Reply, answer: Answer, at: float) -> None:
         """Record what came of a try and do what the answer asks for."""

@@ -6,8 +6,10 @@ answer leads to, is the matter of ``delivery``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
+from hull_sdk.core import json
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.platform.carrier import Carrier, Reply
 from hull_sdk.platform.connectors import Connector
@@ -45,6 +47,7 @@ class Postman:
         *,
         notification_id: str | None = None,
         parent_id: str | None = None,
+        encoded: Iterable[bytes] | None = None,
     ) -> Outgoing:
         """Return a notification whose bytes stay the same on every try.
 
@@ -55,6 +58,7 @@ class Postman:
             keys: The entity of each message.
             notification_id: Its id; a fresh one when ``None``.
             parent_id: The notification that it is a part of.
+            encoded: The messages in JSON, if that has been made.
         """
         notification_id = self._runtime.ids.uuid() if notification_id is None else notification_id
         body = notification_body(
@@ -67,7 +71,7 @@ class Postman:
             },
             connector=connector.to_wire(with_secret=True),
             channel=channel,
-            messages=messages,
+            messages=map(json.dumps, messages) if encoded is None else encoded,
             catalog=self._organization.catalog(),
         )
         return Outgoing(id=notification_id, parent_id=parent_id, messages=messages, keys=keys, body=body)

@@ -51,7 +51,7 @@ def announcement(
         configuration={"id": connector.id, "organization": host, "secret": connector.secret},
         connector=connector.to_wire(with_secret=True),
         channel=channel,
-        messages=[with_message_id(completed_message(channel, message), notification_id) for message in messages],
+        messages=[with_message_id(completed_message(channel, message), notification_id)[1] for message in messages],
         catalog=organization.catalog(),
     )
     signature = sign_notification(platform.signing_key, notification_id, body, platform.runtime.clock.time())
