@@ -6,16 +6,20 @@ Rules: section "Notifications" of ``docs/protocol.md``.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
 
+from hull_sdk.core import json
 from hull_sdk.core.clock import iso_millis
 from hull_sdk.core.logs import emit
 from hull_sdk.wire.flow_control import Answer
 
-__all__ = ["Delivery", "log_attempt"]
+__all__ = ["UNTOLD", "Delivery", "log_attempt"]
 
 _log = logging.getLogger(__name__)
+
+#: Fields of a delivery that its plain form has no place for; the messages themselves stand there.
+UNTOLD: Final = frozenset({"message_ids", "body"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,8 @@ class Delivery:
         notification_id: The same id means byte-identical messages.
         parent_notification_id: The notification that it is a part of, or ``None``.
         attempt: From 1.
-        messages: What was sent.
+        message_ids: Of the messages that were sent.
+        body: The bytes of the notification; with the connector's secret, so they are shown nowhere.
         status: HTTP status, ``None`` when nothing came back.
         answer: The decoded answer, or ``None``.
         error: Why nothing came back, or ``None``.
@@ -49,16 +54,24 @@ class Delivery:
     notification_id: str
     parent_notification_id: str | None
     attempt: int
-    messages: list[dict[str, Any]]
+    message_ids: tuple[str, ...]
+    body: bytes = field(repr=False)
     status: int | None
     answer: Any
     error: str | None
     outcome: str
     at: float
 
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """What was sent, decoded anew: objects for each message ever sent would keep the garbage collector busy."""
+        found: list[dict[str, Any]] = json.loads(self.body)["messages"]
+        return found
+
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields as JSON, times as text, without signatures."""
-        return {**asdict(self), "at": iso_millis(self.at)}
+        """Return what happened as JSON, times as text, without signatures and secrets."""
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in UNTOLD}
+        return {**values, "messages": self.messages, "at": iso_millis(self.at)}
 
 
 def log_attempt(delivery: Delivery, answer: Answer) -> None:
@@ -74,7 +87,7 @@ def log_attempt(delivery: Delivery, answer: Answer) -> None:
         "channel": delivery.channel,
         "notification_id": delivery.notification_id,
         "attempt": delivery.attempt,
-        "messages": len(delivery.messages),
+        "messages": len(delivery.message_ids),
         "status": delivery.status,
         "outcome": delivery.outcome,
         "errors": list(answer.errors),

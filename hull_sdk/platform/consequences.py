@@ -138,9 +138,8 @@ def trace_of(
     wanted = {each.message_id for each in told}
     attempts: dict[str, list[Delivery]] = {}
     for delivery in tries if wanted else ():
-        for message in delivery.messages:
-            if message["message_id"] in wanted:
-                attempts.setdefault(message["message_id"], []).append(delivery)
+        for message_id in wanted.intersection(delivery.message_ids):
+            attempts.setdefault(message_id, []).append(delivery)
     letters = {letter.message["message_id"]: letter for letter in dead}
     return {
         **record.to_wire(),

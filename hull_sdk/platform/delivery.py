@@ -265,9 +265,8 @@ class Dispatcher:
     def _settle(self, route: Route, outgoing: Outgoing, reply: Reply, answer: Answer, at: float) -> None:
         """Record what came of a try and do what the answer asks for."""
         outgoing.failures = outgoing.failures + 1 if answer.flow_control is None else 0
-        message_ids = [message["message_id"] for message in outgoing.messages]
         verdict = decide(
-            message_ids,
+            outgoing.message_ids,
             reply.status,
             answer,
             now=self._organization.clock.time(),
@@ -363,7 +362,8 @@ class Dispatcher:
             notification_id=outgoing.id,
             parent_notification_id=outgoing.parent_id,
             attempt=outgoing.attempt,
-            messages=outgoing.messages,
+            message_ids=outgoing.message_ids,
+            body=outgoing.body,
             status=reply.status,
             answer=reply.body,
             error=reply.error,

@@ -123,6 +123,11 @@ class Outgoing:
     attempt: int = 0
     failures: int = 0
 
+    @property
+    def message_ids(self) -> tuple[str, ...]:
+        """The ids of its messages."""
+        return tuple(message["message_id"] for message in self.messages)
+
     def expires_in(self, now: float) -> float:
         """Return the seconds until its messages become dead letters."""
         return LIFETIME_S if self.first_at is None else self.first_at + LIFETIME_S - now

@@ -66,9 +66,8 @@ class LoopWatch:
         self._count += 1
         if delivery.outcome == "next":
             return
-        tried = [message.get("message_id", delivery.notification_id) for message in delivery.messages]
-        self._attempts.update(tried)
-        if any(self._attempts[message_id] > self._max_attempts for message_id in tried):
+        self._attempts.update(delivery.message_ids)
+        if any(self._attempts[message_id] > self._max_attempts for message_id in delivery.message_ids):
             self._stuck = delivery
 
 

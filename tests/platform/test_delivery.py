@@ -52,6 +52,20 @@ def test_a_change_is_delivered_with_everything_a_connector_needs(platform, organ
     assert {e["event"] for e in message["events"]} >= {"User created", "Segments changed"}
 
 
+def test_a_delivery_tells_what_was_sent_and_no_secret(platform, connector, fake, send):
+    """A delivery has the messages of its notification and their ids; its text and plain forms hold no secret."""
+    send.people(3)
+    platform.run_until_idle()
+    sent = [notification["messages"] for notification in fake.notifications]
+    assert [each.messages for each in platform.deliveries] == sent
+    assert [list(each.message_ids) for each in platform.deliveries] == [
+        [m["message_id"] for m in each] for each in sent
+    ]
+    assert [each.to_dict()["messages"] for each in platform.deliveries] == sent
+    shown = [text for each in platform.deliveries for text in (repr(each), json.dumps(each.to_dict()).decode())]
+    assert not any(connector.secret in text for text in shown)
+
+
 def test_every_try_is_signed_over_its_bytes(platform, connector, fake, send, call):
     """The signature names the notification, covers the body, and its key is served where the header says."""
     send.traits(ANN, {"plan": "pro"})

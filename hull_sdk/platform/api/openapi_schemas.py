@@ -25,7 +25,7 @@ from hull_sdk.platform.api.openapi_shapes import (
     reference,
     settings_shape,
 )
-from hull_sdk.platform.attempts import Delivery
+from hull_sdk.platform.attempts import UNTOLD, Delivery
 from hull_sdk.platform.extract_jobs import ExtractRun
 from hull_sdk.platform.faults import KINDS as FAULT_KINDS
 from hull_sdk.platform.faults import TARGETS
@@ -230,7 +230,9 @@ def _controls() -> dict[str, Shape]:
         "Clock": record({"now": MOMENT}),
         "Advance": record({"advance_ms": {"type": "number", "minimum": 0}}, open=True),
         "Idle": record({"idle": BOOLEAN, "pending": COUNT}),
-        "Delivery": extended(declared(Delivery), {"at": MOMENT}),
+        "Delivery": extended(
+            declared(Delivery, without=UNTOLD), {"messages": declared(list[dict[str, Any]]), "at": MOMENT}
+        ),
         "ExtractRun": extended(declared(ExtractRun), {"at": MOMENT}),
         "Trace": record(
             {

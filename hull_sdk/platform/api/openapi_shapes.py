@@ -6,7 +6,7 @@ so that the description of the API cannot say something else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
@@ -98,15 +98,16 @@ def extended(shape: Shape, required: Mapping[str, Shape]) -> Shape:
     return {**shape, "properties": {**shape["properties"], **required}, "required": names}
 
 
-def declared(what: Any, *, open: bool = False) -> Shape:  # noqa: A002 - as above
+def declared(what: Any, *, open: bool = False, without: Container[str] = ()) -> Shape:  # noqa: A002 - as above
     """Return the schema of a typed dictionary, a dataclass or an annotation.
 
     Args:
         what: For example ``hull_sdk.wire.notifications.Event`` or ``list[str] | None``.
         open: ``True`` takes further names too.
+        without: Names of a record that are left out.
     """
     if isinstance(what, type) and (is_dataclass(what) or hasattr(what, "__total__")):
-        return _declared_record(what, open=open)
+        return _declared_record(what, open=open, without=without)
     origin, arguments = get_origin(what), get_args(what)
     if origin in {Union, UnionType}:
         return {"anyOf": [declared(each) for each in arguments]}
@@ -128,9 +129,10 @@ def settings_shape(schema: Schema) -> Shape:
     return record({}, {name: _field_shape(field) for name, field in schema.fields.items()})
 
 
-def _declared_record(what: type, *, open: bool) -> Shape:  # noqa: A002 - as above
+def _declared_record(what: type, *, open: bool, without: Container[str]) -> Shape:  # noqa: A002 - as above
     required, optional = {}, {}
-    for name, hint in get_type_hints(what, include_extras=True).items():
+    hints = get_type_hints(what, include_extras=True)
+    for name, hint in ((name, hint) for name, hint in hints.items() if name not in without):
         if get_origin(hint) is NotRequired:
             optional[name] = declared(get_args(hint)[0])
         elif getattr(what, "__total__", True):
