@@ -22,18 +22,11 @@ _RENAMED: Final = {"firstname": "first_name", "lastname": "last_name", "createda
 _UNNAMED: Final = " \t\n.$"
 #: Identifiers, which are claims and no attributes, and what this connector itself sends.
 _DROPPED: Final = frozenset({"id", "external_id", "guest_id", "uniqToken", "visitToken", "hull_segments"})
-#: Parts of Segment's context that Hull's events have as well, or that are passed on as they are.
-_CONTEXT_PARTS: Final = (
-    "app",
-    "campaign",
-    "device",
-    "library",
-    "locale",
-    "location",
-    "network",
-    "os",
-    "screen",
-    "timezone",
+#: Parts of Segment's context that are Hull's under another name or in another form, and names that Hull has for
+#: something else. All other parts are passed on as they are.
+_TRANSLATED: Final = frozenset(
+    {"active", "event", "ip", "latitude", "longitude", "page", "properties", "referer", "referrer", "source", "type"}
+    | {"url", "useragent", "userAgent"}
 )
 _TIMES: Final = ("timestamp", "receivedAt", "sentAt", "originalTimestamp")
 #: The kinds of calls that are events, and the setting that has the optional ones stored.
@@ -185,16 +178,18 @@ def _event_context(call: Mapping[str, Any], *, active: bool) -> dict[str, Any]:
     browser = _identifier(call.get("anonymousId")) or _identifier(call.get("userId"))
     # Hull refuses an event whose time it cannot read.
     at = next((call[name] for name in _TIMES if parse_time(call.get(name)) is not None), None)
+    referrer = page.get("referrer") or _mapping(sent.get("referrer")).get("url")
     context = {
-        **{name: sent.get(name) for name in _CONTEXT_PARTS},
+        **{name: value for name, value in sent.items() if name not in _TRANSLATED},
         "source": "segment",
         "event_id": _identifier(call.get("messageId")),
         "created_at": at,
         "_bid": browser,
         "_sid": f"{browser}-{day}" if (day := _day(at)) else None,
+        "page": {name: value for name, value in page.items() if name != "referrer"} or None,
         "url": page.get("url"),
-        "referer": page.get("referrer"),
-        "referrer": page.get("referrer"),
+        "referer": referrer,
+        "referrer": referrer,
         "useragent": sent.get("userAgent"),
         "ip": sent.get("ip") or "0",
         "latitude": location.get("latitude"),

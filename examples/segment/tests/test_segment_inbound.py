@@ -18,7 +18,17 @@ CONTEXT = {
     "locale": "de-DE",
     "library": {"name": "analytics.js", "version": "4.0.0"},
     "campaign": {"name": "spring", "source": "mail"},
-    "page": {"url": "https://acme.example/pricing?a=1", "referrer": "https://search.example/", "path": "/pricing"},
+    "page": {
+        "url": "https://acme.example/pricing?a=1",
+        "referrer": "https://search.example/",
+        "path": "/pricing",
+        "search": "?a=1",
+        "title": "Prices",
+    },
+    "groupId": "g-1",
+    "experiment": {"variant": "B"},
+    "source": "elsewhere",
+    "type": "made up",
     "location": {"latitude": 48.2, "longitude": 16.3},
 }
 COMMON = {"userId": "u-1", "anonymousId": "a-1", "messageId": "ajs-1", "timestamp": AT, "context": CONTEXT}
@@ -128,6 +138,18 @@ def test_both_spellings_write_the_same(receiver):
     (event,) = [each for each in receiver.events({"external_id": "u-1"}) if each["event"] == "Order Completed"]
     assert event["context"]["browser"]["name"] == "Safari"
     assert event["event_id"] == "ajs-1"
+
+
+def test_what_hull_has_a_place_for_stands_on_the_event(receiver):
+    """The page with its title and its search, the referrer, campaign and location."""
+    receiver.call({**CALLS["track"], "context": {**CONTEXT, "page": {"title": "Prices", "search": "?a=1"}}})
+    receiver.call({**CALLS["track"], "messageId": "ajs-9", "context": {"referrer": {"url": "https://ad.example/x"}}})
+    receiver.run_until_idle()
+    found = {each["event_id"]: each["context"] for each in receiver.events({"external_id": "u-1"})}
+    assert found["ajs-1"]["page"] == {"title": "Prices", "search": "?a=1"}
+    assert found["ajs-1"]["campaign"] == CONTEXT["campaign"]
+    assert found["ajs-1"]["location"]["latitude"] == 48.2
+    assert found["ajs-9"]["referrer"]["host"] == "ad.example"
 
 
 def test_a_call_that_comes_again_is_one_event(receiver):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from flask import request
-from segment_connector.segment_api import MAX_BATCH_BYTES, batches
+from segment_connector.segment_api import MAX_BATCH_BYTES, batches, encoded
 
 MANIFEST = Path(__file__).parents[1] / "segment_connector" / "manifest.json"
 AT = "2026-05-01T10:00:00Z"
@@ -72,6 +72,11 @@ CASES = {
         {**ALL, "synchronized_account_segments": [PRO["id"]]},
         GROUPS,
         {"user": USER, "account": ACCOUNT, "account_segments": [BIG], "changes": NEWS},
+    ),
+    "account-of-somebody-not-chosen": (
+        {**ALL, "synchronized_segments": [PRO["id"]]},
+        GROUPS,
+        {"user": USER, "account": ACCOUNT, "segments": [BIG], "account_segments": [BIG], "changes": NEWS},
     ),
     "events": (ALL, {}, {"user": USER, "events": [ORDER, PAGE, SCREEN]}),
     "listed-events": ({**ALL, "send_events": ["page"]}, {}, {"user": USER, "events": [ORDER, PAGE]}),
@@ -211,6 +216,42 @@ def test_batches_are_no_larger_than_segment_takes():
     assert [call for batch in cut for call in batch] == calls
     assert [len(batch) for batch in cut] == [15, 15, 10]
     assert all(sum(len(call) + 1 for _, call in batch) <= MAX_BATCH_BYTES for batch in cut)
+
+
+@pytest.mark.parametrize(("more_bytes", "status"), [(0, "ok"), (1, "error")])
+def test_a_call_of_32_kb_is_sent_and_a_larger_one_is_not(installed, segment, more_bytes, status):
+    """The limit is that of the call as it travels; one byte more, and the user is kept aside with the reason."""
+    harness = installed(ALL)
+
+    def notify(text):
+        event = {**ORDER, "event_id": f"e-{len(text):06}", "properties": {"text": text}}
+        return json.loads(harness.notify("user:update", [{"user": USER, "events": [event]}]).body)["responses"][0]
+
+    notify("")
+    room = 32 * 1024 - len(encoded(segment.calls["e-000000"]))
+    assert notify("x" * (room + more_bytes))["status"] == status
+    assert [len(encoded(call)) for call in segment.calls.values()][1:] == ([32_768] if status == "ok" else [])
+
+
+def test_a_notification_that_is_larger_than_a_batch_goes_in_several(installed, segment):
+    """No request has more than the 500 KB that Segment takes, and each call is in one of them."""
+    harness, sizes = installed(ALL), []
+    take = segment.api.view_functions["_batch"]
+    segment.api.view_functions["_batch"] = lambda: (sizes.append(len(request.get_data())), take())[1]
+    text = "x" * 20_000
+    harness.notify(
+        "user:update",
+        [
+            {
+                "user": {**USER, "id": f"5a7962e2793d3e942a03b3{n:02}"},
+                "events": [{**ORDER, "event_id": f"e-{n}", "properties": {"text": text}}],
+            }
+            for n in range(60)
+        ],
+    )
+    assert set(segment.calls) == {f"e-{n}" for n in range(60)}
+    assert len(sizes) == 3
+    assert 400_000 < sizes[0] <= 500 * 1000
 
 
 def test_an_operator_can_send_a_segment_by_hand(installed, segment):
