@@ -169,6 +169,7 @@ def test_addresses_from_settings_lead_to_public_hosts_only(served, url, reason):
     assert network.exchanges == []
 
 
+@pytest.mark.attack("SSRF through redirects")
 def test_a_redirect_into_the_own_network_is_refused(served):
     """Each hop is looked at: a public server cannot lead to a private one."""
     moved = answering(b"", "302 Found", Location="https://127.0.0.1/keys")
