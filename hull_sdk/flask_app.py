@@ -87,7 +87,10 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def _incoming() -> Incoming:
-    found: Incoming = request.environ.setdefault(_ENV_INCOMING, Incoming())
+    environ = _present_request().environ
+    found: Incoming | None = environ.get(_ENV_INCOMING)
+    if found is None:
+        found = environ[_ENV_INCOMING] = Incoming()
     return found
 
 
@@ -324,7 +327,7 @@ def _marked(view: View, mark: str, value: object = True) -> View:  # noqa: FBT00
 
 def find_context() -> Context | None:
     """Return the context of the present request, or ``None`` when it has none, as requests for files."""
-    context = request.environ.get(_ENV_CONTEXT)
+    context = _present_request().environ.get(_ENV_CONTEXT)
     return context if isinstance(context, Context) else None
 
 
@@ -429,7 +432,7 @@ def _option_loader(present: Request) -> Callable[[Any], dict[str, Any]]:
 
 
 def _leave(_error: BaseException | None) -> None:
-    environ = request.environ
+    environ = _present_request().environ
     active = environ.pop(_ENV_ACTIVE, None)
     if active is not None:
         active.__exit__(None, None, None)

@@ -71,6 +71,8 @@ class Outbox:
         Returns:
             What became of the messages since the last call; those pending now are counted again by the next.
         """
+        if not self._waiting:
+            return self._take(0)
         tasks = self._runtime.tasks
         deadline = tasks.clock.monotonic() + timeout_s
         waiting = dict(self._waiting)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -49,7 +49,9 @@ def _intervals(schedule: Schedule, after: float, start: float) -> Iterator[float
 
 
 def _cron_times(schedule: Schedule, after: float) -> Iterator[float]:
-    moment = datetime.fromtimestamp(after, ZoneInfo(schedule.timezone))
+    # The library steps through UTC itself without asking whether clocks are set there.
+    zone = UTC if schedule.timezone == "UTC" else ZoneInfo(schedule.timezone)
+    moment = datetime.fromtimestamp(after, zone)
     with suppress(CronSimError):
         for found in CronSim(schedule.value, moment):
             due_at = found.timestamp()
