@@ -47,6 +47,11 @@ class Clock(ABC):
     def monotonic(self) -> float:
         """Return seconds that never run backwards, for measuring durations."""
 
+    @property
+    def steady(self) -> bool:
+        """``True`` when nobody sets it, and it stands still for nobody, without saying so: machines' clocks are not."""
+        return False
+
     def now(self) -> datetime:
         """Return the current time as an aware UTC datetime."""
         return datetime.fromtimestamp(self.time(), UTC)
@@ -75,6 +80,11 @@ class VirtualClock(Clock):
         self._start = start.timestamp()
         self._elapsed = 0.0
 
+    @property
+    def steady(self) -> bool:
+        """``True``: whoever moves it does what falls due on the way."""
+        return True
+
     def time(self) -> float:
         """Return the virtual time in Unix seconds."""
         return self._start + self._elapsed
@@ -102,6 +112,11 @@ class OffsetClock(Clock):
     def __init__(self, base: Clock) -> None:
         self.base = base
         self.offset_s: float = 0.0
+
+    @property
+    def steady(self) -> bool:
+        """As the clock underneath; whoever shifts this one says so."""
+        return self.base.steady
 
     def time(self) -> float:
         """Return the shifted time in Unix seconds."""

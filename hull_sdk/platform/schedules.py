@@ -34,7 +34,7 @@ TIMEOUT_S: Final = 300.0
 #: A due time that comes this soon, in seconds, has come: clocks are no more exact.
 _TICK_S: Final = 0.001
 
-#: A real clock is looked at this often at least, in seconds: a machine that slept, or whose clock was set, finds out.
+#: A clock that is not steady is looked at this often at least, in seconds: a machine that slept, or was set, finds out.
 _LOOK_S: Final = 900.0
 
 
@@ -189,7 +189,7 @@ class Schedules:
         if due_at is None:
             return None
         if due_at - now > _TICK_S:
-            return due_at - now if self._runtime.tasks.virtual else min(due_at - now, _LOOK_S)
+            return due_at - now if self._clock.steady else min(due_at - now, _LOOK_S)
         found.timer.take(max(now, due_at))
         self._call(found, due_at, now)
         return 0.0

@@ -63,6 +63,12 @@ def test_every_clock_is_a_clock():
     assert all(issubclass(kind, Clock) for kind in (SystemClock, VirtualClock, OffsetClock))
 
 
+def test_a_clock_says_whether_it_moves_only_as_announced():
+    """The machine's clock may be set without a word; a virtual one is not, and a shifted one is as the one beneath."""
+    clocks = (SystemClock(), VirtualClock(), OffsetClock(SystemClock()), OffsetClock(VirtualClock()))
+    assert [clock.steady for clock in clocks] == [False, True, False, True]
+
+
 @pytest.mark.parametrize(
     ("moment", "millis", "seconds"),
     [

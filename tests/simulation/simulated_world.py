@@ -49,6 +49,11 @@ class JumpingClock(VirtualClock):
         super().__init__()
         self.offset_s = 0.0
 
+    @property
+    def steady(self) -> bool:
+        """``False``: it jumps, and nobody says so."""
+        return False
+
     def time(self) -> float:
         """Return the time of day, jumps included."""
         return super().time() + self.offset_s
