@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from connector_world import CONNECTOR_ID, HOST, SECRET, query
-from flask import Flask, Response, g, redirect, request, stream_with_context
+from flask import Flask, Response, g, jsonify, redirect, request, stream_with_context
 
 from hull_sdk import Connector, Middleware, current_context, incoming
 from hull_sdk.core.net import HttpNetwork, Network
@@ -267,6 +267,46 @@ def test_a_late_handler_goes_on_and_is_answered_from_the_store(world, threaded):
         answers.append(deliver().get_json())
         assert len(answers) < 2000
     assert calls == ["/n"]
+    assert len(world.platform.messages) == 1
+
+
+def test_a_firehose_that_hangs_holds_no_answer_beyond_its_deadline(world, threaded):
+    """What a handler sent is waited for until the deadline; when it has arrived, a delivery that comes again is next."""
+    import json
+    import time
+
+    release, callbacks = threading.Event(), threading.Event()
+
+    def hang(batch):
+        release.wait(20)
+        return jsonify(accepted=len(batch), rejected=[])
+
+    def handler(ctx, messages):
+        future = ctx.client.as_user(messages[0]["user"]).traits({"n": 1})
+        future.add_done_callback(lambda _: callbacks.wait(20))
+
+    world.platform.firehose_answer = hang
+    app = Flask("threads")
+    app.register_blueprint(smart_notifier_handler({"user:update": handler}), url_prefix="/n")
+    client = threaded(app, timeout_s=1.0, client_config={"timeout_s": 0.5}).test_client()
+    notification = world.notification()
+    body = json.dumps(notification).encode()
+
+    def deliver():
+        return client.post("/n", data=body, headers=signed_headers(world, notification, body, time.time()))
+
+    started = time.monotonic()
+    first = deliver()
+    assert time.monotonic() - started < 10
+    assert (first.status_code, first.get_json()["flow_control"]["type"]) == (503, "retry")
+    release.set()
+    during = deliver()
+    assert (during.status_code, during.get_json()["flow_control"]["type"]) == (200, "retry")
+    callbacks.set()
+    answers = []
+    while not answers or answers[-1]["flow_control"]["type"] == "retry":
+        answers.append(deliver().get_json())
+        assert len(answers) < 2000
     assert len(world.platform.messages) == 1
 
 

@@ -150,6 +150,11 @@ class Lane:
         self.resolved += self._advance()
 
     @property
+    def is_ready(self) -> bool:
+        """``True`` when a request can begin: none is under way and none has to be repeated; the lock is held."""
+        return not self._busy and not self._batch
+
+    @property
     def answered(self) -> int:
         """How far messages are answered, given up or dropped, none before them left out; the lock is held."""
         head = self._batch[0] if self._batch else self.oldest

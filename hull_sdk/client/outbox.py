@@ -62,11 +62,14 @@ class Outbox:
         self._waiting[future] = sender
         future.when_done(lambda _: self._record(future))
 
-    def settle(self, timeout_s: float = FLUSH_TIMEOUT_S) -> Settlement:
+    def settle(self, timeout_s: float = FLUSH_TIMEOUT_S, *, here: bool = False) -> Settlement:
         """Have everything sent at once and wait for the outcomes.
 
         Args:
             timeout_s: Longest wait in seconds.
+            here: ``True`` sends what one request takes in the calling thread, if there is time for a whole request.
+                That costs less, but holds up a thread for which others wait: what a request or a callback does
+                beyond its time comes on top of ``timeout_s``.
 
         Returns:
             What became of the messages since the last call; those pending now are counted again by the next.
@@ -76,8 +79,9 @@ class Outbox:
         tasks = self._runtime.tasks
         deadline = tasks.clock.monotonic() + timeout_s
         waiting = dict(self._waiting)
-        for sender in set(waiting.values()):
-            sender.hurry()
+        senders = set(waiting.values())
+        for sender in senders:
+            sender.hurry(here_for_s=timeout_s if here and len(senders) == 1 else 0.0)
         # The last one first: it mostly ends as the others do, and each wait wakes this thread once.
         for future in reversed(waiting):
             if not future.done():

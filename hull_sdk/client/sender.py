@@ -98,14 +98,24 @@ class Sender:
         """Messages that would be lost if the process ended now; none on a virtual clock."""
         return 0 if self._runtime.tasks.virtual else self._backlog.messages
 
-    def hurry(self) -> None:
-        """Have everything that waits sent now, without waiting for it."""
+    def hurry(self, *, here_for_s: float = 0.0) -> None:
+        """Have everything that waits sent now, without waiting for it.
+
+        Args:
+            here_for_s: If a whole request has time in so many seconds, the calling thread makes one, callbacks of
+                Futures included; it spares waking another thread and waiting for it.
+        """
+        here = here_for_s >= self._options.timeout_s
         with self._backlog.lock:
             waking = [lane for lane in self._lanes if lane.queued > lane.answered]
             for lane in waking:
                 lane.hurry()
+            own = next((lane for lane in waking if lane.is_ready), None) if here else None
         for lane in waking:
-            lane.wake()
+            if lane is not own:
+                lane.wake()
+        if own is not None:
+            self._step_here(own)
 
     def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> FlushResult:
         """Send everything that waits now, and wait for the outcome.
@@ -270,6 +280,15 @@ class Sender:
             self._watches = [watch for watch in self._watches if watch not in reached]
         for watch in reached:
             resolve(watch.reached, None)
+
+    def _step_here(self, lane: Lane) -> None:
+        try:
+            lane.step()
+        finally:
+            with self._backlog.lock:
+                left = lane.queued > lane.answered
+            if left:  # to be repeated, or more than one request takes
+                lane.wake()
 
     def _work(self, watch: _Watch, deadline: float) -> None:
         """Run the lanes' steps in the calling thread, beside their own threads if there are any."""

@@ -403,16 +403,17 @@ class Context:
         self._deadline_at = self._services.runtime.clock.monotonic() + self.timeout_s
         self._works = {}
 
-    def settle(self, timeout_s: float) -> Settlement | None:
+    def settle(self, timeout_s: float, *, here: bool = False) -> Settlement | None:
         """Wait until the platform has answered for everything that was sent through ``client``.
 
         Args:
             timeout_s: Longest wait in seconds.
+            here: ``True`` sends in the calling thread, which must be one that nobody waits for beyond the deadline.
 
         Returns:
             What became of it, or ``None`` when nothing was sent.
         """
-        return None if self._sending is None else self._sending.outbox.settle(timeout_s)
+        return None if self._sending is None else self._sending.outbox.settle(timeout_s, here=here)
 
     @contextmanager
     def collect(self, work_id: str | None = None) -> Iterator[Outbox]:

@@ -163,7 +163,7 @@ def _handle(registered: _Registered, options: _Options, context: Context) -> dic
     messages = _messages(options, context)
     responses = _responses(call(registered.function, context, messages, *batch), messages)
     # What is late is still waited for, so that a finished answer can be stored for the next delivery.
-    errors = settle(context, context.timeout_s)
+    errors = settle(context, context.timeout_s, here=True)
     if responses is not None and any(result.status == "retry" for result in responses):
         # What failed a moment ago would fail again; the pause between good notifications may be a millisecond.
         context.smart_notifier_response.wait_at_least(RETRY_MS)

@@ -50,12 +50,13 @@ def run_within_deadline(context: Context, function: Callable[[], T]) -> T:
         del outcome, error  # or the error would hold, through its traceback, this call and with it a notification
 
 
-def settle(context: Context, timeout_s: float) -> list[dict[str, Any]]:
+def settle(context: Context, timeout_s: float, *, here: bool = False) -> list[dict[str, Any]]:
     """Wait until the platform has accepted what was sent through ``ctx.client``.
 
     Args:
         context: Whose client.
         timeout_s: Longest wait in seconds.
+        here: ``True`` sends in the calling thread, for functions that :func:`run_within_deadline` runs.
 
     Returns:
         ``{"code", "reason", "message_id"}`` of each message that the platform refused for good; each is logged.
@@ -63,7 +64,7 @@ def settle(context: Context, timeout_s: float) -> list[dict[str, Any]]:
     Raises:
         TransientError: Something was not accepted in time or failed whole (status 503).
     """
-    settlement = context.settle(timeout_s)
+    settlement = context.settle(timeout_s, here=here)
     return [] if settlement is None else _accepted(context, settlement)
 
 

@@ -114,7 +114,7 @@ def _without_flush() -> None:
     from hull_sdk import flask_app
     from hull_sdk.handlers import smart_notifier
 
-    smart_notifier.settle = flask_app.settle = lambda *_: []  # type: ignore[attr-defined, assignment]
+    smart_notifier.settle = flask_app.settle = lambda *_, **_options: []  # type: ignore[attr-defined, assignment]
 
 
 def _without_tracing() -> None:

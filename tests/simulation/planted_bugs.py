@@ -122,7 +122,7 @@ def fresh_ids_in_for_each() -> Patch:
 
 def answer_before_flush() -> Patch:
     """A connector answers before what it sent has arrived."""
-    return Outbox, "settle", lambda _self, _timeout_s=0.0: Settlement()
+    return Outbox, "settle", lambda _self, _timeout_s=0.0, **_options: Settlement()
 
 
 def dropping_on_413() -> Patch:
