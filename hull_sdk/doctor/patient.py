@@ -124,8 +124,16 @@ class Patient:
 
     def junk(self) -> dict[str, str]:
         """Return values that nobody else knows for the settings that look like keys."""
-        keys = [entry["name"] for entry in self.declared if entry.get("type") == "string" and _is_key(entry)]
-        return {name: f"doctor-{self.runtime.ids.secret()}" for name in keys}
+        return {entry["name"]: f"doctor-{self.runtime.ids.secret()}" for entry in self._texts if _is_key(entry)}
+
+    def made_up(self) -> dict[str, str]:
+        """Return values for all texts that nobody has chosen yet: a key may count only beside another one."""
+        free = [entry["name"] for entry in self._texts if not entry.keys() & {"default", "enum"}]
+        return {**{name: "doctor" for name in free if name not in self.options.settings}, **self.junk()}
+
+    @property
+    def _texts(self) -> list[dict[str, Any]]:
+        return [entry for entry in self.declared if entry.get("type") == "string"]
 
     @property
     def notifications(self) -> str:

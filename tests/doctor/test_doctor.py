@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from itertools import combinations
 
 import pytest
+from customerio_connector.app import connect
+from customerio_connector.app import create_app as create_customerio_app
 from flask import Flask
 from kitchen_sink.app import create_app
 from sloppy_connector import Sloppy
@@ -129,6 +131,14 @@ def test_the_kitchen_sink_passes(serve, impatient):
     found = examine_app(serve, create_app({"host_secret": "a long random text"}))
     assert seen(found) == {}
     assert found.names("pass") == NAMES
+
+
+def test_keys_that_count_beside_another_setting_only_pass(serve, impatient, monkeypatch):
+    """The example for Customer.io, whose key is tried once there is a site id: before, it works without either."""
+    monkeypatch.setenv("CUSTOMERIO_URL", "http://127.0.0.1:9")
+    found = examine_app(serve, create_customerio_app(connect(host_secret="a long random text")))
+    assert found.ok
+    assert "status-always-ok" in found.names("pass")
 
 
 def test_a_connector_that_does_not_let_doctor_in_is_left_alone(serve):
