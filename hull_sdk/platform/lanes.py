@@ -54,6 +54,8 @@ class EntityNews:
 
     def add_events(self, events: list[dict[str, Any]]) -> None:
         """Append events; one with a known id replaces the earlier one, and all belong to this entity."""
+        if not events:  # as mostly: those that were inherited from a merge
+            return
         known = {event.get("event_id"): place for place, event in enumerate(self.events)}
         for event in events:
             own = {**event, "user_id": self.entity_id}
