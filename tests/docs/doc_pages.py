@@ -21,7 +21,8 @@ _HEADING = re.compile(r"^#{1,6} +(?P<title>.+?)\s*$", re.MULTILINE)
 
 def names_of_tests() -> dict[str, set[str]]:
     """Return the names of the functions and cases of all test files, by the file's name, without running any."""
-    return {path.stem: _names_in(path) for path in (ROOT / "tests").rglob("test_*.py")}
+    folders = (ROOT / "tests", ROOT / "examples")
+    return {path.stem: _names_in(path) for folder in folders for path in folder.rglob("test_*.py")}
 
 
 def _names_in(path: Path) -> set[str]:

@@ -166,6 +166,14 @@ def test_the_page_tells_what_is_written_and_no_secret(installed):
     assert harness.connector.secret not in page.text
 
 
+@pytest.mark.attack("XSS")
+def test_the_page_runs_nothing_that_stands_in_settings(installed):
+    """Places are shown as they are written."""
+    page = page_of(installed({**SETTINGS, "event_name": "<script>alert(1)</script>"}))
+    assert "&lt;script&gt;" in page.text
+    assert "<script" not in page.text
+
+
 def test_the_status_asks_for_an_identifier(installed):
     """Without one no webhook says whom it is about."""
     assert json.loads(installed({}).request("/status").body)["status"] == "setupRequired"

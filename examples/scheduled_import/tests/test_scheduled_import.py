@@ -274,6 +274,18 @@ def test_bad_rows_cost_no_others_and_can_be_had(installed, server):
     assert found[-1][2].startswith('1001,"a quote')
 
 
+@pytest.mark.attack("XSS")
+def test_the_page_runs_nothing_that_stands_in_the_file(installed, server):
+    """Whoever writes the file writes into the reasons that the page shows."""
+    script = "<script>alert(1)</script>"
+    server.body = f"Id,E-mail,Plan,Seats\n1,a@acme.example,pro,{script}\n".encode()
+    harness = installed()
+    run(harness)
+    text = page_of(harness).text
+    assert "&lt;script&gt;" in text
+    assert "<script" not in text
+
+
 def test_rows_that_hull_refuses_are_told_too(installed, server, monkeypatch):
     """What the platform says about a record stands on the page and in the status."""
     server.put("Id,E-mail,Plan,Seats\n1,ann@acme.example,pro,5\n", '"v1"')
