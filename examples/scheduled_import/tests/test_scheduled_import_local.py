@@ -43,6 +43,7 @@ def imported(api, headers):
 
 
 @pytest.mark.process
+@pytest.mark.shows_secrets("log", reason="the library that opens the address writes it down")
 def test_one_command_imports_the_file(tmp_path):
     """The button of the printed page imports the sample; its bad row is told, and the others are users."""
     environment = {**os.environ, "PORT": str(free_port()), "PYTHONPATH": os.pathsep.join([str(FOLDER), *sys.path])}

@@ -33,6 +33,7 @@ def patient():
 
 
 @pytest.mark.process
+@pytest.mark.shows_secrets("log", reason="the library that opens the address writes it down")
 def test_one_command_runs_connector_and_platform(tmp_path):
     """The printed page shows a key; a call with it is an event of a user on the platform; both stop together."""
     environment = {**os.environ, "PORT": str(free_port()), "PYTHONPATH": os.pathsep.join([str(FOLDER), *sys.path])}
