@@ -163,7 +163,7 @@ def _taken(url: str, call: dict[str, str], key: str) -> bool:
     """Send a call as Segment does; tell whether it was taken, or has to be sent again."""
     try:
         answer = requests.post(f"{url}/segment", json=call, auth=(key, ""), timeout=20)
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):  # killed before or within its answer
         return False
     assert answer.status_code == 200 or answer.status_code >= 500, answer.text
     return answer.status_code == 200
