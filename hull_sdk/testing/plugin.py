@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +26,33 @@ __all__ = [
     "hull_platform",
     "hull_scenario",
     "pytest_addoption",
+    "pytest_load_initial_conftests",
 ]
 
 _OPTION = "--update-scenarios"
+#: Its short form, where neither the project nor another plugin has an option of this name.
+_SHORT = "--update"
 _UNSAFE = re.compile(r"[^\w.=+-]+")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that has scenario files written."""
     help_text = "write the files of hull_scenario with what happens, instead of comparing"
-    parser.getgroup("hull", "hull-sdk").addoption(_OPTION, action="store_true", default=False, help=help_text)
+    _add_option(parser, _OPTION, help_text)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_load_initial_conftests(parser: pytest.Parser) -> Iterator[None]:
+    """Add the short form of the option, unless the conftest files that were just loaded have one of this name."""
+    yield
+    with suppress(pytest.UsageError):  # somebody's, that wants a value
+        if _SHORT in parser.parse_known_and_unknown_args([_SHORT])[1]:
+            _add_option(parser, _SHORT, f"the same as {_OPTION}")
+
+
+def _add_option(parser: pytest.Parser, name: str, help_text: str) -> None:
+    group = parser.getgroup("hull", "hull-sdk")
+    group.addoption(name, dest="update_scenarios", action="store_true", default=False, help=help_text)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 pytest_plugins = ["pytester"]
 
 APP = """
@@ -71,6 +73,28 @@ def test_scenarios_stand_beside_the_test_and_are_written_on_demand(pytester):
     written = {path.name for path in (pytester.path / "scenarios" / "greeter").iterdir()}
     assert written == {f"greeting-{name}.json" for name in ("Ann", "Ann-again", "Bo-b", "Bo-b-again")}
     pytester.runpytest_subprocess(*run).assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("option", ["--update-scenarios", "--update"])
+def test_both_forms_of_the_option_write(pytester, option):
+    """The short form does the same where nobody else has it, also with several processes."""
+    pytester.makeconftest(APP)
+    pytester.makepyfile(test_greeter=SCENARIOS)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "-n", "2", option).assert_outcomes(passed=2)
+    assert len(list((pytester.path / "scenarios" / "greeter").iterdir())) == 4
+
+
+@pytest.mark.parametrize(("rule", "given", "found"), [("", ["mine"], "mine"), (", action='store_true'", [], True)])
+def test_a_project_keeps_an_option_of_its_own_with_the_short_name(pytester, rule, given, found):
+    """What a project calls --update stays its own, and writes no scenarios."""
+    pytester.makeconftest(f"{APP}\ndef pytest_addoption(parser): parser.addoption('--update'{rule})\n")
+    pytester.makepyfile(
+        test_own=f"def test_it(pytestconfig): assert pytestconfig.getoption('--update') == {found!r}",
+        test_greeter=SCENARIOS,
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--update", *given)
+    result.assert_outcomes(passed=1, failed=2)
+    assert not (pytester.path / "scenarios").exists()
 
 
 def test_two_scenarios_without_a_name_are_refused(pytester):
