@@ -63,6 +63,15 @@ def test_few_messages_about_many_people_share_a_request(make_client, sink):
     assert [len(batch) for batch in sink.batches] == [10] * 20
 
 
+def busy_client(real_client, sink, host):
+    """Return a client whose four workers all wait for the answer to a request of five messages."""
+    client = real_client(host, workers=4, flush_at=5)
+    for worker in range(4):
+        send(client, *range(5 * worker, 5 * worker + 5))
+        assert until(lambda worker=worker: sink.under_way == worker + 1)
+    return client
+
+
 def test_a_quiet_client_has_one_connection(http_sink, real_client):
     """As long as each request is answered before the next one is due, one worker sends them all."""
     sink, host = http_sink
@@ -78,10 +87,7 @@ def test_many_messages_use_all_workers_and_no_more(real_client):
     """While answers are awaited, further messages go over further connections, as many as there are workers."""
     sink = CountingSink()
     with served(sink) as host:
-        client = real_client(host, workers=4, flush_at=5)
-        for worker in range(4):
-            send(client, *range(5 * worker, 5 * worker + 5))
-            assert until(lambda worker=worker: sink.under_way == worker + 1)
+        client = busy_client(real_client, sink, host)
         send(client, *range(20, 60))
         sink.released.set()
         assert client.flush(20).sent == 60
@@ -94,10 +100,7 @@ def test_what_waits_for_all_workers_is_shared_out(real_client):
     """When all are awaiting answers, what comes meanwhile is divided among them, and not left to one."""
     sink = CountingSink()
     with served(sink) as host:
-        client = real_client(host, workers=4, flush_at=5)
-        for worker in range(4):
-            send(client, *range(5 * worker, 5 * worker + 5))
-            assert until(lambda worker=worker: sink.under_way == worker + 1)
+        client = busy_client(real_client, sink, host)
         send(client, *range(20, 60))
         waiting = [lane.waiting(lane.queued) for lane in client._connection._source._lanes]
         sink.released.set()
