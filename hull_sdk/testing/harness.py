@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from hull_sdk.client import Client
 from hull_sdk.core import json
+from hull_sdk.core.collector import looking_rarely
 from hull_sdk.core.net import Exchange, HostPatterns, Request, Response, WsgiNetwork, host_of
 from hull_sdk.core.runtime import Runtime
 from hull_sdk.core.virtual_tasks import VirtualTasks
@@ -135,13 +136,16 @@ class Harness:
     def advance(self, **duration: float) -> None:
         """Let time pass; deliveries, schedules and retries that fall due meanwhile happen.
 
+        Meanwhile Python's garbage collector looks less often, unless it was set to that or switched off.
+
         Args:
             **duration: As for ``datetime.timedelta``, for example ``hours=1`` or ``days=90``.
         """
-        self._tasks.sleep(timedelta(**duration).total_seconds())
+        with looking_rarely():
+            self._tasks.sleep(timedelta(**duration).total_seconds())
 
     def run_until_idle(self, max_deliveries: int = 10_000, *, max_attempts: int = MAX_ATTEMPTS) -> None:
-        """Let everything happen that is under way, without waiting for schedules.
+        """Let everything happen that is under way, without waiting for schedules; garbage as in :meth:`advance`.
 
         Args:
             max_deliveries: Deliveries after which the run counts as a loop.
@@ -154,7 +158,8 @@ class Harness:
         """
         known = len(self._instrumentation.exceptions)
         try:
-            self.platform.run_until_idle(max_deliveries=max_deliveries, max_attempts=max_attempts)
+            with looking_rarely():
+                self.platform.run_until_idle(max_deliveries=max_deliveries, max_attempts=max_attempts)
         except HullError as err:
             raise err from next((record.error for record in self._instrumentation.exceptions[known:][-1:]), None)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+
 import pytest
 from flask import Flask, request
 
@@ -132,3 +134,20 @@ def test_a_mistake_in_a_handler_ends_the_run_soon_and_is_its_cause(one_by_one):
             harness.run_until_idle()
         assert isinstance(caught.value.__cause__, KeyError)
         assert len(harness.deliveries) == 31
+
+
+def test_the_garbage_collector_looks_rarely_while_the_harness_works():
+    """While time passes, and while all is done that is under way, more has to come up before garbage is collected."""
+    usual, seen = gc.get_threshold(), []
+    app = Flask("watching")
+    app.register_blueprint(
+        smart_notifier_handler({"user:update": lambda *_: seen.append(gc.get_threshold())}),
+        url_prefix="/smart-notifier",
+    )
+    with Harness(Connector(host_secret="a secret of the host", manifest=MANIFEST).setup_app(app)) as harness:
+        harness.client.as_user(ANN).traits({"name": "Ann"}).result()
+        harness.advance(minutes=1)
+        harness.client.as_user(ANN).traits({"name": "Bea"}).result()
+        harness.run_until_idle()
+    assert [each[0] for each in seen] == [10_000, 10_000]
+    assert gc.get_threshold() == usual
