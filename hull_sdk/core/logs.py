@@ -6,8 +6,8 @@ wants that.
 
 from __future__ import annotations
 
-import inspect
 import logging
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -52,11 +52,9 @@ def emit(
 
 def _caller() -> tuple[str, int, str]:
     """Return file, line and function of whoever called :func:`emit`: two frames away, so that nothing is searched."""
-    frame = inspect.currentframe()
-    for _ in range(2):
-        frame = None if frame is None else frame.f_back
-    if frame is None:  # an interpreter without frames
+    if not hasattr(sys, "_getframe"):  # an interpreter without frames
         return "(unknown file)", 0, "(unknown function)"
+    frame = sys._getframe(2)  # noqa: SLF001 - what inspect.currentframe calls, which has to be walked back from
     return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
 
 

@@ -41,6 +41,7 @@ _HINT = re.compile(r"[:=@%]|eyJ|gAAAA|-----BEGIN")
 _MAX_DEPTH: Final = 12
 
 _NUMBERS: Final = (bool, int, float)
+_MAPPINGS: Final = (dict, Mapping)  # the first is told at once
 _SEQUENCES: Final = (list, tuple, set, frozenset)
 
 
@@ -107,8 +108,8 @@ def mask(value: Any, depth: int = 0) -> Any:
         return value
     if depth >= _MAX_DEPTH:
         return MASK
-    if isinstance(value, Mapping):
-        return dict([_mask_item(key, item, depth + 1) for key, item in value.items()])
+    if isinstance(value, _MAPPINGS):
+        return _masked_items(value, depth + 1)
     if isinstance(value, _SEQUENCES):
         return [mask(item, depth + 1) for item in value]
     if isinstance(value, bytes):
@@ -116,13 +117,12 @@ def mask(value: Any, depth: int = 0) -> Any:
     return mask_text(str(value))
 
 
-def _mask_item(key: Any, item: Any, depth: int) -> tuple[Any, Any]:
-    if not isinstance(key, str):
-        return key, mask(item, depth)
-    shown, is_secret = _read_key(key)
-    if item is None:
-        return shown, None
-    return shown, MASK if is_secret else mask(item, depth)
+def _masked_items(value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
+    masked = {}
+    for key, item in value.items():
+        shown, is_secret = _read_key(key) if isinstance(key, str) else (key, False)
+        masked[shown] = MASK if is_secret and item is not None else mask(item, depth)
+    return masked
 
 
 @functools.lru_cache(maxsize=4096)
