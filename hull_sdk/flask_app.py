@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
 from hull_sdk.context import Context
+from hull_sdk.context.current import current
 from hull_sdk.core.checks import is_whole
 from hull_sdk.core.net import split_host
 from hull_sdk.errors import CredentialsError, InvalidArgumentError, NotificationError, TransientError
@@ -53,6 +54,7 @@ __all__ = [
     "incoming",
     "install",
     "json_body",
+    "present_request",
     "promise_delivery",
     "request_context",
     "takes_state",
@@ -71,6 +73,11 @@ CHANNELS_KEY: Final = "hull_channels"
 #: Least time that a plain view's messages are given to be accepted, in seconds.
 MIN_SETTLE_S: Final = 5.0
 
+#: Returns the request itself: a context may outlive the call that made it, and each look at the proxy costs.
+present_request: Final = cast("LocalProxy[Request]", request)._get_current_object  # noqa: SLF001 - the documented way
+
+_present_app: Final = cast("LocalProxy[Flask]", current_app)._get_current_object  # noqa: SLF001 - as above
+
 _ENV_INCOMING: Final = "hull.incoming"
 _ENV_CONTEXT: Final = "hull.context"
 _ENV_ACTIVE: Final = "hull.active"
@@ -87,7 +94,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def _incoming() -> Incoming:
-    environ = _present_request().environ
+    environ = present_request().environ
     found: Incoming | None = environ.get(_ENV_INCOMING)
     if found is None:
         found = environ[_ENV_INCOMING] = Incoming()
@@ -211,7 +218,7 @@ def app_extension(app: Flask | None = None) -> Extension:
     Raises:
         InvalidArgumentError: It has not been set up.
     """
-    target = current_app if app is None else app
+    target = _present_app() if app is None else app
     extension = target.extensions.get(EXTENSION_KEY)
     if not isinstance(extension, Extension):
         raise InvalidArgumentError(
@@ -327,7 +334,7 @@ def _marked(view: View, mark: str, value: object = True) -> View:  # noqa: FBT00
 
 def find_context() -> Context | None:
     """Return the context of the present request, or ``None`` when it has none, as requests for files."""
-    context = _present_request().environ.get(_ENV_CONTEXT)
+    context = present_request().environ.get(_ENV_CONTEXT)
     return context if isinstance(context, Context) else None
 
 
@@ -386,13 +393,14 @@ def answer_error(error: Exception) -> Response | HTTPException:
 
 
 def _enter() -> None:
-    present = _present_request()
+    present = present_request()
     # Requests that lead nowhere and files need no context.
     if present.endpoint is None or present.endpoint == "static":
         return
-    extension = app_extension()
+    app = _present_app()
+    extension = app_extension(app)
     environ = present.environ
-    view = current_app.view_functions[present.endpoint]
+    view = app.view_functions[present.endpoint]
     context = Context(
         extension,
         hostname=_hostname(present),
@@ -400,8 +408,7 @@ def _enter() -> None:
         timeout_s=getattr(view, _TIMEOUT_MARK, None),
     )
     environ[_ENV_CONTEXT] = context
-    environ[_ENV_ACTIVE] = active = context.active()
-    active.__enter__()
+    environ[_ENV_ACTIVE] = current.set(context)
     facts = RequestFacts(
         header=present.headers.get,
         query=present.args.to_dict(),
@@ -418,11 +425,6 @@ def _enter() -> None:
     rewind(environ)
 
 
-def _present_request() -> Request:
-    """Return the request itself: a context may outlive the call that made it, and each look at the proxy costs."""
-    return cast("LocalProxy[Request]", request)._get_current_object()  # noqa: SLF001 - the documented way
-
-
 def _option_loader(present: Request) -> Callable[[Any], dict[str, Any]]:
     def load(notification: Any) -> dict[str, Any]:
         body = json_body(present) if notification is None else notification
@@ -432,10 +434,10 @@ def _option_loader(present: Request) -> Callable[[Any], dict[str, Any]]:
 
 
 def _leave(_error: BaseException | None) -> None:
-    environ = _present_request().environ
-    active = environ.pop(_ENV_ACTIVE, None)
-    if active is not None:
-        active.__exit__(None, None, None)
+    environ = present_request().environ
+    token = environ.pop(_ENV_ACTIVE, None)
+    if token is not None:
+        current.reset(token)
     # The context may hold the request, which holds this: a circle, in which a whole notification would stay in memory
     # until the garbage collector finds it.
     environ.pop(_ENV_CONTEXT, None)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from flask import Flask, request
+from flask import Flask
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
@@ -26,7 +26,15 @@ from hull_sdk.connector.worker import JobRunner
 from hull_sdk.context import DEFAULT_TIMEOUT_S, Context
 from hull_sdk.core.logs import emit
 from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.flask_app import CHANNELS_KEY, JOBS_KEY, app_extension, find_context, install, promise_delivery
+from hull_sdk.flask_app import (
+    CHANNELS_KEY,
+    JOBS_KEY,
+    app_extension,
+    find_context,
+    install,
+    present_request,
+    promise_delivery,
+)
 from hull_sdk.handlers.endpoint import AnyFunction
 from hull_sdk.infra import Cache, Instrumentation, Queue
 from hull_sdk.infra.queues import DEFAULT_QUEUE
@@ -302,7 +310,8 @@ def _answer_strays(*responders: Callable[[], ResponseReturnValue | None]) -> Cal
     """Return a function that answers requests to read which lead to no view: the first that has an answer gives it."""
 
     def answer() -> ResponseReturnValue | None:
-        if not isinstance(request.routing_exception, NotFound) or request.method not in {"GET", "HEAD"}:
+        present = present_request()
+        if not isinstance(present.routing_exception, NotFound) or present.method not in {"GET", "HEAD"}:
             return None
         answers = (respond() for respond in responders)
         return next((each for each in answers if each is not None), None)

@@ -6,11 +6,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Request, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from hull_sdk.context import Context
-from hull_sdk.flask_app import answer_within, come_again_with, json_body, request_context, takes_webhooks
+from hull_sdk.flask_app import (
+    answer_within,
+    come_again_with,
+    json_body,
+    present_request,
+    request_context,
+    takes_webhooks,
+)
 from hull_sdk.handlers.deduplication import Runs
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 from hull_sdk.middleware import checked_seconds, run_within_deadline, settle
@@ -69,7 +76,7 @@ def _answer(function: Callable[..., Any], once_in_s: float | None) -> ResponseRe
     context.credentials()
     run = partial(_run, function, context, request_parts())
     if once_in_s is not None:
-        run = partial(_once, run, context, request.path.rstrip("/") or "/", once_in_s)
+        run = partial(_once, run, context, present_request().path.rstrip("/") or "/", once_in_s)
     result = run_within_deadline(context, run)
     if isinstance(result, Response):
         return result
@@ -94,10 +101,11 @@ def _once(run: Callable[[], Any], context: Context, path: str, keep_s: float) ->
 
 def request_parts() -> dict[str, Any]:
     """Return body and query of the present request."""
-    return {"body": _body(), "query": request.args.to_dict()}
+    present = present_request()
+    return {"body": _body(present), "query": present.args.to_dict()}
 
 
-def _body() -> Any:
+def _body(present: Request) -> Any:
     """Return the decoded JSON, else the form, else an empty dict."""
-    body = json_body(request)
-    return request.form.to_dict() if body is None else body
+    body = json_body(present)
+    return present.form.to_dict() if body is None else body

@@ -5,11 +5,12 @@ Rules: section "Firehose" of ``docs/protocol.md``.
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from hull_sdk.platform.api.access import authenticate
 from hull_sdk.platform.api.body import read_json
 from hull_sdk.platform.api.errors import json_response, refuse
+from hull_sdk.platform.api.gate import present_request
 from hull_sdk.wire.firehose import HEADER_APP_ID, MAX_BODY_MESSAGES
 
 __all__ = ["firehose_routes"]
@@ -22,10 +23,11 @@ def firehose_routes() -> Blueprint:
     @routes.post("/")
     @routes.post("/api/v1/firehose")
     def receive() -> Response:
-        caller = authenticate(request)
+        present = present_request()
+        caller = authenticate(present)
         if caller.connector is None:
             refuse(401, f"the firehose takes messages of connectors; send {HEADER_APP_ID} and its secret")
-        body = read_json(request)
+        body = read_json(present)
         batch = body.get("batch") if isinstance(body, dict) else None
         if not isinstance(batch, list):
             refuse(400, 'the body has no list of messages; send {"batch": [...]}')

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import Blueprint, Request, request
+from flask import Blueprint, Request
 
 from hull_sdk.platform.api.errors import json_response
+from hull_sdk.platform.api.gate import present_request
 
 __all__ = ["Route", "add_routes", "created"]
 
@@ -38,7 +39,7 @@ def add_routes(blueprint: Blueprint, table: Iterable[Route], subject: Callable[[
 
 def _answering(view: Callable[..., Any], subject: Callable[[Request], Any]) -> Callable[..., Any]:
     def answer(**parameters: str) -> Any:
-        value = view(subject(request), **parameters)
+        value = view(subject(present_request()), **parameters)
         return json_response(value, 201 if isinstance(value, created) else 200)
 
     return answer
