@@ -107,8 +107,8 @@ def dumps(value: Any) -> bytes:
         except TypeError:
             pass
         else:
-            # NaN and the infinities become null, silently; only the standard library tells them from None.
-            if b"null" not in data:
+            # NaN and the infinities become null, silently; they differ from what comes back, None does not.
+            if b"null" not in data or orjson.loads(data) == value:
                 return data
     return _bytes(value, _encode, _encode_ascii)
 

@@ -89,9 +89,9 @@ class Catalog:
 def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Return ``{field: [old, new]}`` for every field of two reports that differs."""
     return {
-        key: [before.get(key), after.get(key)]
+        key: [old, new]
         for key in dict.fromkeys([*before, *after])
-        if key not in _UNTOLD and not same_value(before.get(key), after.get(key))
+        if key not in _UNTOLD and not same_value(old := before.get(key), new := after.get(key))
     }
 
 

@@ -106,7 +106,7 @@ def test_sorted_keys_make_equal_values_equal_bytes(json):
     assert json.dumps_sorted({"b": 1, "a": {"d": 2, "c": 3}}) == b'{"a":{"c":3,"d":2},"b":1}'
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), {"a": [float("nan")]}])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), {"a": [None, float("nan")]}])
 def test_numbers_that_are_none_are_refused(json, value):
     """NaN and infinities are not written, since no other reader would take them."""
     with pytest.raises(ValueError, match="not JSON compliant"):
