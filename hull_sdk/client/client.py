@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from hull_sdk.client.backlog import FlushResult
 from hull_sdk.client.capture import FirehoseEvent, LogLine
-from hull_sdk.client.config import ClientConfig, OverflowPolicy, SendingOptions
+from hull_sdk.client.config import ClientConfig, OverflowPolicy, SendingOptions, config_of
 from hull_sdk.client.connection import Connection
 from hull_sdk.client.entities import ApiClient
 from hull_sdk.client.outbox import Outbox
@@ -16,11 +16,8 @@ from hull_sdk.client.sender import FLUSH_TIMEOUT_S
 from hull_sdk.core.ids import DerivedIds
 from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.core.runtime import Runtime
-from hull_sdk.errors import InvalidArgumentError
 
 __all__ = ["Client"]
-
-T = TypeVar("T")
 
 _SENDING = SendingOptions()
 
@@ -110,10 +107,10 @@ class Client(ApiClient):
         outbox: Outbox | None = None,
         message_ids: DerivedIds | None = None,
     ) -> None:
-        config = ClientConfig(
-            id=id,  # type: ignore[arg-type]  # a missing value gets the configuration's own error
-            secret=secret,  # type: ignore[arg-type]  # as above
-            organization=organization,  # type: ignore[arg-type]  # as above
+        config = config_of(
+            id=id,
+            secret=secret,
+            organization=organization,
             protocol=protocol,
             prefix=prefix,
             domain=domain,
@@ -121,20 +118,20 @@ class Client(ApiClient):
             api_url=api_url,
             request_id=request_id,
             connector_name=connector_name,
-            logs=_list_for("capture_logs", capture_logs, logs),
-            firehose_events=_list_for("capture_firehose_events", capture_firehose_events, firehose_events),
-            sending=SendingOptions(
-                flush_at=flush_at,
-                flush_after_ms=flush_after_ms,
-                workers=workers,
-                timeout_s=timeout_s,
-                retry=retry,
-                queue_size=queue_size,
-                queue_bytes=queue_bytes,
-                overflow=overflow,
-                block_s=block_s,
-                exit_timeout_s=exit_timeout_s,
-            ),
+            capture_logs=capture_logs,
+            logs=logs,
+            capture_firehose_events=capture_firehose_events,
+            firehose_events=firehose_events,
+            flush_at=flush_at,
+            flush_after_ms=flush_after_ms,
+            workers=workers,
+            timeout_s=timeout_s,
+            retry=retry,
+            queue_size=queue_size,
+            queue_bytes=queue_bytes,
+            overflow=overflow,
+            block_s=block_s,
+            exit_timeout_s=exit_timeout_s,
         )
         super().__init__(Connection(config, runtime, senders=senders, outbox=outbox, message_ids=message_ids))
 
@@ -146,6 +143,7 @@ class Client(ApiClient):
         runtime: Runtime | None = None,
         senders: SenderPool | None = None,
         outbox: Outbox | None = None,
+        message_ids: DerivedIds | None = None,
     ) -> Self:
         """Return the client of a configuration, for example ``Client.from_config(ClientConfig.from_env())``.
 
@@ -154,9 +152,11 @@ class Client(ApiClient):
             runtime: As in the constructor.
             senders: As in the constructor.
             outbox: As in the constructor.
+            message_ids: As in the constructor.
         """
         client = cls.__new__(cls)
-        ApiClient.__init__(client, Connection(config, runtime, senders=senders, outbox=outbox))
+        line = Connection(config, runtime, senders=senders, outbox=outbox, message_ids=message_ids)
+        ApiClient.__init__(client, line)
         return client
 
     def close(self, timeout_s: float = FLUSH_TIMEOUT_S) -> FlushResult:
@@ -177,10 +177,3 @@ class Client(ApiClient):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _list_for(name: str, capture: Any, given: list[T] | None) -> list[T] | None:
-    """Return the list that captured things go to, if they are captured."""
-    if not isinstance(capture, bool):
-        raise InvalidArgumentError(f"{name} is {capture!r}; pass True or False")
-    return [] if capture and given is None else given

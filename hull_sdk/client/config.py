@@ -10,9 +10,9 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from hull_sdk.client.capture import FirehoseEvent, LogLine
@@ -25,7 +25,17 @@ from hull_sdk.core.retry import RetryPolicy
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.wire.firehose import FIREHOSE_PATH, MAX_MESSAGE_BYTES
 
-__all__ = ["ClientConfig", "Configuration", "OverflowPolicy", "SendingOptions", "checked_organization"]
+__all__ = [
+    "ClientConfig",
+    "Configuration",
+    "OverflowPolicy",
+    "SendingOptions",
+    "checked_organization",
+    "config_of",
+    "for_request",
+]
+
+T = TypeVar("T")
 
 _ADDRESS = re.compile(r"\[.*\]|[\d.]+")
 _PROTOCOLS: Final = ("http", "https")
@@ -220,6 +230,45 @@ class ClientConfig:
         return cls(**required, **optional)  # type: ignore[arg-type]  # all of these fields are text
 
 
+_SENDING: Final = frozenset(each.name for each in fields(SendingOptions))
+
+
+def config_of(
+    *,
+    capture_logs: Any = False,
+    logs: list[LogLine] | None = None,
+    capture_firehose_events: Any = False,
+    firehose_events: list[FirehoseEvent] | None = None,
+    **options: Any,
+) -> ClientConfig:
+    """Return the configuration that options of ``Client`` describe; lists for what is captured are its own.
+
+    Raises:
+        InvalidArgumentError: An option is missing or breaks its rule.
+    """
+    return ClientConfig(
+        logs=_list_for("capture_logs", capture_logs, logs),
+        firehose_events=_list_for("capture_firehose_events", capture_firehose_events, firehose_events),
+        sending=SendingOptions(**{name: options.pop(name) for name in _SENDING & options.keys()}),
+        **options,
+    )
+
+
+def for_request(config: ClientConfig, request_id: str | None) -> ClientConfig:
+    """Return a configuration with another request's id; all else in it was checked before.
+
+    Raises:
+        InvalidArgumentError: The id breaks its rule.
+    """
+    if request_id == config.request_id:
+        return config
+    if request_id is not None:
+        _check_line("request_id", request_id, "r-1")
+    copy = object.__new__(ClientConfig)
+    copy.__dict__.update(config.__dict__, request_id=request_id)
+    return copy
+
+
 def checked_organization(organization: Any, *, connector_id: Any, secret: Any) -> str:
     """Check whose client it is, and return the organization as the client reads it.
 
@@ -288,6 +337,13 @@ def _check_url(name: str, value: Any) -> None:
         raise InvalidArgumentError(f"{name} is {value!r}; pass an absolute http or https URL without a user name")
     if urlsplit(value).fragment:
         raise InvalidArgumentError(f"{name} is {value!r}; leave out what follows the #")
+
+
+def _list_for(name: str, capture: Any, given: list[T] | None) -> list[T] | None:
+    """Return the list that captured things go to, if they are captured."""
+    if not isinstance(capture, bool):
+        raise InvalidArgumentError(f"{name} is {capture!r}; pass True or False")
+    return [] if capture and given is None else given
 
 
 def _check_list(name: str, value: Any) -> None:

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from hull_sdk.client import Client, Outbox, Settlement
+from hull_sdk.client.config import for_request
 from hull_sdk.client.exits import exits
 from hull_sdk.context.credentials import MISSING_CREDENTIALS, Credentials, TokenPurpose
 from hull_sdk.context.current import current
@@ -441,13 +442,8 @@ class Context:
     def _open(self, message_ids: DerivedIds | None = None) -> _Sending:
         services, credentials = self._services, self.credentials()
         outbox = Outbox(services.runtime)
-        client = Client(
-            **{
-                "request_id": self.request_id,
-                "connector_name": services.connector_config.get("connector_name"),
-                **services.client_options,
-                **credentials,
-            },
+        client = Client.from_config(
+            for_request(services.client_config(credentials), self.request_id),
             runtime=services.runtime,
             senders=services.senders,
             outbox=outbox,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hull_sdk.client import SenderPool
+from hull_sdk.client.config import ClientConfig, config_of
 from hull_sdk.context.credentials import Credentials, TokenPurpose
 from hull_sdk.core.net import HostPatterns
 from hull_sdk.core.runtime import Runtime
@@ -17,6 +19,9 @@ __all__ = ["DEFAULT_TIMEOUT_S", "Services"]
 
 #: Deadline of handlers, in seconds: the platform gives up soon after.
 DEFAULT_TIMEOUT_S: Final = 25.0
+
+#: Connectors whose client's configuration is kept.
+_CONFIGS: Final = 256
 
 
 def _no_token(credentials: Credentials, purpose: TokenPurpose) -> str | None:  # noqa: ARG001 - the shape of Services.seal
@@ -42,6 +47,7 @@ class Services:
         helpers: Functions whose first argument is the context, by name.
         timeout_s: Deadline of handlers, in seconds.
         trust: The trust root: organizations and key addresses must lie on these hosts.
+        client_config: Returns the configuration of a connector's clients, but for the request's id.
     """
 
     runtime: Runtime
@@ -58,3 +64,14 @@ class Services:
     helpers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     timeout_s: float = DEFAULT_TIMEOUT_S
     trust: HostPatterns = field(default_factory=lambda: HostPatterns(()))
+    client_config: Callable[[Credentials], ClientConfig] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Each request makes a client with the same options; only lists of what is captured are its own.
+        captures = any(name.startswith("capture_") for name in self.client_options)
+        kept = self._config if captures else functools.lru_cache(maxsize=_CONFIGS)(self._config)
+        self.client_config = lambda credentials: kept(*credentials.items())
+
+    def _config(self, *credentials: tuple[str, str]) -> ClientConfig:
+        name = self.connector_config.get("connector_name")
+        return config_of(**{"connector_name": name, **self.client_options, **dict(credentials)})

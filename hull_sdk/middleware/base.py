@@ -124,6 +124,7 @@ class Extension(Services):
     shutdown: Shutdown = field(init=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         # Apart from the other caches, since strangers could fill it.
         self.refusals = Cache(REFUSAL_TTL_S, MAX_REFUSALS, self.runtime)
         self.shutdown = Shutdown(self)

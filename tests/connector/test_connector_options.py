@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from connector_world import HOST, HOST_SECRET, query
+from connector_world import CONNECTOR_ID, HOST, HOST_SECRET, OTHER_ID, query
 from flask import Flask
 
 from hull_sdk import Middleware, current_context
@@ -31,6 +31,26 @@ def test_the_clients_of_the_middleware_have_its_options(world):
     app = Flask("plain")
     Middleware(host_secret=HOST_SECRET, allowed_organizations=[HOST], client_config={"flush_at": 7}).init_app(app)
     assert look(world.adopt(app), lambda: current_context.client.configuration()["flush_at"]) == 7
+
+
+@pytest.mark.parametrize("options", [{}, {"capture_logs": True}])
+def test_a_client_is_of_its_request_alone(world, options):
+    """Clients of one connector share what was checked, and neither the request's id nor lists of what is captured."""
+    app, seen = world.setup(Flask("shop"), client_config=options), []
+
+    @app.get("/look")
+    def seeing():
+        client = current_context.client
+        client.logger.info("seen")
+        found = client.configuration()
+        seen.append((found["id"], found.get("request_id"), len(found.get("logs") or ())))
+        return "ok"
+
+    requests = [(CONNECTOR_ID, "r-1"), (CONNECTOR_ID, "r-2"), (OTHER_ID, "r-2"), (CONNECTOR_ID, None)]
+    for connector_id, request_id in requests:
+        headers = {} if request_id is None else {"X-Hull-Request-Id": request_id}
+        app.test_client().get(f"/look?{query(ship=connector_id)}", headers=headers)
+    assert seen == [(*each, 1 if options else 0) for each in requests]
 
 
 @pytest.mark.shows("Connector option: cache")
