@@ -35,6 +35,7 @@ ONCE = ("tests/simulation", "tests/platform/test_openapi_conformance.py")
 BENCHMARKS = Path("tests/benchmarks")
 #: What runs for less long beside all the others than it does when it is named.
 BRIEFLY = {
+    "extract": ["--rows", "60000"],
     "platform_growth": ["--users", "1000", "10000", "100000"],
     "virtual_year": ["--days", "73", "--users", "2000"],
 }

@@ -23,6 +23,7 @@ from hull_sdk.context.current import current
 from hull_sdk.core.checks import is_whole
 from hull_sdk.core.net import split_host
 from hull_sdk.errors import CredentialsError, InvalidArgumentError, NotificationError, TransientError
+from hull_sdk.flask_thread import ENV_ACTIVE, OneThread, share_with_answer
 from hull_sdk.infra import Cache, Instrumentation
 from hull_sdk.middleware import (
     DEFAULT_MIDDLEWARE,
@@ -80,7 +81,6 @@ _present_app: Final = cast("LocalProxy[Flask]", current_app)._get_current_object
 
 _ENV_INCOMING: Final = "hull.incoming"
 _ENV_CONTEXT: Final = "hull.context"
-_ENV_ACTIVE: Final = "hull.active"
 
 _STATE_MARK: Final = "hull_takes_state"
 _WEBHOOK_MARK: Final = "hull_takes_webhooks"
@@ -192,7 +192,7 @@ def install(app: Flask, extension: Extension) -> None:
     if EXTENSION_KEY in app.extensions:
         raise InvalidArgumentError(f"the application {app.name!r} has been set up before; call setup_app once")
     app.extensions[EXTENSION_KEY] = extension
-    app.wsgi_app = BodyCapture(app.wsgi_app)  # type: ignore[method-assign]  # the documented way to wrap it
+    app.wsgi_app = BodyCapture(OneThread(app, app.wsgi_app, extension))  # type: ignore[method-assign]  # the documented way to wrap it
     app.before_request(_enter)
     app.teardown_request(_leave)
 
@@ -408,7 +408,8 @@ def _enter() -> None:
         timeout_s=getattr(view, _TIMEOUT_MARK, None),
     )
     environ[_ENV_CONTEXT] = context
-    environ[_ENV_ACTIVE] = current.set(context)
+    environ[ENV_ACTIVE] = current.set(context)
+    share_with_answer(environ)
     facts = RequestFacts(
         header=present.headers.get,
         query=present.args.to_dict(),
@@ -435,7 +436,7 @@ def _option_loader(present: Request) -> Callable[[Any], dict[str, Any]]:
 
 def _leave(_error: BaseException | None) -> None:
     environ = present_request().environ
-    token = environ.pop(_ENV_ACTIVE, None)
+    token = environ.pop(ENV_ACTIVE, None)
     if token is not None:
         current.reset(token)
     # The context may hold the request, which holds this: a circle, in which a whole notification would stay in memory

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -11,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from flask import Flask, jsonify, request
 
 from hull_sdk import Connector
-from hull_sdk.core.net import WsgiNetwork, host_of
+from hull_sdk.core.net import Network, Response, WsgiNetwork, host_of
 from hull_sdk.core.runtime import Runtime
+from hull_sdk.core.tasks import ThreadTasks
 from hull_sdk.infra import RecordingInstrumentation
 from hull_sdk.wire.signatures import public_pem, sign_notification, signature_headers
 
@@ -81,6 +84,19 @@ class StubPlatform:
         return answer
 
 
+class StubNetwork(Network):
+    """Takes requests from any thread to the stub platform, one at a time."""
+
+    def __init__(self, net: WsgiNetwork) -> None:
+        self._net = net
+        self._lock = threading.Lock()
+
+    def send(self, request) -> Response:
+        """Send one request."""
+        with self._lock:
+            return self._net.send(request)
+
+
 class World:
     """A runtime, the stub platform on its network, and connector applications set up for both."""
 
@@ -93,6 +109,7 @@ class World:
             self.net.mount(host, self.platform.app)
         self.instrumentation = RecordingInstrumentation()
         self.extensions: list[Any] = []
+        self._connectors: list[Connector] = []
         self._notifications = 0
 
     def app(self, *blueprints, setup: bool = True, **options) -> Flask:
@@ -114,6 +131,16 @@ class World:
         extension = app.extensions["hull"]
         extension.runtime.become(self.runtime)
         self.extensions.append(extension)
+        return app
+
+    def threaded(self, app: Flask, **options) -> Flask:
+        """Set an application up on real threads and the machine's clock, with the same stub platform."""
+        connector = self.connector(**options)
+        connector.setup_app(app)
+        app.extensions["hull"].runtime.become(
+            Runtime(tasks=ThreadTasks(), ids=self.runtime.ids, net=StubNetwork(self.net))
+        )
+        self._connectors.append(connector)
         return app
 
     def connector(self, **options) -> Connector:
@@ -141,10 +168,11 @@ class World:
             **fields,
         }
 
-    def headers(self, body: bytes, notification_id: str, *, key=None, key_url=KEY_URL) -> dict[str, str]:
+    def headers(self, body: bytes, notification_id: str, *, key=None, key_url=KEY_URL, now=None) -> dict[str, str]:
         """Return the headers of a signed notification."""
         signing_key = self.platform.key if key is None else key
-        signature = sign_notification(signing_key, notification_id, body, self.runtime.clock.time())
+        at = self.runtime.clock.time() if now is None else now
+        signature = sign_notification(signing_key, notification_id, body, at)
         return {"Content-Type": "application/json", **signature_headers(signature, key_url)}
 
     def notify(self, app: Flask, notification=None, path="/b0", **signing):
@@ -153,6 +181,10 @@ class World:
         body = json.dumps(notification).encode()
         headers = self.headers(body, notification["notification_id"], **signing)
         return app.test_client().post(path, data=body, headers=headers)
+
+    def notify_threaded(self, app: Flask, notification=None, path="/b0"):
+        """Deliver a notification that is signed by the machine's clock and return the response."""
+        return self.notify(app, notification, path, now=time.time())
 
     def asked(self) -> list[str]:
         """Return the hosts of all outgoing requests, in order."""
@@ -166,6 +198,8 @@ class World:
         """Close what the applications opened."""
         for extension in self.extensions:
             extension.senders.close(0.0)
+        for connector in self._connectors:
+            connector.close()
 
 
 def query(**changes) -> str:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from connector_world import CONNECTOR_ID, HOST, SECRET, query
 from flask import Flask, Response, g, jsonify, redirect, request, stream_with_context
 
 from hull_sdk import Connector, Middleware, current_context, incoming
-from hull_sdk.core.net import HttpNetwork, Network
-from hull_sdk.core.net import Response as NetResponse
-from hull_sdk.core.runtime import Runtime
-from hull_sdk.core.tasks import ThreadTasks
+from hull_sdk.core.net import HttpNetwork
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.handlers import action_handler, smart_notifier_handler
 
@@ -171,39 +170,7 @@ def test_incoming_belongs_to_requests():
 # -- real threads
 
 
-class StubNetwork(Network):
-    """Takes requests from any thread to the stub platform."""
-
-    def __init__(self, world):
-        self._net = world.net
-        self._lock = threading.Lock()
-
-    def send(self, request) -> NetResponse:
-        """Run one request at a time."""
-        with self._lock:
-            return self._net.send(request)
-
-
-@pytest.fixture
-def threaded(world):
-    """Return a function that sets an application up on real threads and the stub platform."""
-    connectors = []
-
-    def setup(app, **options):
-        connector = world.connector(**options)
-        connector.setup_app(app)
-        app.extensions["hull"].runtime.become(
-            Runtime(tasks=ThreadTasks(), ids=world.runtime.ids, net=StubNetwork(world))
-        )
-        connectors.append(connector)
-        return app
-
-    yield setup
-    for connector in connectors:
-        connector.close()
-
-
-def test_a_handler_on_a_thread_has_request_g_and_context(threaded):
+def test_a_handler_on_a_thread_has_request_g_and_context(world):
     """Flask's request, g and the current context are there in the handler's own thread."""
     seen = {}
 
@@ -218,25 +185,12 @@ def test_a_handler_on_a_thread_has_request_g_and_context(threaded):
     def remember():
         g.user = "ann"
 
-    assert threaded(app).test_client().post(f"/work?{query()}").text == "done"
+    assert world.threaded(app).test_client().post(f"/work?{query()}").text == "done"
     assert seen == {"path": "/work", "user": "ann", "same": True, "thread": "hull-handler"}
 
 
-def signed_headers(world, notification, body, now):
-    """Return the headers of a notification that is signed at a given time."""
-    from connector_world import KEY_URL
-
-    from hull_sdk.wire.signatures import sign_notification, signature_headers
-
-    signature = sign_notification(world.platform.key, notification["notification_id"], body, now)
-    return {"Content-Type": "application/json", **signature_headers(signature, KEY_URL)}
-
-
-def test_a_late_handler_goes_on_and_is_answered_from_the_store(world, threaded):
+def test_a_late_handler_goes_on_and_is_answered_from_the_store(world):
     """Past the deadline the answer is retry; a duplicate meanwhile is retry; afterwards the stored answer is next."""
-    import json
-    import time
-
     release, finished, calls = threading.Event(), threading.Event(), []
 
     def handler(ctx, messages):
@@ -248,14 +202,8 @@ def test_a_late_handler_goes_on_and_is_answered_from_the_store(world, threaded):
 
     app = Flask("threads")
     app.register_blueprint(smart_notifier_handler({"user:update": handler}), url_prefix="/n")
-    client = threaded(app, timeout_s=1.0).test_client()
-    notification = world.notification()
-    body = json.dumps(notification).encode()
-
-    def deliver():
-        headers = signed_headers(world, notification, body, time.time())
-        return client.post("/n", data=body, headers=headers)
-
+    world.threaded(app, timeout_s=1.0)
+    deliver = partial(world.notify_threaded, app, world.notification(), "/n")
     first = deliver()
     assert (first.status_code, first.get_json()["flow_control"]["type"]) == (503, "retry")
     during = deliver()
@@ -270,11 +218,8 @@ def test_a_late_handler_goes_on_and_is_answered_from_the_store(world, threaded):
     assert len(world.platform.messages) == 1
 
 
-def test_a_firehose_that_hangs_holds_no_answer_beyond_its_deadline(world, threaded):
+def test_a_firehose_that_hangs_holds_no_answer_beyond_its_deadline(world):
     """What a handler sent is waited for until the deadline; when it has arrived, a delivery that comes again is next."""
-    import json
-    import time
-
     release, callbacks = threading.Event(), threading.Event()
 
     def hang(batch):
@@ -288,13 +233,8 @@ def test_a_firehose_that_hangs_holds_no_answer_beyond_its_deadline(world, thread
     world.platform.firehose_answer = hang
     app = Flask("threads")
     app.register_blueprint(smart_notifier_handler({"user:update": handler}), url_prefix="/n")
-    client = threaded(app, timeout_s=1.0, client_config={"timeout_s": 0.5}).test_client()
-    notification = world.notification()
-    body = json.dumps(notification).encode()
-
-    def deliver():
-        return client.post("/n", data=body, headers=signed_headers(world, notification, body, time.time()))
-
+    world.threaded(app, timeout_s=1.0, client_config={"timeout_s": 0.5})
+    deliver = partial(world.notify_threaded, app, world.notification(), "/n")
     started = time.monotonic()
     first = deliver()
     assert time.monotonic() - started < 10
@@ -310,7 +250,7 @@ def test_a_firehose_that_hangs_holds_no_answer_beyond_its_deadline(world, thread
     assert len(world.platform.messages) == 1
 
 
-def test_contexts_never_mix_between_threads(world, threaded):
+def test_contexts_never_mix_between_threads(world):
     """Of many requests on many threads each sees its own connector's token, also in what it submits."""
     app = Flask("threads")
 
@@ -319,7 +259,7 @@ def test_contexts_never_mix_between_threads(world, threaded):
         return f"{current_context.request_id} {inner[0]} {inner[1]}"
 
     app.add_url_rule("/who", "who", who)
-    threaded(app)
+    world.threaded(app)
 
     def ask(number):
         response = app.test_client().get(f"/who?n={number}", headers={"X-Hull-Request-Id": f"r{number}"})

@@ -18,11 +18,12 @@ from hull_sdk.context import Context
 from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError, NotificationError
 from hull_sdk.flask_app import CHANNELS_KEY, request_context
+from hull_sdk.flask_thread import in_one_thread, run_in_time
 from hull_sdk.handlers.deduplication import RunningError, Runs
 from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoint, takes_batch
 from hull_sdk.handlers.extract import BatchExtracts, BatchFunction
 from hull_sdk.handlers.messages import KIND_OF_CHANNEL, Prepare, message_preparer
-from hull_sdk.middleware import checked_count, run_within_deadline, settle
+from hull_sdk.middleware import checked_count, settle
 from hull_sdk.outcomes import notification_body
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.flow_control import (
@@ -114,7 +115,8 @@ def smart_notifier_handler(
         max_size=options.max_size,
         preparer=partial(_preparer, options),
     )
-    blueprint = endpoint("hull_smart_notifier", partial(_answer, functions, options, batches), ["POST"])
+    view = in_one_thread(partial(_answer, functions, options, batches))
+    blueprint = endpoint("hull_smart_notifier", view, ["POST"])
     blueprint.record(lambda state: state.app.extensions.setdefault(CHANNELS_KEY, set()).update(functions))
     return batches.register(blueprint)
 
@@ -132,7 +134,7 @@ def _answer(functions: Mapping[str, _Registered], options: _Options, batches: Ba
     registered = functions.get(notification["channel"])
     if registered is None:
         return _json(notification_body(DEFAULT_UNSUPPORTED))
-    return _json(run_within_deadline(context, partial(_handle_once, registered, options, context)))
+    return _json(run_in_time(context, partial(_handle_once, registered, options, context)))
 
 
 def _json(body: dict[str, Any]) -> Response:

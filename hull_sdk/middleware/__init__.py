@@ -5,7 +5,14 @@ from __future__ import annotations
 from hull_sdk.middleware.base import Arrival, Extension, Incoming, RequestFacts, Step, trust_root
 from hull_sdk.middleware.connector import load_connector
 from hull_sdk.middleware.credentials import resolve_credentials
-from hull_sdk.middleware.deadline import log_rejected, run_within_deadline, settle, settle_outbox
+from hull_sdk.middleware.deadline import (
+    Awaited,
+    log_rejected,
+    run_awaited,
+    run_within_deadline,
+    settle,
+    settle_outbox,
+)
 from hull_sdk.middleware.keys import KeyRing, check_sns_url
 from hull_sdk.middleware.legacy import read_legacy_notification
 from hull_sdk.middleware.notification import read_notification
@@ -26,6 +33,7 @@ __all__ = [
     "DEFAULT_SHUTDOWN_S",
     "MIN_SECRET_CHARS",
     "Arrival",
+    "Awaited",
     "ContextTokens",
     "Extension",
     "Incoming",
@@ -40,6 +48,7 @@ __all__ = [
     "checked_text",
     "host_secrets",
     "log_rejected",
+    "run_awaited",
     "run_within_deadline",
     "settle",
     "settle_outbox",

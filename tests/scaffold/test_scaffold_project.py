@@ -89,13 +89,18 @@ def test_the_files_belong_together():
 
 
 def test_its_workers_leave_what_is_loaded_out_of_garbage_collections(monkeypatch):
-    """The hook of its gunicorn.conf.py has later collections look only at what comes afterwards."""
+    """The hook of its gunicorn.conf.py has later collections look only at what comes afterwards, and less often."""
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
     conf: dict[str, Any] = {}
     exec(project_files(project_names("acme-crm"))["gunicorn.conf.py"], conf)
     gc.unfreeze()
-    conf["post_worker_init"](object())
-    assert gc.get_freeze_count() > 10_000
+    before = gc.get_threshold()
+    try:
+        conf["post_worker_init"](object())
+        assert gc.get_freeze_count() > 10_000
+        assert gc.get_threshold() == (20_000, *before[1:])
+    finally:
+        gc.set_threshold(*before)
 
 
 @pytest.mark.process
