@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial, update_wrapper
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 from flask import Flask, Request, Response, after_this_request, current_app, jsonify, make_response, request
 from werkzeug.exceptions import HTTPException
@@ -20,7 +19,6 @@ from werkzeug.local import LocalProxy
 
 from hull_sdk.context import Context
 from hull_sdk.context.current import current
-from hull_sdk.core.checks import is_whole
 from hull_sdk.core.net import split_host
 from hull_sdk.errors import CredentialsError, InvalidArgumentError, NotificationError, TransientError
 from hull_sdk.flask_thread import ENV_ACTIVE, OneThread, share_with_answer
@@ -33,13 +31,13 @@ from hull_sdk.middleware import (
     RequestFacts,
     checked_client_config,
     checked_instance,
-    checked_seconds,
     host_secrets,
     settle,
     switches,
     trust_root,
 )
 from hull_sdk.middleware.bodies import ENV_BODY, ENV_BODY_ERROR, ENV_FLAG, ENV_LEGACY, BodyCapture, rewind
+from hull_sdk.middleware.marks import marks_of
 from hull_sdk.outcomes import judge, notification_body, report
 
 __all__ = [
@@ -48,9 +46,7 @@ __all__ = [
     "JOBS_KEY",
     "Middleware",
     "answer_error",
-    "answer_within",
     "app_extension",
-    "come_again_with",
     "find_context",
     "incoming",
     "install",
@@ -58,8 +54,6 @@ __all__ = [
     "present_request",
     "promise_delivery",
     "request_context",
-    "takes_state",
-    "takes_webhooks",
 ]
 
 #: Where an application keeps what this package shares between its requests.
@@ -82,15 +76,8 @@ _present_app: Final = cast("LocalProxy[Flask]", current_app)._get_current_object
 _ENV_INCOMING: Final = "hull.incoming"
 _ENV_CONTEXT: Final = "hull.context"
 
-_STATE_MARK: Final = "hull_takes_state"
-_WEBHOOK_MARK: Final = "hull_takes_webhooks"
-_RETRY_MARK: Final = "hull_retry_status"
-_TIMEOUT_MARK: Final = "hull_timeout_s"
-
 _SUCCESS: Final = range(200, 300)
 _SERVER_ERROR: Final = 500
-
-View = TypeVar("View", bound=Callable[..., Any])
 
 
 def _incoming() -> Incoming:
@@ -228,110 +215,6 @@ def app_extension(app: Flask | None = None) -> Extension:
     return extension
 
 
-def takes_state(view: View) -> View:
-    """Let the ``state`` in the query of a view be a token: credentials that were made for an authorization.
-
-    For a callback of your own; :func:`hull_sdk.handlers.oauth_handler` has one. Send the browser away with
-    ``state=ctx.token_for("oauth")``; the view's context then has the credentials. The token is good for ten minutes, in
-    any browser and as often as it is shown: bind it to the browser and count it once yourself.
-
-    Example::
-
-        @app.get("/connected")
-        @takes_state
-        def connected(): ...
-
-    Args:
-        view: Where other services lead back to.
-
-    Returns:
-        The view, or a function that calls it where a mark cannot be set, as on a method of an object.
-
-    Raises:
-        InvalidArgumentError: ``view`` is no function.
-    """
-    return _marked(_checked_view(view, "takes_state"), _STATE_MARK)
-
-
-def takes_webhooks(view: View) -> View:
-    """Let the tokens of webhook addresses, which other services have, open a view; they open nothing else.
-
-    For a view of your own; handlers of webhooks have ``webhook=True``. Give the other service an address with
-    ``token=ctx.token_for("webhook")`` in its query; the view's context then has the credentials.
-
-    Example::
-
-        @app.post("/webhook")
-        @takes_webhooks
-        def webhook(): ...
-
-    Args:
-        view: What the other service calls.
-
-    Returns:
-        As :func:`takes_state`.
-
-    Raises:
-        InvalidArgumentError: ``view`` is no function.
-    """
-    return _marked(_checked_view(view, "takes_webhooks"), _WEBHOOK_MARK)
-
-
-def _checked_view(view: View, taker: str) -> View:
-    if not callable(view):
-        raise InvalidArgumentError(f"{taker} got {view!r}; pass a view")
-    return view
-
-
-def come_again_with(status: int | None, view: View) -> View:
-    """Have a view ask its callers in its own way to come again.
-
-    Args:
-        status: Of the answer to a ``TransientError`` that brings none, also one from before the view ran; ``None`` for
-            that of the table of outcomes.
-        view: What they call.
-
-    Returns:
-        As :func:`takes_state`.
-
-    Raises:
-        InvalidArgumentError: The status does not say that something failed.
-    """
-    if status is None:
-        return view
-    if not is_whole(status, 400, 599):
-        raise InvalidArgumentError(
-            f"retry_status is {status!r}; pass a status from 400 to 599, for example 503, or None"
-        )
-    return _marked(view, _RETRY_MARK, status)
-
-
-def answer_within(timeout_s: float | None, view: View) -> View:
-    """Give the requests of a view a deadline of their own, which counts from their beginning.
-
-    Args:
-        timeout_s: Seconds; ``None`` for the connector's.
-        view: Answers them.
-
-    Returns:
-        As :func:`takes_state`.
-
-    Raises:
-        InvalidArgumentError: It is no number of seconds.
-    """
-    return view if timeout_s is None else _marked(view, _TIMEOUT_MARK, checked_seconds("timeout_s", timeout_s))
-
-
-def _marked(view: View, mark: str, value: object = True) -> View:  # noqa: FBT002 - a mark without a value
-    try:
-        setattr(view, mark, value)
-    except AttributeError:  # methods of objects, for example
-        marked = update_wrapper(partial(view), view)
-        setattr(marked, mark, value)
-        return cast("View", marked)
-    return view
-
-
 def find_context() -> Context | None:
     """Return the context of the present request, or ``None`` when it has none, as requests for files."""
     context = present_request().environ.get(_ENV_CONTEXT)
@@ -381,7 +264,7 @@ def answer_error(error: Exception) -> Response | HTTPException:
     if isinstance(error, HTTPException):
         return error
     view = current_app.view_functions.get(request.endpoint or "")
-    verdict = judge(error, retry_status=getattr(view, _RETRY_MARK, None))
+    verdict = judge(error, retry_status=marks_of(view).retry_status)
     report(error, verdict, app_extension().instrumentation, find_context())
     if verdict.outcome.reported and _answers_500():
         raise error
@@ -400,12 +283,12 @@ def _enter() -> None:
     app = _present_app()
     extension = app_extension(app)
     environ = present.environ
-    view = app.view_functions[present.endpoint]
+    marks = marks_of(app.view_functions[present.endpoint])
     context = Context(
         extension,
         hostname=_hostname(present),
         load_options=_option_loader(present),
-        timeout_s=getattr(view, _TIMEOUT_MARK, None),
+        timeout_s=marks.timeout_s,
     )
     environ[_ENV_CONTEXT] = context
     environ[ENV_ACTIVE] = current.set(context)
@@ -413,8 +296,8 @@ def _enter() -> None:
     facts = RequestFacts(
         header=present.headers.get,
         query=present.args.to_dict(),
-        takes_state=hasattr(view, _STATE_MARK),
-        takes_webhooks=hasattr(view, _WEBHOOK_MARK),
+        takes_state=marks.takes_state,
+        takes_webhooks=marks.takes_webhooks,
         is_notification=ENV_FLAG in environ,
         is_legacy=ENV_LEGACY in environ,
         body=environ.get(ENV_BODY),

@@ -19,28 +19,18 @@ from hull_sdk.context import Context
 from hull_sdk.core.wsgi import WsgiApp, run_wsgi
 from hull_sdk.middleware import Awaited, Extension, run_awaited, run_within_deadline
 from hull_sdk.middleware.bodies import ENV_BODY, ENV_FLAG
+from hull_sdk.middleware.marks import marks_of
 from hull_sdk.outcomes import deadline_passed
 
-__all__ = ["ENV_ACTIVE", "OneThread", "in_one_thread", "run_in_time", "share_with_answer"]
+__all__ = ["ENV_ACTIVE", "OneThread", "run_in_time", "share_with_answer"]
 
 #: Where the context that is the current one stands in a request's WSGI environment, to be left when it ends.
 ENV_ACTIVE: Final = "hull.active"
 
 _ENV_AWAITED: Final = "hull.awaited"
 _ENV_GLOBALS: Final = "hull.globals"
-_MARK: Final = "hull_in_one_thread"
 
 T = TypeVar("T")
-
-
-def in_one_thread(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Have the notifications of a view run in one thread; it calls its function through :func:`run_in_time`.
-
-    Args:
-        view: A function or a partial of one.
-    """
-    setattr(view, _MARK, True)
-    return view
 
 
 def run_in_time(context: Context, function: Callable[[], T]) -> T:
@@ -110,7 +100,7 @@ class OneThread:
             endpoint = "" if adapter is None else adapter.match()[0]
         except HTTPException:  # it leads nowhere, which the application answers
             return False
-        return hasattr(self._app.view_functions.get(endpoint), _MARK)
+        return marks_of(self._app.view_functions.get(endpoint)).one_thread
 
     def _late(self, environ: dict[str, Any], start_response: Callable[..., Any], timeout_s: float) -> Iterable[bytes]:
         """Answer while the handler goes on: with the application's own error handlers and after-request functions."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hull_sdk.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from hull_sdk.flask_app import json_body, takes_state, takes_webhooks
+    from hull_sdk.flask_app import json_body
     from hull_sdk.handlers.action import action_handler
     from hull_sdk.handlers.batcher import batcher_handler
     from hull_sdk.handlers.notif import notif_handler
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hull_sdk.handlers.results import for_each
     from hull_sdk.handlers.smart_notifier import smart_notifier_handler
     from hull_sdk.handlers.status import status_handler
+    from hull_sdk.middleware.marks import takes_state, takes_webhooks
 
 __all__ = [
     "action_handler",
@@ -46,8 +47,8 @@ __getattr__ = lazy_names(
         "run_once": "hull_sdk.handlers.once",
         "smart_notifier_handler": "hull_sdk.handlers.smart_notifier",
         "status_handler": "hull_sdk.handlers.status",
-        "takes_state": "hull_sdk.flask_app",
-        "takes_webhooks": "hull_sdk.flask_app",
+        "takes_state": "hull_sdk.middleware.marks",
+        "takes_webhooks": "hull_sdk.middleware.marks",
     },
 )
 

@@ -11,16 +11,14 @@ from flask.typing import ResponseReturnValue
 
 from hull_sdk.context import Context
 from hull_sdk.flask_app import (
-    answer_within,
-    come_again_with,
     json_body,
     present_request,
     request_context,
-    takes_webhooks,
 )
 from hull_sdk.handlers.deduplication import Runs
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 from hull_sdk.middleware import checked_seconds, run_within_deadline, settle
+from hull_sdk.middleware.marks import answer_within, come_again_with, takes_webhooks
 
 __all__ = ["action_handler", "request_parts"]
 

@@ -9,10 +9,11 @@ from typing import Any
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
-from hull_sdk.flask_app import come_again_with, request_context, takes_webhooks
+from hull_sdk.flask_app import request_context
 from hull_sdk.handlers.action import request_parts
 from hull_sdk.handlers.background import Collector
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
+from hull_sdk.middleware.marks import come_again_with, takes_webhooks
 
 __all__ = ["batcher_handler"]
 

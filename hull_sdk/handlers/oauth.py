@@ -19,7 +19,7 @@ from flask.typing import ResponseReturnValue
 from hull_sdk.context import Context
 from hull_sdk.core.net import host_of, is_loopback
 from hull_sdk.errors import InvalidArgumentError, LogicError, TransientError
-from hull_sdk.flask_app import request_context, takes_state
+from hull_sdk.flask_app import request_context
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 from hull_sdk.handlers.oauth_client import (
     NoTokenError,
@@ -32,6 +32,7 @@ from hull_sdk.handlers.oauth_client import (
 from hull_sdk.handlers.oauth_views import DEFAULT_REASON, REASONS, checked_views, no_trace, page
 from hull_sdk.infra import Cache
 from hull_sdk.middleware import run_within_deadline, settle
+from hull_sdk.middleware.marks import takes_state
 from hull_sdk.middleware.tokens import OAUTH_TTL_S
 from hull_sdk.outcomes import judge, report
 

@@ -18,12 +18,13 @@ from hull_sdk.context import Context
 from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError, NotificationError
 from hull_sdk.flask_app import CHANNELS_KEY, request_context
-from hull_sdk.flask_thread import in_one_thread, run_in_time
+from hull_sdk.flask_thread import run_in_time
 from hull_sdk.handlers.deduplication import RunningError, Runs
 from hull_sdk.handlers.endpoint import AnyFunction, call, check_callable, endpoint, takes_batch
 from hull_sdk.handlers.extract import BatchExtracts, BatchFunction
 from hull_sdk.handlers.messages import KIND_OF_CHANNEL, Prepare, message_preparer
 from hull_sdk.middleware import checked_count, settle
+from hull_sdk.middleware.marks import in_one_thread
 from hull_sdk.outcomes import notification_body
 from hull_sdk.wire.entities import EntityKind
 from hull_sdk.wire.flow_control import (

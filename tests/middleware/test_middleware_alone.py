@@ -11,7 +11,7 @@ from flask import Flask
 from hull_sdk import Middleware, current_context, incoming
 from hull_sdk.context.credentials import MISSING_CREDENTIALS
 from hull_sdk.errors import InvalidArgumentError
-from hull_sdk.flask_app import takes_webhooks
+from hull_sdk.handlers import takes_webhooks
 from hull_sdk.middleware import ContextTokens
 
 CONFIG = {"organization": HOST, "ship": OTHER_ID, "secret": SECRET}
