@@ -143,9 +143,10 @@ def deletion_message(kind: EntityKind, last: View, deleted_at: float, catalog: C
 
 
 def _present_user(view: View, catalog: Catalog) -> dict[str, Any]:
-    user = {key: value for key, value in view.report.items() if key != "account"}
+    user = {**view.report, "segment_ids": list(view.segment_ids)}
+    user.pop("account", None)
     return {
-        "user": {**user, "segment_ids": list(view.segment_ids)},
+        "user": user,
         "account": _account_report(view.account_report, view.account_segment_ids),
         "segments": catalog.pick("user", view.segment_ids),
         "segment_ids": list(view.segment_ids),
