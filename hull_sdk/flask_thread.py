@@ -7,17 +7,19 @@ and once more when it is freed. So the whole request runs in the handler's threa
 
 from __future__ import annotations
 
+import contextvars
 import io
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from flask import Flask, request
-from flask.globals import app_ctx
-from werkzeug.exceptions import HTTPException
 
 from hull_sdk.context import Context
-from hull_sdk.core.wsgi import WsgiApp, run_wsgi
-from hull_sdk.middleware import Awaited, Extension, run_awaited, run_within_deadline
+from hull_sdk.core.logs import emit
+from hull_sdk.core.tasks import Lock, Outcome, outcome_of
+from hull_sdk.core.wsgi import WsgiAnswer, WsgiApp, run_wsgi
+from hull_sdk.middleware import Extension, run_within_deadline
 from hull_sdk.middleware.bodies import ENV_BODY, ENV_FLAG
 from hull_sdk.middleware.marks import marks_of
 from hull_sdk.outcomes import deadline_passed
@@ -28,13 +30,14 @@ __all__ = ["ENV_ACTIVE", "OneThread", "run_in_time", "share_with_answer"]
 ENV_ACTIVE: Final = "hull.active"
 
 _ENV_AWAITED: Final = "hull.awaited"
-_ENV_GLOBALS: Final = "hull.globals"
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 
 def run_in_time(context: Context, function: Callable[[], T]) -> T:
-    """Run a function of a handler until the deadline of its request, in this thread if it is the handler's.
+    """Run a function of a handler: in this thread if another one waits for it, else until the request's deadline.
 
     Args:
         context: Whose request it is.
@@ -44,25 +47,27 @@ def run_in_time(context: Context, function: Callable[[], T]) -> T:
         The function's result.
 
     Raises:
-        TransientError: It did not end in time (status 503).
-        Exception: Whatever the function raised in time.
+        TransientError: It did not end in time (status 503), and no other thread waits.
+        Exception: Whatever the function raised.
     """
-    awaited: Awaited | None = request.environ.get(_ENV_AWAITED)
-    return run_within_deadline(context, function) if awaited is None else run_awaited(context, function, awaited)
+    return function() if _ENV_AWAITED in request.environ else run_within_deadline(context, function)
 
 
 def share_with_answer(environ: dict[str, Any]) -> None:
-    """Let what functions before the request leave on ``flask.g`` be there for those after a late answer.
+    """Let a late answer of this request be made with what is current here: the request, ``flask.g``, the context.
 
     Args:
         environ: The request's WSGI environment.
     """
-    if _ENV_AWAITED in environ:
-        environ[_ENV_GLOBALS] = app_ctx.g
+    awaited: _Awaited | None = environ.get(_ENV_AWAITED)
+    if awaited is not None:
+        awaited.share()
 
 
 class OneThread:
     """Runs the notifications of marked views in a thread of their own; other requests pass untouched.
+
+    On a virtual clock, where nothing runs while somebody waits, all requests pass.
 
     Args:
         app: The application.
@@ -77,16 +82,19 @@ class OneThread:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request, at its deadline if it is late."""
-        if ENV_FLAG not in environ or not self._leads_to_marked(environ):
-            return self._inner(environ, start_response)
-        awaited = environ[_ENV_AWAITED] = Awaited()
         tasks, timeout_s = self._extension.runtime.tasks, self._extension.timeout_s
-        outcome = tasks.run_within(timeout_s, run_wsgi, self._inner, environ, name="hull-handler")
+        if ENV_FLAG not in environ or tasks.virtual or not self._leads_to_marked(environ):
+            return self._inner(environ, start_response)
+        awaited = environ[_ENV_AWAITED] = _Awaited()
+        try:
+            tasks.run_within(timeout_s, awaited.work, self._inner, environ, name="hull-handler")
+        except RuntimeError:  # no thread can be started: the application meets that itself, and answers it
+            del environ[_ENV_AWAITED]
+            return self._inner(environ, start_response)
+        outcome, variables = awaited.take()
         if outcome is None:
-            awaited.given_up = True
-            return self._late(environ, start_response, timeout_s)
+            return self._late(environ, start_response, variables)
         answer, error = outcome
-        del outcome
         if error is not None:
             raise error
         if answer is None:
@@ -98,15 +106,60 @@ class OneThread:
         try:
             adapter = self._app.create_url_adapter(self._app.request_class(environ, populate_request=False))
             endpoint = "" if adapter is None else adapter.match()[0]
-        except HTTPException:  # it leads nowhere, which the application answers
+        except Exception:  # noqa: BLE001 - it leads nowhere, or a converter needs a request; the application knows
             return False
         return marks_of(self._app.view_functions.get(endpoint)).one_thread
 
-    def _late(self, environ: dict[str, Any], start_response: Callable[..., Any], timeout_s: float) -> Iterable[bytes]:
+    def _late(
+        self, environ: dict[str, Any], start_response: Callable[..., Any], variables: contextvars.Context | None
+    ) -> Iterable[bytes]:
         """Answer while the handler goes on: with the application's own error handlers and after-request functions."""
+        if variables is not None:
+            # Nothing is torn down here: it belongs to the handler, which uses it.
+            return variables.run(self._answer_late, start_response)
         present = {**environ, "wsgi.input": io.BytesIO(environ.get(ENV_BODY, b""))}
         present.pop(ENV_ACTIVE, None)
         with self._app.request_context(present):
-            app_ctx.g = present.get(_ENV_GLOBALS, app_ctx.g)
-            answer = self._app.handle_user_exception(deadline_passed(timeout_s))
-            return self._app.finalize_request(answer)(present, start_response)
+            return self._answer_late(start_response)
+
+    def _answer_late(self, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        app = self._app
+        try:
+            response = app.finalize_request(app.handle_user_exception(deadline_passed(self._extension.timeout_s)))
+        except Exception as err:  # noqa: BLE001 - as Flask does with what its error handlers raise
+            response = app.handle_exception(err)
+        return response(request.environ, start_response)
+
+
+class _Awaited:
+    """What the two threads of a request know of each other: the one that does the work, and the one that waits."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._outcome: Outcome[WsgiAnswer | None] | None = None
+        self._variables: contextvars.Context | None = None
+        self._given_up = False
+
+    def work(self, inner: WsgiApp, environ: dict[str, Any]) -> None:
+        """Answer the request; called in the handler's thread."""
+        outcome = outcome_of(run_wsgi, (inner, environ))
+        with self._lock:
+            self._variables = None
+            if not self._given_up:
+                self._outcome = outcome
+        if self._given_up and outcome[1] is not None:
+            emit(_log, logging.ERROR, "task.failed", {"task": "hull-handler"}, exc_info=outcome[1])
+
+    def share(self) -> None:
+        """Keep the context variables of the handler's thread for a late answer."""
+        with self._lock:
+            if not self._given_up:
+                self._variables = contextvars.copy_context()
+
+    def take(self) -> tuple[Outcome[WsgiAnswer | None] | None, contextvars.Context | None]:
+        """Return the outcome or, if there is none yet and from now on nobody wants it, what was shared."""
+        with self._lock:
+            outcome, variables = self._outcome, self._variables
+            self._outcome = self._variables = None
+            self._given_up = outcome is None
+        return outcome, variables

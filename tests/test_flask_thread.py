@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import threading
+import weakref
 from functools import partial
+from logging.handlers import QueueHandler
+from queue import SimpleQueue
 
 import pytest
 from connector_world import query
-from flask import Flask, g, jsonify, request
+from flask import Flask, current_app, g, jsonify, request
+from werkzeug.routing import BaseConverter
 
 from hull_sdk import current_context
 from hull_sdk.errors import InvalidArgumentError, TransientError
@@ -92,6 +98,145 @@ def test_a_late_answer_passes_the_applications_own_functions(world):
     assert done.wait(20)
 
 
+def test_a_late_answer_tears_nothing_down_that_the_handler_uses(world):
+    """What functions before the request opened is closed once, by the handler's thread, when the handler has ended."""
+    release, ended = threading.Event(), threading.Event()
+    open_in, seen = [], []
+
+    def handler(_ctx, _messages):
+        release.wait(20)
+        seen.append(g.opened)
+
+    app = app_with(handler)
+
+    @app.before_request
+    def open_one():
+        g.opened = threading.get_ident()
+        open_in.append(g.opened)
+
+    @app.teardown_appcontext
+    def close(_error):
+        open_in.remove(g.pop("opened"))
+        seen.append(threading.get_ident())
+        ended.set()
+
+    assert world.notify_threaded(world.threaded(app, timeout_s=0.2), path="/n").status_code == 503
+    assert len(open_in) == 1
+    release.set()
+    assert ended.wait(20)
+    assert open_in == []
+    assert len(seen) == 2
+    assert len(set(seen)) == 1
+
+
+def test_functions_after_a_late_request_have_its_context(world):
+    """The current context of a late answer is that of its notification, with what is known of it by then."""
+    release, ended = threading.Event(), threading.Event()
+    app = app_with(lambda _ctx, _messages: release.wait(20))
+    app.teardown_request(lambda _error: ended.set())
+
+    @app.after_request
+    def sign(response):
+        response.headers["X-Id"] = f"{current_context.request_id}"[-4:]
+        return response
+
+    response = world.notify_threaded(world.threaded(app, timeout_s=0.2), path="/n")
+    assert (response.status_code, response.headers["X-Id"]) == (503, ":n-1")
+    release.set()
+    assert ended.wait(20)
+
+
+@pytest.mark.parametrize("where", ["errorhandler", "after_request"])
+def test_a_late_answer_that_fails_is_logged_and_answered(world, caplog, where):
+    """What the application's own functions raise over a late answer is answered 500, as over any other."""
+    release, ended = threading.Event(), threading.Event()
+    app = app_with(lambda _ctx, _messages: release.wait(20))
+    app.teardown_request(lambda _error: ended.set())
+
+    def fail(value):
+        if where == "after_request" and value.status_code == 500:
+            return value
+        raise LookupError("of the application")
+
+    (app.errorhandler(TransientError) if where == "errorhandler" else app.after_request)(fail)
+    response = world.notify_threaded(world.threaded(app, timeout_s=0.2), path="/n")
+    assert response.status_code == 500
+    assert "of the application" in caplog.text
+    release.set()
+    assert ended.wait(20)
+
+
+def test_what_fails_after_a_late_answer_is_logged(world):
+    """An error that comes out of the application when nobody waits for it any more stands in the log."""
+    release, logged = threading.Event(), SimpleQueue()
+    app = app_with(lambda _ctx, _messages: release.wait(20))
+
+    @app.teardown_request
+    def fail(_error):
+        raise LookupError("at the end")
+
+    handler = QueueHandler(logged)
+    logging.getLogger("hull_sdk.flask_thread").addHandler(handler)
+    assert world.notify_threaded(world.threaded(app, timeout_s=0.2), path="/n").status_code == 503
+    release.set()
+    assert "at the end" in logged.get(timeout=20).getMessage()
+    logging.getLogger("hull_sdk.flask_thread").removeHandler(handler)
+
+
+def test_a_notification_is_freed_with_its_request(world):
+    """A context that functions keep on g does not hold it, and so it does not wait for the garbage collector."""
+    kept = []
+
+    def handler(ctx, _messages):
+        g.context = ctx
+        kept.append(weakref.ref(ctx))
+
+    app = world.threaded(app_with(handler))
+    gc.collect()
+    gc.disable()
+    try:
+        assert world.notify_threaded(app, path="/n").status_code == 200
+        assert [ref() for ref in kept] == [None]
+    finally:
+        gc.enable()
+
+
+def test_a_converter_that_asks_the_application_is_served(world):
+    """A rule whose converter works only within a request leads to its notifications all the same."""
+
+    class Tenant(BaseConverter):
+        def to_python(self, value):
+            return current_app.config["TENANTS"][value]
+
+    seen = []
+    app = Flask("converters")
+    app.url_map.converters["tenant"] = Tenant
+    app.config["TENANTS"] = {"acme": 1}
+
+    @app.url_value_preprocessor
+    def take(_endpoint, values):
+        seen.append(values.pop("tenant"))
+
+    app.register_blueprint(
+        smart_notifier_handler({"user:update": lambda _ctx, _messages: None}), url_prefix="/<tenant:tenant>/n"
+    )
+    assert world.notify_threaded(world.threaded(app), path="/acme/n").status_code == 200
+    assert seen == [1]
+
+
+def test_a_process_without_threads_to_spare_asks_to_come_again(world, monkeypatch):
+    """When no thread can be started, as at a limit of the system, a notification is answered and comes again."""
+    app = world.threaded(app_with(lambda _ctx, _messages: None))
+
+    def refuse(*_args, **_options):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(app.extensions["hull"].runtime.tasks, "run_within", refuse)
+    response = world.notify_threaded(app, path="/n")
+    assert (response.status_code, response.get_json()["flow_control"]["type"]) == (500, "retry")
+    assert [str(record.error) for record in world.instrumentation.exceptions] == ["can't start new thread"]
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_lateness_is_reported_once_and_a_late_failure_too(world, fails):
     """One report tells that the deadline passed, with the connector's tags; a failure that comes later has its own."""
@@ -103,14 +248,7 @@ def test_lateness_is_reported_once_and_a_late_failure_too(world, fails):
             raise RuntimeError("later")
 
     app = app_with(handler)
-    ended = []
-
-    @app.teardown_request
-    def note(_error):
-        ended.append(threading.get_ident())
-        if len(ended) == 2:
-            left.set()
-
+    app.teardown_request(lambda _error: left.set())
     response = world.notify_threaded(world.threaded(app, timeout_s=0.2), path="/n")
     assert (response.status_code, response.get_json()["flow_control"]["type"]) == (503, "retry")
     late = [record for record in world.instrumentation.metrics if record.name == "connector.transient_error"]
@@ -126,13 +264,12 @@ def test_a_key_that_does_not_come_holds_no_answer_beyond_the_deadline(world):
     release = threading.Event()
     world.platform.key_answer = lambda: (release.wait(20), "too late")[1]
     app = app_with(lambda _ctx, _messages: None)
-    ended = threading.Semaphore(0)
-    app.teardown_request(lambda _error: ended.release())
+    ended = threading.Event()
+    app.teardown_request(lambda _error: ended.set())
     response = world.notify_threaded(world.threaded(app, timeout_s=0.2), path="/n")
     assert (response.status_code, response.get_json()["flow_control"]["type"]) == (503, "retry")
     release.set()
-    assert ended.acquire(timeout=20)
-    assert ended.acquire(timeout=20)
+    assert ended.wait(20)
 
 
 def test_an_error_that_the_application_lets_through_reaches_the_server(world):

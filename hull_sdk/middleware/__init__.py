@@ -6,9 +6,7 @@ from hull_sdk.middleware.base import Arrival, Extension, Incoming, RequestFacts,
 from hull_sdk.middleware.connector import load_connector
 from hull_sdk.middleware.credentials import resolve_credentials
 from hull_sdk.middleware.deadline import (
-    Awaited,
     log_rejected,
-    run_awaited,
     run_within_deadline,
     settle,
     settle_outbox,
@@ -33,7 +31,6 @@ __all__ = [
     "DEFAULT_SHUTDOWN_S",
     "MIN_SECRET_CHARS",
     "Arrival",
-    "Awaited",
     "ContextTokens",
     "Extension",
     "Incoming",
@@ -48,7 +45,6 @@ __all__ = [
     "checked_text",
     "host_secrets",
     "log_rejected",
-    "run_awaited",
     "run_within_deadline",
     "settle",
     "settle_outbox",

@@ -16,21 +16,11 @@ from hull_sdk.core.masking import mask_text
 from hull_sdk.errors import RejectedError
 from hull_sdk.outcomes import deadline_passed, judge, not_accepted, report
 
-__all__ = ["Awaited", "log_rejected", "run_awaited", "run_within_deadline", "settle", "settle_outbox"]
+__all__ = ["log_rejected", "run_within_deadline", "settle", "settle_outbox"]
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-
-class Awaited:
-    """What the two threads of a request know of each other: the one that does the work, and the one that waits."""
-
-    __slots__ = ("given_up",)
-
-    def __init__(self) -> None:
-        #: ``True`` once the other thread has answered, since the deadline had passed.
-        self.given_up: bool = False
 
 
 def run_within_deadline(context: Context, function: Callable[[], T]) -> T:
@@ -58,33 +48,6 @@ def run_within_deadline(context: Context, function: Callable[[], T]) -> T:
         raise error
     finally:
         del outcome, error  # or the error would hold, through its traceback, this call and with it a notification
-
-
-def run_awaited(context: Context, function: Callable[[], T], awaited: Awaited) -> T:
-    """Run a function of a handler in a thread for which another one waits, as :func:`run_within_deadline` would.
-
-    Args:
-        context: Whose request it is.
-        function: What to run.
-        awaited: The wait. Once it has been given up, what becomes of the function is nobody's answer any more.
-
-    Returns:
-        The function's result.
-
-    Raises:
-        TransientError: It ended too late, on a virtual clock, where a function ends before its time is looked at.
-        Exception: Whatever the function raised.
-    """
-    try:
-        result = function()
-    except Exception as err:
-        if not _is_late(context) or awaited.given_up:
-            raise
-        report(err, judge(err), context.instrumentation, context)
-        raise deadline_passed(context.timeout_s) from None
-    if _is_late(context) and not awaited.given_up:
-        raise deadline_passed(context.timeout_s)
-    return result
 
 
 def settle(context: Context, timeout_s: float, *, here: bool = False) -> list[dict[str, Any]]:
