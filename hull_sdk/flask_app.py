@@ -21,7 +21,7 @@ from hull_sdk.context import Context
 from hull_sdk.context.current import current
 from hull_sdk.core.net import split_host
 from hull_sdk.errors import CredentialsError, InvalidArgumentError, NotificationError, TransientError
-from hull_sdk.flask_thread import ENV_ACTIVE, OneThread, share_with_answer
+from hull_sdk.flask_thread import ENV_ACTIVE, OneThread, share_with_answer, wait_for_answer
 from hull_sdk.infra import Cache, Instrumentation
 from hull_sdk.middleware import (
     DEFAULT_MIDDLEWARE,
@@ -319,6 +319,7 @@ def _option_loader(present: Request) -> Callable[[Any], dict[str, Any]]:
 
 def _leave(_error: BaseException | None) -> None:
     environ = present_request().environ
+    wait_for_answer(environ)
     token = environ.pop(ENV_ACTIVE, None)
     if token is not None:
         current.reset(token)

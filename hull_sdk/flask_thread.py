@@ -10,24 +10,28 @@ from __future__ import annotations
 import contextvars
 import io
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from flask import Flask, request
 
 from hull_sdk.context import Context
 from hull_sdk.core.logs import emit
-from hull_sdk.core.tasks import Lock, Outcome, outcome_of
+from hull_sdk.core.tasks import Condition, Outcome, outcome_of
 from hull_sdk.core.wsgi import WsgiAnswer, WsgiApp, run_wsgi
 from hull_sdk.middleware import Extension, run_within_deadline
 from hull_sdk.middleware.bodies import ENV_BODY, ENV_FLAG
 from hull_sdk.middleware.marks import marks_of
 from hull_sdk.outcomes import deadline_passed
 
-__all__ = ["ENV_ACTIVE", "OneThread", "run_in_time", "share_with_answer"]
+__all__ = ["ENV_ACTIVE", "OneThread", "run_in_time", "share_with_answer", "wait_for_answer"]
 
 #: Where the context that is the current one stands in a request's WSGI environment, to be left when it ends.
 ENV_ACTIVE: Final = "hull.active"
+
+#: How long the end of a request is waited for that has come to its teardown functions at its deadline, in seconds.
+ENDING_S: Final = 1.0
 
 _ENV_AWAITED: Final = "hull.awaited"
 
@@ -59,9 +63,18 @@ def share_with_answer(environ: dict[str, Any]) -> None:
     Args:
         environ: The request's WSGI environment.
     """
-    awaited: _Awaited | None = environ.get(_ENV_AWAITED)
-    if awaited is not None:
-        awaited.share()
+    if _ENV_AWAITED in environ:
+        environ[_ENV_AWAITED].share()
+
+
+def wait_for_answer(environ: dict[str, Any]) -> None:
+    """Let a late answer be made to its end before anything is torn down that it is made with, and begin no other.
+
+    Args:
+        environ: The request's WSGI environment.
+    """
+    if _ENV_AWAITED in environ:
+        environ[_ENV_AWAITED].end_sharing()
 
 
 class OneThread:
@@ -91,9 +104,10 @@ class OneThread:
         except RuntimeError:  # no thread can be started: the application meets that itself, and answers it
             del environ[_ENV_AWAITED]
             return self._inner(environ, start_response)
-        outcome, variables = awaited.take()
+        outcome = awaited.take()
         if outcome is None:
-            return self._late(environ, start_response, variables)
+            with awaited.answering() as variables:
+                return self._late(environ, start_response, variables)
         answer, error = outcome
         if error is not None:
             raise error
@@ -117,8 +131,10 @@ class OneThread:
         if variables is not None:
             # Nothing is torn down here: it belongs to the handler, which uses it.
             return variables.run(self._answer_late, start_response)
+        # The request has not come to us yet, or is about to end and does not: this one has everything of its own.
         present = {**environ, "wsgi.input": io.BytesIO(environ.get(ENV_BODY, b""))}
-        present.pop(ENV_ACTIVE, None)
+        for name in (ENV_ACTIVE, _ENV_AWAITED):
+            present.pop(name, None)
         with self._app.request_context(present):
             return self._answer_late(start_response)
 
@@ -135,31 +151,53 @@ class _Awaited:
     """What the two threads of a request know of each other: the one that does the work, and the one that waits."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._changed = Condition()
         self._outcome: Outcome[WsgiAnswer | None] | None = None
         self._variables: contextvars.Context | None = None
-        self._given_up = False
+        self._given_up = self._answering = self._ending = False
+
+    # -- in the handler's thread
 
     def work(self, inner: WsgiApp, environ: dict[str, Any]) -> None:
-        """Answer the request; called in the handler's thread."""
+        """Answer the request."""
         outcome = outcome_of(run_wsgi, (inner, environ))
-        with self._lock:
-            self._variables = None
+        with self._changed:
             if not self._given_up:
                 self._outcome = outcome
+                self._changed.notify()
         if self._given_up and outcome[1] is not None:
             emit(_log, logging.ERROR, "task.failed", {"task": "hull-handler"}, exc_info=outcome[1])
 
     def share(self) -> None:
-        """Keep the context variables of the handler's thread for a late answer."""
-        with self._lock:
+        """Keep the context variables of this thread for a late answer."""
+        with self._changed:
             if not self._given_up:
                 self._variables = contextvars.copy_context()
 
-    def take(self) -> tuple[Outcome[WsgiAnswer | None] | None, contextvars.Context | None]:
-        """Return the outcome or, if there is none yet and from now on nobody wants it, what was shared."""
-        with self._lock:
-            outcome, variables = self._outcome, self._variables
-            self._outcome = self._variables = None
+    def end_sharing(self) -> None:
+        """Wait until a late answer that is being made is made; from now on the outcome is near."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._answering)
+            self._ending, self._variables = True, None
+
+    # -- in the server's thread
+
+    def take(self) -> Outcome[WsgiAnswer | None] | None:
+        """Return the outcome, or ``None`` if there is none: from now on nobody wants it."""
+        with self._changed:
+            if self._ending:
+                self._changed.wait_for(lambda: self._outcome is not None, ENDING_S)
+            outcome, self._outcome = self._outcome, None
             self._given_up = outcome is None
-        return outcome, variables
+            self._answering = self._given_up and not self._ending
+        return outcome
+
+    @contextmanager
+    def answering(self) -> Iterator[contextvars.Context | None]:
+        """Give what was shared to a ``with`` block that makes the late answer."""
+        try:
+            yield self._variables
+        finally:
+            with self._changed:
+                self._answering, self._variables = False, None
+                self._changed.notify()

@@ -129,6 +129,51 @@ def test_a_late_answer_tears_nothing_down_that_the_handler_uses(world):
     assert len(set(seen)) == 1
 
 
+def test_a_handler_that_ends_at_its_deadline_waits_for_the_late_answer(world):
+    """Nothing is torn down while a late answer is being made with it, whenever the handler ends."""
+    release, ended = threading.Event(), threading.Event()
+    server = threading.get_ident()
+    app = app_with(lambda _ctx, _messages: release.wait(20))
+
+    @app.before_request
+    def remember():
+        g.who = "ann"
+
+    @app.after_request
+    def sign(response):
+        if threading.get_ident() == server:
+            release.set()
+            ended.wait(0.2)
+        response.headers["X-Who"] = g.who
+        return response
+
+    @app.teardown_appcontext
+    def forget(_error):
+        del g.who
+        ended.set()
+
+    response = world.notify_threaded(world.threaded(app, timeout_s=0.2), path="/n")
+    assert (response.status_code, response.headers["X-Who"]) == (503, "ann")
+    assert ended.wait(20)
+
+
+def test_a_request_that_hangs_before_it_has_a_context_is_answered(world):
+    """A function before the request that takes too long is answered at the deadline, too."""
+    release, ended = threading.Event(), threading.Event()
+    server = threading.get_ident()
+    app = app_with(lambda _ctx, _messages: None)
+
+    @app.before_request
+    def hang():
+        release.wait(20)
+
+    app.teardown_request(lambda _error: None if threading.get_ident() == server else ended.set())
+    response = world.notify_threaded(world.threaded(app, timeout_s=0.2), path="/n")
+    assert (response.status_code, response.get_json()["flow_control"]["type"]) == (503, "retry")
+    release.set()
+    assert ended.wait(20)
+
+
 def test_functions_after_a_late_request_have_its_context(world):
     """The current context of a late answer is that of its notification, with what is known of it by then."""
     release, ended = threading.Event(), threading.Event()
