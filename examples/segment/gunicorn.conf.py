@@ -24,7 +24,7 @@ logging.basicConfig(level=logging.INFO, handlers=[_handler])
 
 
 def post_worker_init(_worker: object) -> None:
-    """Leave what is loaded by now out of garbage collections, which pause, and have fewer."""
+    """Leave what is loaded by now out of garbage collections, and have fewer."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000)
