@@ -10,11 +10,7 @@ from flask import Blueprint, Request, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from hull_sdk.context import Context
-from hull_sdk.flask_app import (
-    json_body,
-    present_request,
-    request_context,
-)
+from hull_sdk.flask_app import json_body, present_request, request_context
 from hull_sdk.handlers.deduplication import Runs
 from hull_sdk.handlers.endpoint import call, check_callable, endpoint
 from hull_sdk.middleware import checked_seconds, run_within_deadline, settle

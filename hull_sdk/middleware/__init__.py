@@ -5,12 +5,7 @@ from __future__ import annotations
 from hull_sdk.middleware.base import Arrival, Extension, Incoming, RequestFacts, Step, trust_root
 from hull_sdk.middleware.connector import load_connector
 from hull_sdk.middleware.credentials import resolve_credentials
-from hull_sdk.middleware.deadline import (
-    log_rejected,
-    run_within_deadline,
-    settle,
-    settle_outbox,
-)
+from hull_sdk.middleware.deadline import log_rejected, run_within_deadline, settle, settle_outbox
 from hull_sdk.middleware.keys import KeyRing, check_sns_url
 from hull_sdk.middleware.legacy import read_legacy_notification
 from hull_sdk.middleware.notification import read_notification
