@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hull_sdk.core import json
 from hull_sdk.core.macs import mac
 from hull_sdk.platform.notifications import completed_message
+from hull_sdk.wire import jws
 from hull_sdk.wire.notifications import ENTITY_CHANNELS
 
 __all__ = ["sample", "token", "unsigned"]
@@ -61,8 +60,8 @@ def _changed(report: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 def token(secret: str, claims: Mapping[str, Any]) -> str:
     """Return a token by HS256; the secret may be a public key in PEM, with which libraries refuse to make one."""
-    head = _head({"alg": "HS256", "typ": "JWT"}, claims)
-    return f"{head}.{_base64(mac(secret, head.encode()))}"
+    signed = jws.to_sign(jws.header_for("HS256"), claims)
+    return jws.joined(signed, mac(secret, signed))
 
 
 def unsigned(algorithm: str, claims: Mapping[str, Any]) -> str:
@@ -72,12 +71,4 @@ def unsigned(algorithm: str, claims: Mapping[str, Any]) -> str:
         algorithm: ``"none"``, in any case.
         claims: What it says.
     """
-    return f"{_head({'alg': algorithm, 'typ': 'JWT'}, claims)}."
-
-
-def _head(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
-    return f"{_base64(json.dumps(header))}.{_base64(json.dumps(claims))}"
-
-
-def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return jws.joined(jws.to_sign(jws.header_for(algorithm), claims), b"")

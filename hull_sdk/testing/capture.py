@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Iterable
 from typing import Any, TypedDict
@@ -10,6 +9,7 @@ from typing import Any, TypedDict
 from hull_sdk.core import json
 from hull_sdk.core.logs import fields_of
 from hull_sdk.core.net import Exchange
+from hull_sdk.wire import jws
 from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN
 from hull_sdk.wire.tokens import AS_CLAIMS, CLAIM_SUBJECT_TYPE
 
@@ -120,8 +120,6 @@ def _captured(message: dict[str, Any]) -> CapturedMessage:
 
 def _claims(token: str) -> dict[str, Any]:
     try:
-        part = token.split(".")[1]
-        value = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        return jws.claims_in(token.split(".")[1])
     except (ValueError, IndexError):
         return {}
-    return value if isinstance(value, dict) else {}

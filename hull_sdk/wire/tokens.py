@@ -6,16 +6,14 @@ against the machine's, so that the rules hold on a virtual clock too.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hull_sdk.core import json
 from hull_sdk.core.checks import is_number
 from hull_sdk.core.macs import mac
 from hull_sdk.errors import CredentialsError
+from hull_sdk.wire import jws
 from hull_sdk.wire.entities import Claims, EntityKind
 
 __all__ = [
@@ -51,19 +49,7 @@ _TOKEN_PARTS: Final = 3
 #: No time that a token names is beyond this, in Unix seconds; larger integers would not fit a float.
 MAX_TIME: Final = 1e15
 
-
-_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
-
-
-def _b64(data: bytes) -> bytes:
-    # What base64.urlsafe_b64encode does, and one step less.
-    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE, b"=")
-
-
-#: The header that this package and the Node generation write.
-_USUAL_HEADER: Final = {"typ": "JWT", "alg": ALGORITHM}
-_HEADER: Final = _b64(json.dumps(_USUAL_HEADER))
-_HEADER_TEXT: Final = _HEADER.decode()
+_HEADER: Final = jws.header_for(ALGORITHM)
 
 
 def build_claims(
@@ -134,8 +120,8 @@ def encode(claims: Mapping[str, Any], secret: str) -> str:
     Returns:
         A compact HS256 token of three parts.
     """
-    signed = _HEADER + b"." + _b64(json.dumps(claims))
-    return (signed + b"." + _b64(mac(secret, signed))).decode()
+    signed = jws.to_sign(_HEADER, claims)
+    return jws.joined(signed, mac(secret, signed))
 
 
 def looks_like_token(text: str) -> bool:
@@ -146,10 +132,9 @@ def looks_like_token(text: str) -> bool:
 def issuer_of(token: str) -> str | None:
     """Return the connector id that a token names, unverified; ``None`` when there is none."""
     try:
-        claims = _decode_part(token.split(".")[1])
+        issuer = jws.claims_in(token.split(".")[1]).get("iss")
     except (ValueError, IndexError):
         return None
-    issuer = claims.get("iss") if isinstance(claims, dict) else None
     return issuer if isinstance(issuer, str) else None
 
 
@@ -168,19 +153,18 @@ def verify(token: str, secret: str, now: float) -> dict[str, Any]:
         CredentialsError: The token is malformed, signed otherwise, expired or from the future; the message
             names the difference of the clocks where that is the reason.
     """
-    parts = token.split(".")
     try:
-        header = _USUAL_HEADER if parts[0] == _HEADER_TEXT else _decode_part(parts[0])
-        claims, signature = _decode_part(parts[1]), _unb64(parts[2])
-    except (ValueError, IndexError) as err:
-        raise CredentialsError("the token is malformed; it must be a signed JWT of three parts") from err
-    if len(parts) != _TOKEN_PARTS or not isinstance(header, dict) or not isinstance(claims, dict):
-        raise CredentialsError("the token is malformed; it must be a signed JWT of three parts")
-    if header.get("alg") != ALGORITHM:
-        raise CredentialsError(f"the token is signed with {header.get('alg')!r:.50}; only {ALGORITHM} is accepted")
-    expected = mac(secret, f"{parts[0]}.{parts[1]}".encode())
-    if not hmac.compare_digest(signature, expected):
+        read = jws.read(token)
+    except ValueError as err:
+        raise _malformed() from err
+    if read.algorithm != ALGORITHM:
+        raise CredentialsError(f"the token is signed with {read.algorithm!r:.50}; only {ALGORITHM} is accepted")
+    if not hmac.compare_digest(read.signature, mac(secret, read.signed)):
         raise CredentialsError("the token's signature does not match the connector's secret")
+    try:
+        claims = jws.claims_in(read.claims)
+    except ValueError as err:
+        raise _malformed() from err
     _check_times(claims, now)
     return claims
 
@@ -200,9 +184,5 @@ def _check_times(claims: Mapping[str, Any], now: float) -> None:
             )
 
 
-def _decode_part(part: str) -> Any:
-    return json.loads(_unb64(part))
-
-
-def _unb64(part: str) -> bytes:
-    return base64.b64decode(part.encode("ascii") + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)
+def _malformed() -> CredentialsError:
+    return CredentialsError("the token is malformed; it must be a signed JWT of three parts")

@@ -1,0 +1,117 @@
+"""The compact form of signed tokens: header, claims and signature, with dots between them (RFC 7515).
+
+Here they are only put together and taken apart; who may sign with what is for those to say who call this.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from hull_sdk.core import json
+
+__all__ = ["Token", "claims_in", "header_for", "joined", "read", "to_sign"]
+
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+
+
+class Token(NamedTuple):
+    """A token that nobody has verified yet.
+
+    Args:
+        algorithm: What its header names, for example ``"HS256"``; it may be anything.
+        signed: The bytes that the signature covers.
+        signature: The signature.
+        claims: The second part, for :func:`claims_in` once the signature is known to be good.
+    """
+
+    algorithm: Any
+    signed: bytes
+    signature: bytes
+    claims: str
+
+
+def header_for(algorithm: str) -> bytes:
+    """Return the first part of a token as the Node generation writes it.
+
+    Args:
+        algorithm: For example ``"HS256"``.
+    """
+    return _encoded(json.dumps({"typ": "JWT", "alg": algorithm}))
+
+
+def to_sign(header: bytes, claims: Mapping[str, Any]) -> bytes:
+    """Return what the signature of a token covers.
+
+    Args:
+        header: What :func:`header_for` returned.
+        claims: JSON-like values.
+    """
+    return header + b"." + _encoded(json.dumps(claims))
+
+
+def joined(signed: bytes, signature: bytes) -> str:
+    """Return a token.
+
+    Args:
+        signed: What :func:`to_sign` returned.
+        signature: Its signature.
+    """
+    return (signed + b"." + _encoded(signature)).decode()
+
+
+def read(token: str) -> Token:
+    """Take a token apart; its claims stay as they are.
+
+    Args:
+        token: For example ``"eyJ0eXAi..."``; anybody may have written it.
+
+    Raises:
+        ValueError: It has not three parts, its header is no JSON object or demands what is not known here (``crit``),
+            or its signature is no base64.
+    """
+    signed, _, signature = token.rpartition(".")
+    header, dot, claims = signed.partition(".")
+    if not dot or "." in claims:
+        raise ValueError("a token has three parts")
+    return Token(_algorithm(header), signed.encode("ascii"), _decoded(signature), claims)
+
+
+def claims_in(part: str) -> dict[str, Any]:
+    """Return the claims of a token.
+
+    Args:
+        part: Its second part.
+
+    Raises:
+        ValueError: They are no JSON object.
+    """
+    value = json.loads(_decoded(part))
+    if isinstance(value, dict):
+        return value
+    raise ValueError(f"a part of a token is an object, not {type(value).__name__}")
+
+
+def _algorithm(header: str) -> Any:
+    known = _USUAL.get(header)
+    if known is not None:
+        return known
+    fields = claims_in(header)
+    if "crit" in fields:
+        raise ValueError("the header demands extensions (crit), of which none is known")
+    return fields.get("alg")
+
+
+def _encoded(data: bytes) -> bytes:
+    # What base64.urlsafe_b64encode does, and one step less.
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE, b"=")
+
+
+def _decoded(part: str) -> bytes:
+    return base64.b64decode(part.encode("ascii") + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)
+
+
+#: The headers that most tokens have, and what they name: not read again for each of them.
+_USUAL: Final[dict[str, str]] = {header_for(algorithm).decode(): algorithm for algorithm in ("HS256", "RS256")}
