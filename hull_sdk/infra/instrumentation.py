@@ -6,6 +6,7 @@ Secrets are masked here, before any backend sees a value.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +26,9 @@ __all__ = ["Instrumentation", "Metric", "RecordingInstrumentation", "Tags", "con
 Tags = Mapping[str, Any] | Iterable[str]
 
 DEFAULT_ENVIRONMENT: Final = "production"
+
+#: Longest name or value of a tag that is remembered with its masked form, in characters.
+_MAX_KEPT_CHARS: Final = 200
 
 _log = logging.getLogger(__name__)
 
@@ -254,8 +258,20 @@ def _tags(tags: Tags | None) -> dict[str, str]:
     if tags is None:
         return {}
     if not isinstance(tags, Mapping):
-        pairs = (str(tag).partition(":") for tag in ([tags] if isinstance(tags, str) else tags))
-        tags = {name: value for name, _, value in pairs}
+        texts = [tags] if isinstance(tags, str) else tags
+        tags = {name: value for name, _, value in (str(tag).partition(":") for tag in texts)}
+    pairs = tuple(tags.items())
+    if all(type(part) is str and len(part) <= _MAX_KEPT_CHARS for pair in pairs for part in pair):
+        return _masked_pairs(pairs).copy()
+    return _masked(tags)
+
+
+@functools.lru_cache(maxsize=1024)  # a connector's own are the same for each request
+def _masked_pairs(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    return _masked(dict(pairs))
+
+
+def _masked(tags: Mapping[Any, Any]) -> dict[str, str]:
     return {str(name): str(value) for name, value in mask(tags).items()}
 
 
