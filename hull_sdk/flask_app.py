@@ -179,7 +179,7 @@ def install(app: Flask, extension: Extension) -> None:
     if EXTENSION_KEY in app.extensions:
         raise InvalidArgumentError(f"the application {app.name!r} has been set up before; call setup_app once")
     app.extensions[EXTENSION_KEY] = extension
-    app.wsgi_app = BodyCapture(OneThread(app, app.wsgi_app, extension))  # type: ignore[method-assign]  # the documented way to wrap it
+    app.wsgi_app = OneThread(app, BodyCapture(app.wsgi_app), extension)  # type: ignore[method-assign]  # the documented way to wrap it
     app.before_request(_enter)
     app.teardown_request(_leave)
 

@@ -17,11 +17,12 @@ from typing import Any, Final, TypeVar
 from flask import Flask, request
 
 from hull_sdk.context import Context
+from hull_sdk.core.clock import Clock
 from hull_sdk.core.logs import emit
 from hull_sdk.core.tasks import Condition, Outcome, outcome_of
 from hull_sdk.core.wsgi import WsgiAnswer, WsgiApp, run_wsgi
 from hull_sdk.middleware import Extension, run_within_deadline
-from hull_sdk.middleware.bodies import ENV_BODY, ENV_FLAG
+from hull_sdk.middleware.bodies import ENV_BODY, ENV_FLAG, keep_body
 from hull_sdk.middleware.marks import marks_of
 from hull_sdk.outcomes import deadline_passed
 
@@ -78,9 +79,10 @@ def wait_for_answer(environ: dict[str, Any]) -> None:
 
 
 class OneThread:
-    """Runs the notifications of marked views in a thread of their own; other requests pass untouched.
+    """Runs notifications in a thread of their own, until the deadline for marked views; other requests pass untouched.
 
-    On a virtual clock, where nothing runs while somebody waits, all requests pass.
+    Which view a notification leads to is asked at its deadline only. On a virtual clock, where nothing runs while
+    somebody waits, all requests pass.
 
     Args:
         app: The application.
@@ -96,14 +98,18 @@ class OneThread:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request, at its deadline if it is late."""
         tasks, timeout_s = self._extension.runtime.tasks, self._extension.timeout_s
-        if ENV_FLAG not in environ or tasks.virtual or not self._leads_to_marked(environ):
+        # Nobody posts to files: the only views that ask for no signature, with answers too large to gather in memory.
+        if ENV_FLAG not in environ or tasks.virtual or environ["REQUEST_METHOD"] != "POST":
             return self._inner(environ, start_response)
-        awaited = environ[_ENV_AWAITED] = _Awaited()
+        awaited = environ[_ENV_AWAITED] = _Awaited(self._extension.runtime.clock)
         try:
             tasks.run_within(timeout_s, awaited.work, self._inner, environ, name="hull-handler")
         except RuntimeError:  # no thread can be started: the application meets that itself, and answers it
             del environ[_ENV_AWAITED]
             return self._inner(environ, start_response)
+        awaited.wait(timeout_s)
+        if not awaited.has_ended() and not self._leads_to_marked(environ):
+            awaited.wait(None)
         outcome = awaited.take()
         if outcome is None:
             with awaited.answering() as variables:
@@ -150,8 +156,10 @@ class OneThread:
 class _Awaited:
     """What the two threads of a request know of each other: the one that does the work, and the one that waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._changed = Condition()
+        self._read_at: float | None = None
         self._outcome: Outcome[WsgiAnswer | None] | None = None
         self._variables: contextvars.Context | None = None
         self._given_up = self._answering = self._ending = False
@@ -160,13 +168,19 @@ class _Awaited:
 
     def work(self, inner: WsgiApp, environ: dict[str, Any]) -> None:
         """Answer the request."""
-        outcome = outcome_of(run_wsgi, (inner, environ))
+        outcome = outcome_of(self._run, (inner, environ))
         with self._changed:
             if not self._given_up:
                 self._outcome = outcome
                 self._changed.notify()
         if self._given_up and outcome[1] is not None:
             emit(_log, logging.ERROR, "task.failed", {"task": "hull-handler"}, exc_info=outcome[1])
+
+    def _run(self, inner: WsgiApp, environ: dict[str, Any]) -> WsgiAnswer | None:
+        # Not before the change of threads: each processor would have to get the bytes from the other one's cache.
+        keep_body(environ)
+        self._read_at = self._clock.monotonic()
+        return run_wsgi(inner, environ)
 
     def share(self) -> None:
         """Keep the context variables of this thread for a late answer."""
@@ -182,11 +196,34 @@ class _Awaited:
 
     # -- in the server's thread
 
+    def has_ended(self) -> bool:
+        """Tell whether the outcome is there."""
+        return self._outcome is not None
+
+    def wait(self, timeout_s: float | None) -> None:
+        """Wait for the outcome.
+
+        Args:
+            timeout_s: So many seconds after the body has come, however long that takes; ``None`` waits as long as the
+                outcome takes.
+        """
+        with self._changed:
+            while not self.has_ended():
+                left_s = self._left_s(timeout_s)
+                if left_s is not None and left_s <= 0.0:
+                    return
+                self._changed.wait(left_s)
+
+    def _left_s(self, timeout_s: float | None) -> float | None:
+        if timeout_s is None or self._read_at is None:
+            return timeout_s
+        return self._read_at + timeout_s - self._clock.monotonic()
+
     def take(self) -> Outcome[WsgiAnswer | None] | None:
         """Return the outcome, or ``None`` if there is none: from now on nobody wants it."""
         with self._changed:
             if self._ending:
-                self._changed.wait_for(lambda: self._outcome is not None, ENDING_S)
+                self._changed.wait_for(self.has_ended, ENDING_S)
             outcome, self._outcome = self._outcome, None
             self._given_up = outcome is None
             self._answering = self._given_up and not self._ending

@@ -17,6 +17,7 @@ from werkzeug.routing import BaseConverter
 
 from hull_sdk import current_context
 from hull_sdk.errors import InvalidArgumentError, TransientError
+from hull_sdk.flask_thread import OneThread, _Awaited
 from hull_sdk.handlers import action_handler, smart_notifier_handler
 
 
@@ -52,18 +53,41 @@ def test_all_about_a_notification_runs_in_one_thread(world):
 
 
 def test_other_requests_stay_in_the_callers_thread(world):
-    """Plain views, other handlers and addresses that lead nowhere change no thread but for their function."""
+    """What is no notification, or is not posted, changes no thread but for the function of its handler."""
     seen = []
     app = app_with(lambda _ctx, _messages: None)
     note = note_threads(app, seen)
     app.register_blueprint(action_handler(note), url_prefix="/action")
     client = world.threaded(app).test_client()
-    headers = {"X-Hull-Smart-Notifier": "true"}
     assert client.post(f"/action?{query()}").status_code == 200
-    assert client.post("/nowhere", data=b"{}", headers=headers).status_code == 404
-    assert client.get("/n", headers=headers).status_code == 405
+    assert client.post("/nowhere", data=b"{}").status_code == 404
+    assert client.get("/n", headers={"X-Hull-Smart-Notifier": "true"}).status_code == 405
     assert client.post(f"/n?{query()}", json={}).status_code == 400
     assert {thread for name, thread in seen if name != "handler"} == {threading.get_ident()}
+
+
+def test_a_plain_view_of_notifications_has_no_deadline(world, monkeypatch):
+    """A view of the application's own is waited for beyond the deadline, in one thread too."""
+    seen, late = [], threading.Event()
+    leads = OneThread._leads_to_marked
+
+    def at_the_deadline(self, environ):
+        late.set()
+        return leads(self, environ)
+
+    monkeypatch.setattr(OneThread, "_leads_to_marked", at_the_deadline)
+    app = Flask("one-thread")
+    note = note_threads(app, seen)
+
+    @app.post("/plain")
+    def plain():
+        note()
+        return f"{late.wait(20)} {len(current_context.notification['messages'])}"
+
+    response = world.notify_threaded(world.threaded(app, timeout_s=0.1), path="/plain")
+    assert (response.status_code, response.text) == (200, "True 1")
+    assert [name for name, _ in seen] == ["before", "handler", "after", "teardown", "end"]
+    assert len({thread for _, thread in seen}) == 1
 
 
 def test_a_late_answer_passes_the_applications_own_functions(world):
@@ -343,11 +367,47 @@ def test_the_current_context_ends_with_the_request(world):
 
 
 def test_an_application_that_answers_by_host_finds_its_notifications(world):
-    """With subdomains the view is found as Flask finds it."""
-    seen = []
+    """With subdomains the view, and with it the deadline, is found as Flask finds it."""
+    release = threading.Event()
     app = Flask("hosts", subdomain_matching=True)
     app.config["SERVER_NAME"] = "acme.test"
-    handler = note_threads(app, seen)
-    app.register_blueprint(smart_notifier_handler({"user:update": handler}), url_prefix="/n", subdomain="crm")
-    assert world.notify_threaded(world.threaded(app), path="http://crm.acme.test/n").status_code == 200
-    assert threading.get_ident() not in {thread for _, thread in seen}
+    handler = smart_notifier_handler({"user:update": lambda _ctx, _messages: release.wait(20)})
+    app.register_blueprint(handler, url_prefix="/n", subdomain="crm")
+    deliver = partial(world.notify_threaded, world.threaded(app, timeout_s=0.5), path="http://crm.acme.test/n")
+    assert deliver().status_code == 503
+    release.set()
+    assert deliver().status_code == 200
+
+
+def test_the_deadline_counts_from_when_the_body_has_come(world, monkeypatch):
+    """A body that takes longer to come than a handler may take is waited for, and then handled in time."""
+    late = threading.Event()
+    wait = _Awaited.wait
+
+    def after_the_deadline(self, timeout_s):
+        late.set()
+        wait(self, timeout_s)
+
+    class Slow:
+        def __init__(self, stream):
+            self.read = lambda size: stream.read(size) if late.wait(20) else b""
+
+    monkeypatch.setattr(_Awaited, "wait", after_the_deadline)
+    app = world.threaded(app_with(lambda _ctx, _messages: None), timeout_s=2.0)
+    served = app.wsgi_app
+    app.wsgi_app = lambda environ, start: served({**environ, "wsgi.input": Slow(environ["wsgi.input"])}, start)
+    assert world.notify_threaded(app, path="/n").status_code == 200
+
+
+def test_a_body_that_breaks_off_with_an_error_reaches_the_server(world):
+    """What reading the body raises, as when the connection is lost, is the server's to deal with."""
+
+    class Broken:
+        def read(self, _size):
+            raise ConnectionResetError("lost")
+
+    app = world.threaded(app_with(lambda _ctx, _messages: None))
+    served = app.wsgi_app
+    app.wsgi_app = lambda environ, start: served({**environ, "wsgi.input": Broken()}, start)
+    with pytest.raises(ConnectionResetError, match="lost"):
+        world.notify_threaded(app, path="/n")

@@ -11,7 +11,7 @@ from hull_sdk.wire.notifications import MAX_NOTIFICATION_BYTES, too_large
 from hull_sdk.wire.signatures import HEADER_FLAG
 from hull_sdk.wire.sns import HEADER_TYPE, MAX_MESSAGE_BYTES
 
-__all__ = ["ENV_BODY", "ENV_BODY_ERROR", "ENV_FLAG", "ENV_LEGACY", "BodyCapture", "rewind"]
+__all__ = ["ENV_BODY", "ENV_BODY_ERROR", "ENV_FLAG", "ENV_LEGACY", "BodyCapture", "keep_body", "rewind"]
 
 #: Where the bytes stand in a request's WSGI environment ...
 ENV_BODY: Final = "hull.body"
@@ -35,21 +35,18 @@ class BodyCapture:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request, with its body kept if it is a notification's."""
         if ENV_FLAG in environ or ENV_LEGACY in environ:
-            _capture(environ)
+            keep_body(environ)
         return self._app(environ, start_response)
 
 
-def rewind(environ: dict[str, Any]) -> None:
-    """Let views read a notification again that an earlier function has parsed as a form.
+def keep_body(environ: dict[str, Any]) -> None:
+    """Read the body of a notification, unless that has been done, and keep its raw bytes.
 
     Args:
         environ: The request's WSGI environment.
     """
-    if ENV_BODY in environ:
-        environ["wsgi.input"].seek(0)
-
-
-def _capture(environ: dict[str, Any]) -> None:
+    if ENV_BODY in environ or ENV_BODY_ERROR in environ:
+        return
     length, limit = _content_length(environ), MAX_NOTIFICATION_BYTES if ENV_FLAG in environ else MAX_MESSAGE_BYTES
     if length is not None and length > limit:
         environ[ENV_BODY_ERROR] = too_large(length, limit)
@@ -63,6 +60,16 @@ def _capture(environ: dict[str, Any]) -> None:
     environ["CONTENT_LENGTH"] = str(len(body))
     environ["wsgi.input"] = io.BytesIO(body)
     environ["wsgi.input_terminated"] = True
+
+
+def rewind(environ: dict[str, Any]) -> None:
+    """Let views read a notification again that an earlier function has parsed as a form.
+
+    Args:
+        environ: The request's WSGI environment.
+    """
+    if ENV_BODY in environ:
+        environ["wsgi.input"].seek(0)
 
 
 def _content_length(environ: dict[str, Any]) -> int | None:
