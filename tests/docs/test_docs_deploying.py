@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -42,6 +44,29 @@ def test_the_settings_serve_and_stop(start_process, tmp_path, valkey):
     network.close()
     assert gunicorn.stop() == 0
     assert "connector.cache.unshared" not in "".join(gunicorn.stderr)
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs processors that can be chosen, as on Linux")
+def test_each_worker_has_a_processor(start_process, tmp_path, valkey):
+    """With the page's hooks workers are spread over the processors, and a new one gets the place of the one that ended."""
+    found = re.findall(
+        r"```python\n# (?:gunicorn.conf.py|what else gunicorn.conf.py may hold)\n(.*?)```", PAGE, re.DOTALL
+    )
+    told = 'def post_worker_init(worker):\n    worker.log.info("worker %s has begun", worker.pid)\n'
+    (tmp_path / "gunicorn.conf.py").write_text("\n".join([*found, told]))
+    (tmp_path / "shop.py").write_text(APP)
+    command = ["gunicorn", "--config", "gunicorn.conf.py", "--bind", "127.0.0.1:0", "shop:create_app()"]
+    gunicorn = start_process(command, env={"HULL_REDIS_URL": valkey.url}, cwd=tmp_path)
+    processors = os.sched_getaffinity(0)
+    fair = sorted(sorted(processors)[number % len(processors)] for number in range(4))
+    begun = r"worker (\d+) has begun"
+    pids = [int(gunicorn.wait_for(begun)[1]) for _ in range(4)]
+    chosen = {pid: os.sched_getaffinity(pid) for pid in pids}
+    assert sorted(processor for each in chosen.values() for processor in each) == fair
+    os.kill(pids[0], signal.SIGTERM)
+    assert os.sched_getaffinity(int(gunicorn.wait_for(begun)[1])) == chosen[pids[0]]
+    assert gunicorn.stop() == 0
 
 
 @pytest.mark.process
