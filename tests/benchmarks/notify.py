@@ -5,7 +5,9 @@ its hook for workers included. All verify the signature; ours and the floor also
 counts the messages that it is given; one that is missing or comes twice ends the benchmark. The floor is one Flask view
 under the same gunicorn that verifies, decodes with the same library and counts.
 
-    python tests/benchmarks/notify.py [--notifications 400] [--connections 1,8] [--without-node]
+With `--pinned` the worker of each Python one has a processor of its own, as the page about deploying shows.
+
+    python tests/benchmarks/notify.py [--notifications 400] [--connections 1,8] [--without-node] [--pinned]
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from gunicorn_process import PINNED
 from method import Contender, Contest, Result, Target, arguments, finish, print_line
 from notifications import Fleet, Platform, fast, stdlib_json
 
@@ -33,12 +36,14 @@ def main() -> None:
     parser.add_argument("--notifications", type=int, default=400, help="notifications of a turn")
     parser.add_argument("--connections", default="1,8", help="numbers of connections, each measured by itself")
     parser.add_argument("--without-node", action="store_true", help="leave the Node generation out")
+    parser.add_argument("--pinned", action="store_true", help="give each Python worker a processor of its own")
     options = parser.parse_args()
+    pinned = {PINNED: "1"} if options.pinned else {}
     targets: list[Target] = []
     with ExitStack() as running:
         platform = running.enter_context(Platform())
         print_line(f"a notification has {platform.size_bytes:,} bytes")
-        fleets = [running.enter_context(fleet) for fleet in _fleets(without_node=options.without_node)]
+        fleets = [running.enter_context(fleet) for fleet in _fleets(pinned, options.without_node)]
         strangers = [fleet.name for fleet in fleets if not platform.is_verified(fleet.port, digest=fleet.name != NODE)]
         if strangers:
             raise SystemExit(f"{', '.join(strangers)} took a notification with a wrong signature; no figures")
@@ -53,11 +58,11 @@ def main() -> None:
     finish(targets)
 
 
-def _fleets(*, without_node: bool) -> Iterator[Fleet]:
-    yield Fleet.gunicorn(FLOOR, "notify_process:floor()", **stdlib_json())
-    yield Fleet.gunicorn(FLOOR_FAST, "notify_process:floor()", **fast())
-    yield Fleet.gunicorn(OURS, "notify_process:ours()", **stdlib_json())
-    yield Fleet.gunicorn(OURS_FAST, "notify_process:ours()", **fast())
+def _fleets(pinned: dict[str, str], without_node: bool) -> Iterator[Fleet]:
+    yield Fleet.gunicorn(FLOOR, "notify_process:floor()", **stdlib_json(), **pinned)
+    yield Fleet.gunicorn(FLOOR_FAST, "notify_process:floor()", **fast(), **pinned)
+    yield Fleet.gunicorn(OURS, "notify_process:ours()", **stdlib_json(), **pinned)
+    yield Fleet.gunicorn(OURS_FAST, "notify_process:ours()", **fast(), **pinned)
     if without_node:
         return
     if shutil.which("node") is None or shutil.which("npm") is None:
