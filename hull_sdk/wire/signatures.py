@@ -225,7 +225,7 @@ def verify_body(
                 "set accept_unbound_signatures=True to accept notifications of the original platform"
             )
     elif not isinstance(digest, str) or not hmac.compare_digest(
-        digest.encode(), hashlib.sha256(body).hexdigest().encode()
+        digest.encode(errors="replace"), hashlib.sha256(body).hexdigest().encode()
     ):
         raise _invalid("the body was changed after it was signed")
     _check_times(claims, now)

@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hull_sdk.errors import NotificationError
+from hull_sdk.errors import CredentialsError, NotificationError
 from hull_sdk.wire import jws
 from hull_sdk.wire.signatures import sign_notification, verify_body
+from hull_sdk.wire.tokens import verify
 
 BODY = b'{"notification_id":"n1"}'
 NOW = 1_704_448_800.0
@@ -25,6 +26,10 @@ def part(value) -> str:
     """Write a value as a part of a token."""
     data = value if isinstance(value, bytes) else json.dumps(value).encode()
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+#: A header that is none of the usual ones.
+HEAD = part({"alg": "RS512"})
 
 
 def signed_with(key, header, claims) -> str:
@@ -77,9 +82,10 @@ def test_a_changed_signature_is_refused_wherever_it_was_changed(signing_key, dat
         ({"alg": "RS512"}, "'RS512' instead of RS256"),
         ({"alg": "PS256"}, "'PS256' instead of RS256"),
         ({"alg": "rs256"}, "'rs256' instead of RS256"),
-        ({"alg": ["RS256"]}, "instead of RS256"),
-        ({"typ": "JWT"}, "None instead of RS256"),
-        ({"alg": "RS256", "crit": ["b64"], "b64": False}, "crit"),
+        ({"alg": ["RS256"]}, "names no algorithm: its alg is of type list"),
+        ({"typ": "JWT"}, "names no algorithm: its alg is of type NoneType"),
+        ({"alg": "RS256", "crit": ["b64"], "b64": False}, "b64, crit"),
+        ({"alg": "RS256", "b64": False}, "b64"),
         (["RS256"], "not list"),
         (b"{", "does not verify"),
         (b"\xff", "does not verify"),
@@ -93,6 +99,36 @@ def test_headers_that_name_something_else_are_refused(signing_key, header, reaso
         verify_body(token, signing_key.public_key(), body=BODY, now=NOW)
     assert (caught.value.code, caught.value.status) == ("INVALID_SIGNATURE", 401)
     assert not pyjwt_accepts(token, signing_key.public_key())
+
+
+@pytest.mark.attack("algorithm confusion and none")
+def test_an_algorithm_that_is_nested_as_deep_as_can_be_read_is_refused(signing_key):
+    """However deep it goes, the answer is that the signature is wrong, and not that something failed here."""
+    for levels in range(900, 1100):
+        header = part(b'{"alg":' + b"[" * levels + b"]" * levels + b"}")
+        token = f"{header}.e30."
+        assert not is_accepted(token, signing_key.public_key())
+        with pytest.raises(CredentialsError):
+            verify(token, "s3cret", NOW)
+
+
+@pytest.mark.parametrize("letters", ["=", "==", "+", "/"])
+def test_letters_of_plain_base64_are_refused(signing_key, letters):
+    """A token is written in the base64 of URLs, which has no padding and other letters for two values."""
+    head, claims, _ = sign_notification(signing_key, "n1", BODY, NOW).split(".")
+    signature = part(b"\xfb\xff" * 128)
+    changed = {"+": signature.replace("-", "+"), "/": signature.replace("_", "/")}.get(letters, signature + letters)
+    assert changed != signature
+    assert jws.read(f"{head}.{claims}.{signature}").signature == b"\xfb\xff" * 128
+    with pytest.raises(ValueError, match="base64"):
+        jws.read(f"{head}.{claims}.{changed}")
+
+
+def test_a_digest_with_half_a_surrogate_pair_is_refused(signing_key):
+    """What cannot be written as UTF-8 is no digest of any body."""
+    token = signed_with(signing_key, {"alg": "RS256"}, {"jti": "n1", "body_sha256": "\ud800"})
+    with pytest.raises(NotificationError, match="changed after it was signed"):
+        verify_body(token, signing_key.public_key(), body=BODY, now=NOW)
 
 
 @pytest.mark.parametrize("claims", [[], "n1", b"{", b"\xff", b"[" * 100_000])
@@ -122,7 +158,9 @@ def test_nothing_is_decoded_before_it_is_verified(signing_key, monkeypatch):
     assert looked == []
 
 
-@pytest.mark.parametrize("text", ["", ".", "a", "a.b", "..", "a.b.c.d", "é.é.é", "e30.é.", "e30.e30.é", "e30.e30.a"])
+@pytest.mark.parametrize(
+    "text", ["", ".", "a", "a.b", "..", "a.b.c.d", "é.é.é", f"{HEAD}.é.", f"{HEAD}.e30.é", f"{HEAD}.e30.a"]
+)
 def test_what_has_not_three_parts_is_no_token(text):
     """Texts with fewer or more parts, and parts in other letters, are no tokens."""
     with pytest.raises(ValueError, match=r"three parts|ascii|base64|padding|Expecting value"):
@@ -131,4 +169,4 @@ def test_what_has_not_three_parts_is_no_token(text):
 
 def test_the_claims_of_a_token_stay_as_they_are():
     """Reading a token takes its parts apart and decodes its header alone."""
-    assert jws.read("e30.no JSON.") == (None, b"e30.no JSON", b"", "no JSON")
+    assert jws.read(f"{HEAD}.no JSON.") == ("RS512", f"{HEAD}.no JSON".encode(), b"", "no JSON")
