@@ -186,13 +186,14 @@ class Schedules:
     def _look(self, found: _Round) -> float | None:
         now = self._now()
         due_at = found.timer.look(now)
+        if due_at is not None and due_at - now <= _TICK_S:
+            found.timer.take(max(now, due_at))
+            self._call(found, due_at, now)
+            now = self._now()  # the call took its time
+            due_at = found.timer.look(now)
         if due_at is None:
             return None
-        if due_at - now > _TICK_S:
-            return due_at - now if self._clock.steady else min(due_at - now, _LOOK_S)
-        found.timer.take(max(now, due_at))
-        self._call(found, due_at, now)
-        return 0.0
+        return due_at - now if self._clock.steady else min(due_at - now, _LOOK_S)
 
     def _call(self, found: _Round, due_at: float, now: float) -> None:
         connector = found.connector
