@@ -54,6 +54,7 @@ __all__ = [
     "present_request",
     "promise_delivery",
     "request_context",
+    "settle_first",
 ]
 
 #: Where an application keeps what this package shares between its requests.
@@ -187,10 +188,11 @@ def install(app: Flask, extension: Extension) -> None:
 def promise_delivery(app: Flask) -> None:
     """Have every 2xx wait until the platform has accepted what was sent through ``ctx.client``.
 
+    Requests that call :func:`settle_first` wait before the application's own after-request functions, too.
+
     Args:
         app: The application; its own after-request functions see the outcome and may change it.
     """
-    app.before_request(_settle_first)
     # The functions run from last to first: one at the start of the list sees what the others have sent.
     app.after_request_funcs.setdefault(None, []).insert(0, _settled)
     _answer_unless_answered(app, Exception)
@@ -334,8 +336,8 @@ def _hostname(present: Request) -> str:
     return host if parsed is None else parsed[0]
 
 
-def _settle_first() -> None:
-    # Functions of this kind run before the application's own after-request functions, which so have the last word.
+def settle_first() -> None:
+    """Have the present request wait before the application's own after-request functions: these have the last word."""
     after_this_request(_settled)
 
 

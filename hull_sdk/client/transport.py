@@ -154,7 +154,9 @@ def _origin(url: str) -> tuple[str, str, int] | None:
 
 
 def _with_query(url: str, params: Mapping[str, Any] | None) -> str:
-    query = urlencode({str(key): _text(value, str(key)) for key, value in (params or {}).items() if value is not None})
+    if not params:
+        return url
+    query = urlencode({str(key): _text(value, str(key)) for key, value in params.items() if value is not None})
     if not query:
         return url
     return f"{url}{'&' if '?' in url else '?'}{query}"

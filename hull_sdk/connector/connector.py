@@ -34,6 +34,7 @@ from hull_sdk.flask_app import (
     install,
     present_request,
     promise_delivery,
+    settle_first,
 )
 from hull_sdk.handlers.endpoint import AnyFunction
 from hull_sdk.infra import Cache, Instrumentation, Queue
@@ -298,6 +299,7 @@ class Connector:
         context = find_context()
         if context is None:
             return None
+        settle_first()
         context.metric.increment("connector.request")
         for function in self._uses:
             answer: ResponseReturnValue | None = function(context)

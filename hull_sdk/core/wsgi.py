@@ -152,9 +152,16 @@ def _address(url: str) -> Mapping[str, str]:
     }
 
 
+@functools.lru_cache(maxsize=256)  # requests have the same few headers
+def _variable(header: str) -> str:
+    """Return the name of a header in an environment."""
+    name = header.upper().replace("-", "_")
+    return name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"
+
+
 def _environ(request: Request) -> dict[str, Any]:
     body = request.body or b""
-    environ: dict[str, Any] = {
+    return {
         **_address(request.url),
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
@@ -167,8 +174,5 @@ def _environ(request: Request) -> dict[str, Any]:
         "wsgi.multithread": False,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
+        **{_variable(name): value for name, value in request.headers.items()},
     }
-    for name, value in request.headers.items():
-        key = name.upper().replace("-", "_")
-        environ[key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"] = value
-    return environ

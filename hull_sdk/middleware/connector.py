@@ -77,7 +77,7 @@ def _ask(context: Context) -> dict[str, Any]:
     connector_id = context.credentials().id
     # A last try that begins at the half of a short deadline has the other half for its answer.
     most_s = context.remaining_s() / 2
-    retry = replace(FETCH_RETRY, total_s=min(FETCH_RETRY.total_s, most_s))
+    retry = FETCH_RETRY if FETCH_RETRY.total_s <= most_s else replace(FETCH_RETRY, total_s=most_s)
     try:
         ship = context.client.get(connector_id, timeout_s=min(FETCH_TIMEOUT_S, most_s), retry=retry)
     except ApiError as err:
