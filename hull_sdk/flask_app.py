@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, cast
 
 from flask import Flask, Request, Response, after_this_request, current_app, jsonify, make_response, request
+from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
@@ -79,6 +81,10 @@ _ENV_CONTEXT: Final = "hull.context"
 
 _SUCCESS: Final = range(200, 300)
 _SERVER_ERROR: Final = 500
+
+
+def _no_answer() -> None:
+    return None
 
 
 def _incoming() -> Incoming:
@@ -167,12 +173,15 @@ class Middleware:
         return app
 
 
-def install(app: Flask, extension: Extension) -> None:
+def install(
+    app: Flask, extension: Extension, answer_stray: Callable[[], ResponseReturnValue | None] = _no_answer
+) -> None:
     """Have an application build a context for each request.
 
     Args:
         app: The application.
         extension: What it shares between requests.
+        answer_stray: Called for requests that lead to no view; returns their answer, or ``None`` for the usual one.
 
     Raises:
         InvalidArgumentError: It has been set up before.
@@ -181,7 +190,7 @@ def install(app: Flask, extension: Extension) -> None:
         raise InvalidArgumentError(f"the application {app.name!r} has been set up before; call setup_app once")
     app.extensions[EXTENSION_KEY] = extension
     app.wsgi_app = OneThread(app, BodyCapture(app.wsgi_app), extension)  # type: ignore[method-assign]  # the documented way to wrap it
-    app.before_request(_enter)
+    app.before_request(partial(_enter, answer_stray))
     app.teardown_request(_leave)
 
 
@@ -277,15 +286,17 @@ def answer_error(error: Exception) -> Response | HTTPException:
     return make_response(jsonify(notification_body(verdict.flow_control, errors=errors)), verdict.status)
 
 
-def _enter() -> None:
+def _enter(answer_stray: Callable[[], ResponseReturnValue | None]) -> ResponseReturnValue | None:
     present = present_request()
-    # Requests that lead nowhere and files need no context.
-    if present.endpoint is None or present.endpoint == "static":
-        return
+    endpoint = present.endpoint
+    if endpoint is None:
+        return answer_stray()
+    if endpoint == "static":  # files need no context
+        return None
     app = _present_app()
     extension = app_extension(app)
     environ = present.environ
-    marks = marks_of(app.view_functions[present.endpoint])
+    marks = marks_of(app.view_functions[endpoint])
     context = Context(
         extension,
         hostname=_hostname(present),
@@ -309,6 +320,7 @@ def _enter() -> None:
     for step in DEFAULT_MIDDLEWARE:
         step(arrival)
     rewind(environ)
+    return None
 
 
 def _option_loader(present: Request) -> Callable[[Any], dict[str, Any]]:

@@ -200,8 +200,7 @@ class Connector:
             app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
         if "gunicorn" in sys.modules:
             app.before_request(GunicornWatch(extension.runtime, extension.shutdown).on_request)
-        app.before_request(_answer_strays(health_responder(extension), static_responder(manifest, root)))
-        install(app, extension)
+        install(app, extension, _answer_strays(health_responder(extension), static_responder(manifest, root)))
         promise_delivery(app)
         app.before_request(self._use_all)
         self._extension = extension

@@ -63,14 +63,24 @@ def _through_caches(context: Context, refusals: Cache) -> dict[str, Any]:
     refused = refusals.get(CONNECTOR_KEY)
     if refused is None:
         try:
-            found = context.internal_cache.wrap(CONNECTOR_KEY, lambda: _ask(context))
+            return _kept_or_asked(context)
         except CredentialsError as err:
             refused = {"status": err.status if err.status in _REFUSALS else 401, "reason": err.message}
             refusals.set(CONNECTOR_KEY, refused)
-        else:
-            ship: dict[str, Any] = json.loads(found["connector"])
-            return ship
     raise _REFUSALS[refused["status"]](refused["reason"])
+
+
+def _kept_or_asked(context: Context) -> dict[str, Any]:
+    heard: list[dict[str, Any]] = []
+
+    def ask() -> dict[str, str]:
+        heard.append(_ask(context))
+        return {"connector": json.dumps(heard[0]).decode()}
+
+    found = context.internal_cache.wrap(CONNECTOR_KEY, ask)
+    # Who has just heard it from the platform need not read it again: what is kept is a text, and changes no more.
+    ship: dict[str, Any] = heard[0] if heard else json.loads(found["connector"])
+    return ship
 
 
 def _ask(context: Context) -> dict[str, Any]:
@@ -79,9 +89,9 @@ def _ask(context: Context) -> dict[str, Any]:
     most_s = context.remaining_s() / 2
     retry = FETCH_RETRY if FETCH_RETRY.total_s <= most_s else replace(FETCH_RETRY, total_s=most_s)
     try:
-        ship = context.client.get(connector_id, timeout_s=min(FETCH_TIMEOUT_S, most_s), retry=retry)
+        ship: dict[str, Any] = context.client.get(connector_id, timeout_s=min(FETCH_TIMEOUT_S, most_s), retry=retry)
     except ApiError as err:
         if err.status != _NOT_FOUND:
             raise
         raise ConnectorNotFoundError(f"Connector not found: {connector_id!r}") from err
-    return {"connector": json.dumps(ship).decode()}
+    return ship

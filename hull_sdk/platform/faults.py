@@ -209,6 +209,8 @@ class Faults:
         Args:
             target: What kind of request it is.
         """
+        if not self._active:  # as mostly
+            return None
         with self._lock:
             now = self._runtime.clock.monotonic()
             self._active = [fault for fault in self._active if not fault.over(now)]

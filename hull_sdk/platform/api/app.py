@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask
 
@@ -57,8 +57,13 @@ def build_app(platform: Platform) -> Callable[..., Iterable[bytes]]:
     return Gate(API.wsgi_app, platform)
 
 
+class _Api(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func  # no view here is async, which Flask asks for each request
+
+
 def _build() -> Flask:
-    app = Flask("hull_sdk.platform", static_folder=None)
+    app = _Api("hull_sdk.platform", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.strict_slashes = False
     install_errors(app)
