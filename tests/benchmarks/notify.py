@@ -12,22 +12,27 @@ With `--pinned` the worker of each Python one has a processor of its own, as the
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from gunicorn_process import PINNED
-from method import Contender, Contest, Result, Target, arguments, finish, print_line
+from method import Contender, Contest, Result, Target, Turn, arguments, finish, print_line
 from notifications import Fleet, Platform, fast, stdlib_json
 
 HERE: Final = Path(__file__).parent
 NODE_PACKAGES: Final = HERE.parent / "interop" / "node_packages.py"
 OURS, OURS_FAST, FLOOR, FLOOR_FAST, NODE = "hull-sdk", "hull-sdk[fast]", "floor", "floor with orjson", "hull 0.13"
+#: Processes of each contender.
+COPIES: Final = 3
+#: What each of them is sent before the first round, over so many connections.
+WARM_UP, CROWD = 80, 8
 
 
 def main() -> None:
@@ -44,12 +49,15 @@ def main() -> None:
         platform = running.enter_context(Platform())
         print_line(f"a notification has {platform.size_bytes:,} bytes")
         fleets = [running.enter_context(fleet) for fleet in _fleets(pinned, options.without_node)]
-        strangers = [fleet.name for fleet in fleets if not platform.is_verified(fleet.port, digest=fleet.name != NODE)]
+        strangers = {fleet.name for fleet in fleets if not platform.is_verified(fleet.port, digest=fleet.name != NODE)}
         if strangers:
             raise SystemExit(f"{', '.join(strangers)} took a notification with a wrong signature; no figures")
+        for fleet in fleets:
+            fleet.take_turn(platform, WARM_UP, CROWD)
         for connections in map(int, options.connections.split(",")):
             turns = {
-                each.name: partial(each.take_turn, platform, options.notifications, connections) for each in fleets
+                name: partial(_next_turn, copies, platform, options.notifications, connections)
+                for name, copies in _by_name(fleets).items()
             }
             contenders = [Contender(name, turn, options.notifications) for name, turn in turns.items()]
             title = f"notify, {connections} connections"
@@ -58,11 +66,23 @@ def main() -> None:
     finish(targets)
 
 
+def _by_name(fleets: Iterable[Fleet]) -> dict[str, Iterator[Fleet]]:
+    """Return the processes of each contender, one after the other, for ever."""
+    names = dict.fromkeys(fleet.name for fleet in fleets)
+    return {name: itertools.cycle([fleet for fleet in fleets if fleet.name == name]) for name in names}
+
+
+def _next_turn(copies: Iterator[Fleet], platform: Platform, notifications: int, connections: int) -> Turn:
+    return next(copies).take_turn(platform, notifications, connections)
+
+
 def _fleets(pinned: dict[str, str], without_node: bool) -> Iterator[Fleet]:
-    yield Fleet.gunicorn(FLOOR, "notify_process:floor()", **stdlib_json(), **pinned)
-    yield Fleet.gunicorn(FLOOR_FAST, "notify_process:floor()", **fast(), **pinned)
-    yield Fleet.gunicorn(OURS, "notify_process:ours()", **stdlib_json(), **pinned)
-    yield Fleet.gunicorn(OURS_FAST, "notify_process:ours()", **fast(), **pinned)
+    slow, quick = ({**environment, **pinned} for environment in (stdlib_json(), fast()))
+    for _ in range(COPIES):
+        yield Fleet.gunicorn(FLOOR, "notify_process:floor()", quiet=False, **slow)
+        yield Fleet.gunicorn(FLOOR_FAST, "notify_process:floor()", quiet=False, **quick)
+        yield Fleet.gunicorn(OURS, "notify_process:ours()", quiet=False, **slow)
+        yield Fleet.gunicorn(OURS_FAST, "notify_process:ours()", quiet=False, **quick)
     if without_node:
         return
     if shutil.which("node") is None or shutil.which("npm") is None:
@@ -70,7 +90,8 @@ def _fleets(pinned: dict[str, str], without_node: bool) -> Iterator[Fleet]:
         return
     found = subprocess.run([sys.executable, str(NODE_PACKAGES)], stdout=subprocess.PIPE, text=True, check=True)
     environment = {"NODE_PATH": found.stdout.strip(), "NODE_ENV": "production", "NODE_NO_WARNINGS": "1"}
-    yield Fleet(NODE, ["node", "node/notify.js", "{fd}"], environment)
+    for _ in range(COPIES):
+        yield Fleet(NODE, ["node", "node/notify.js", "{fd}"], environment)
 
 
 def _targets(result: Result, connections: int) -> Iterator[Target]:
