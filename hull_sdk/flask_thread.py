@@ -116,7 +116,10 @@ class OneThread:
                 return self._late(environ, start_response, variables)
         answer, error = outcome
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del outcome, error  # as in _note
         if answer is None:
             raise RuntimeError(f"the application {self._app.name!r} gave an answer without a status")
         start_response(answer.status, answer.headers)
@@ -138,7 +141,8 @@ class OneThread:
             # Nothing is torn down here: it belongs to the handler, which uses it.
             return variables.run(self._answer_late, start_response)
         # The request has not come to us yet, or is about to end and does not: this one has everything of its own.
-        present = {**environ, "wsgi.input": io.BytesIO(environ.get(ENV_BODY, b""))}
+        body = environ.get(ENV_BODY, b"")
+        present = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         for name in (ENV_ACTIVE, _ENV_AWAITED):
             present.pop(name, None)
         with self._app.request_context(present):
@@ -168,7 +172,11 @@ class _Awaited:
 
     def work(self, inner: WsgiApp, environ: dict[str, Any]) -> None:
         """Answer the request."""
-        outcome = outcome_of(self._run, (inner, environ))
+        self._note(outcome_of(self._run, (inner, environ)))
+
+    def _note(self, outcome: Outcome[WsgiAnswer | None]) -> None:
+        # Not in the call that it comes to: an error holds, through its traceback, the calls that it went through.
+        # If one held the error too, a whole body would stay in that circle until the garbage collector finds it.
         with self._changed:
             if not self._given_up:
                 self._outcome = outcome

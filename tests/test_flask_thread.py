@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 import threading
 import weakref
+from contextlib import nullcontext
 from functools import partial
 from logging.handlers import QueueHandler
 from queue import SimpleQueue
@@ -14,8 +16,10 @@ import pytest
 from connector_world import query
 from flask import Flask, current_app, g, jsonify, request
 from werkzeug.routing import BaseConverter
+from werkzeug.test import create_environ
 
 from hull_sdk import current_context
+from hull_sdk.core.wsgi import run_wsgi
 from hull_sdk.errors import InvalidArgumentError, TransientError
 from hull_sdk.flask_thread import OneThread, _Awaited
 from hull_sdk.handlers import action_handler, smart_notifier_handler
@@ -266,6 +270,48 @@ def test_a_notification_is_freed_with_its_request(world):
     try:
         assert world.notify_threaded(app, path="/n").status_code == 200
         assert [ref() for ref in kept] == [None]
+    finally:
+        gc.enable()
+
+
+class Stream:
+    """A body that comes in one piece, and then, if so told, breaks off."""
+
+    def __init__(self, piece, *, breaks):
+        self._pieces = [piece]
+        self._breaks = breaks
+
+    def read(self, _size):
+        if self._pieces:
+            return self._pieces.pop()
+        if self._breaks:
+            raise ConnectionResetError("lost")
+        return b""
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize(("path", "breaks"), [("/n", True), ("/nowhere", False)])
+def test_the_body_of_a_stranger_is_freed_at_once(world, path, method, breaks):
+    """A body that breaks off or leads nowhere does not wait for the garbage collector, which comes too late for many."""
+    app = world.threaded(app_with(lambda _ctx, _messages: None))
+
+    def deliver():
+        """Return how many hold the body before, and how many after."""
+        body = bytes(1000)
+        before = sys.getrefcount(body)
+        environ = create_environ(path, method=method, headers={"X-Hull-Smart-Notifier": "true"})
+        environ.update({"wsgi.input": Stream(body, breaks=breaks), "CONTENT_LENGTH": str(len(body) + breaks)})
+        with pytest.raises(ConnectionResetError) if breaks else nullcontext():
+            run_wsgi(app.wsgi_app, environ)
+        del environ
+        return before, sys.getrefcount(body)
+
+    deliver()
+    gc.collect()
+    gc.disable()
+    try:
+        before, after = deliver()
+        assert after == before
     finally:
         gc.enable()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from hull_sdk.core.wsgi import WsgiApp
@@ -33,10 +33,41 @@ class BodyCapture:
         self._app = app
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request, with its body kept if it is a notification's."""
-        if ENV_FLAG in environ or ENV_LEGACY in environ:
-            keep_body(environ)
-        return self._app(environ, start_response)
+        """Answer a request, with its body kept if it is a notification's, until the answer is sent."""
+        if ENV_FLAG not in environ and ENV_LEGACY not in environ:
+            return self._app(environ, start_response)
+        keep_body(environ)
+        return _Answer(self._app(environ, start_response), environ)
+
+
+class _Answer:
+    """The answer to a notification, with whose end the body is forgotten.
+
+    A request that leads nowhere, as strangers send them, stays in memory until the garbage collector finds it; not so
+    its body, which may be large.
+
+    Args:
+        chunks: What the application answered.
+        environ: The request's WSGI environment.
+    """
+
+    def __init__(self, chunks: Iterable[bytes], environ: dict[str, Any]) -> None:
+        self._chunks = chunks
+        self._environ = environ
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+    def close(self) -> None:
+        """End the answer, as WSGI servers do when they have sent it or cannot."""
+        close = getattr(self._chunks, "close", None)
+        try:
+            if close is not None:
+                close()
+        finally:
+            if self._environ.pop(ENV_BODY, None) is not None:
+                self._environ["wsgi.input"] = io.BytesIO()
+                self._environ["CONTENT_LENGTH"] = "0"
 
 
 def keep_body(environ: dict[str, Any]) -> None:
