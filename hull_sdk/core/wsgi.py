@@ -102,7 +102,9 @@ def call_wsgi(app: WsgiApp, request: Request) -> Response:
     answer = run_wsgi(app, _environ(request))
     if answer is None:
         raise NetworkError(f"{request.method} {mask_url(request.url)}: the connection was closed without an answer")
-    body = b"" if request.method == "HEAD" else b"".join(answer.chunks)
+    # Joined with nothing, a single piece is copied: orjson leaves each text the page or two that it was written into,
+    # and answers are recorded.
+    body = b"" if request.method == "HEAD" else b"".join((*answer.chunks, b""))
     headers = joined(answer.headers)
     announced = headers.get("content-length", "")
     if announced.isdigit() and int(announced) > len(body) and request.method != "HEAD":

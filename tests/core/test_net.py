@@ -7,11 +7,12 @@ import logging
 import os
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
 
-from hull_sdk.core import net
+from hull_sdk.core import json, net
 from hull_sdk.core.clock import VirtualClock
 from hull_sdk.core.net import Exchange, HttpNetwork, Network, Request, Response, WsgiNetwork
 from hull_sdk.errors import NetworkError, TransientError
@@ -400,6 +401,24 @@ def test_a_mounted_application_is_held_to_the_limit_too(virtual):
     with pytest.raises(NetworkError, match=f"larger than {size - 1} bytes"):
         virtual.send(get("https://acme.test/", max_bytes=size - 1))
     assert virtual.exchanges[-1].response is None
+
+
+def test_what_is_recorded_takes_the_room_of_its_bytes():
+    """A recorded answer keeps no more memory than it has bytes, whatever the buffer that it was written into."""
+
+    def answer(_environ, start_response):
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps({"letters": "x" * 100})]
+
+    network = WsgiNetwork(VirtualClock().time)
+    network.mount("acme.test", answer)
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            network.send(get("https://acme.test/"))
+        assert tracemalloc.get_traced_memory()[0] < 100 * 2000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_mounted_application_answers_in_the_callers_thread(virtual):
