@@ -86,7 +86,9 @@ def test_a_plain_view_of_notifications_has_no_deadline(world, monkeypatch):
     @app.post("/plain")
     def plain():
         note()
-        return f"{late.wait(20)} {len(current_context.notification['messages'])}"
+        notification = current_context.notification
+        assert notification is not None
+        return f"{late.wait(20)} {len(notification['messages'])}"
 
     response = world.notify_threaded(world.threaded(app, timeout_s=0.1), path="/plain")
     assert (response.status_code, response.text) == (200, "True 1")
