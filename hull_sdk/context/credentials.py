@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Final, Literal
 
-from hull_sdk.core.macs import mac
 from hull_sdk.core.masking import MASK
+from hull_sdk.wire.jws import mac
 
 __all__ = ["MISSING_CREDENTIALS", "Credentials", "TokenPurpose"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hull_sdk.core.macs import mac
 from hull_sdk.platform.notifications import completed_message
 from hull_sdk.wire import jws
 from hull_sdk.wire.notifications import ENTITY_CHANNELS
@@ -61,7 +60,7 @@ def _changed(report: Mapping[str, Any]) -> dict[str, list[Any]]:
 def token(secret: str, claims: Mapping[str, Any]) -> str:
     """Return a token by HS256; the secret may be a public key in PEM, with which libraries refuse to make one."""
     signed = jws.to_sign(jws.header_for("HS256"), claims)
-    return jws.joined(signed, mac(secret, signed))
+    return jws.joined(signed, jws.mac(secret, signed))
 
 
 def unsigned(algorithm: str, claims: Mapping[str, Any]) -> str:

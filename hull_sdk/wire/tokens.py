@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hull_sdk.core.checks import is_number
-from hull_sdk.core.macs import mac
 from hull_sdk.errors import CredentialsError
 from hull_sdk.wire import jws
 from hull_sdk.wire.entities import Claims, EntityKind
@@ -121,7 +120,7 @@ def encode(claims: Mapping[str, Any], secret: str) -> str:
         A compact HS256 token of three parts.
     """
     signed = jws.to_sign(_HEADER, claims)
-    return jws.joined(signed, mac(secret, signed))
+    return jws.joined(signed, jws.mac(secret, signed))
 
 
 def looks_like_token(text: str) -> bool:
@@ -159,7 +158,7 @@ def verify(token: str, secret: str, now: float) -> dict[str, Any]:
         raise _malformed() from err
     if read.algorithm != ALGORITHM:
         raise CredentialsError(f"the token is signed with {read.algorithm!r:.50}; only {ALGORITHM} is accepted")
-    if not hmac.compare_digest(read.signature, mac(secret, read.signed)):
+    if not hmac.compare_digest(read.signature, jws.mac(secret, read.signed)):
         raise CredentialsError("the token's signature does not match the connector's secret")
     try:
         claims = jws.claims_in(read.claims)

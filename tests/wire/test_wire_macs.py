@@ -6,7 +6,7 @@ import hmac
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hull_sdk.core.macs import mac
+from hull_sdk.wire.jws import mac
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=100), st.binary(max_size=3000))
