@@ -55,6 +55,9 @@ _WHOLE: Final = frozenset({"contact_email", "domain", "email"})
 _WORD: Final = re.compile(r"\w+")
 
 
+#: What can be compared; asked of each value, and a tuple is asked faster than a union.
+_SCALARS: Final = (str, int, float)
+
 #: Report fields that are objects to look into; what is in a JSON attribute is not indexed.
 _OBJECTS: Final = frozenset({"account", "context", "properties", "props"})
 
@@ -78,11 +81,11 @@ class Field:
 
     def values(self, document: Document) -> list[Any]:
         """Return the values of the field; none for null and JSON, several for an array."""
-        value = _lookup(document.fields, self.path)
-        if isinstance(value, str | int | float):
+        fields, path = document.fields, self.path
+        value = fields[path] if path in fields else _inner(fields, path)
+        if isinstance(value, _SCALARS):
             return [value]
-        items = value if isinstance(value, list) else ()
-        return [item for item in items if isinstance(item, str | int | float)]
+        return [item for item in value if isinstance(item, _SCALARS)] if isinstance(value, list) else []
 
     def texts(self, value: Any) -> Iterable[str]:
         """Return the texts under which a value is found."""
@@ -93,9 +96,7 @@ class Field:
         return (whole,) if self.mode == "exact" else (whole, *words(whole))
 
 
-def _lookup(fields: Mapping[str, Any], path: str) -> Any:
-    if path in fields:
-        return fields[path]
+def _inner(fields: Mapping[str, Any], path: str) -> Any:
     head, dot, rest = path.partition(".")
     return _within_object(fields.get(head), head, rest) if dot and head in _OBJECTS else None
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
+from operator import ge, gt, le, lt
 from typing import Any, Final
 
 from hull_sdk.core import json
 from hull_sdk.core.checks import is_whole
+from hull_sdk.core.clock import parse_time
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.dates import is_relative, parse_bound
 from hull_sdk.platform.fields import Document, Field, contains_run, event_fields, is_date_text, to_text, wildcard, words
@@ -171,17 +174,14 @@ class _Compiler:
     def range(self, body: Any) -> _Matcher:
         path, bounds = _single("range", body)
         _expect_object("range", bounds, {*_BOUNDS, "format", "time_zone", "boost"})
-        checks = [(_BOUNDS[name], bound) for name, bound in bounds.items() if name in _BOUNDS and bound is not None]
-        self.relative |= any(is_relative(bound) for _, bound in checks)
-        for _, bound in checks:
-            _check_bound(bound)
+        given = [(_BOUNDS[name], bound) for name, bound in bounds.items() if name in _BOUNDS and bound is not None]
+        self.relative |= any(is_relative(bound) for _, bound in given)
+        checks = [_bounded(compare, bound) for compare, bound in given]
         if not checks:
             raise _bad("range", body, f"at least one of {', '.join(_BOUNDS)}")
         field = self.field(path)
-        return lambda document: any(
-            all(_within(value, compare, bound, document.now) for compare, bound in checks)
-            for value in field.values(document)
-        )
+        keeps = checks[0] if len(checks) == 1 else (lambda value, now: all(check(value, now) for check in checks))
+        return lambda document: any(map(keeps, field.values(document), repeat(document.now)))
 
     def exists(self, body: Any) -> _Matcher:
         _expect_object("exists", body, {"field", "boost"})
@@ -285,11 +285,11 @@ CLAUSES: Final[dict[str, Callable[[_Compiler, Any], _Matcher]]] = {
 
 _PARENTS: Final = ("user_report", "user")
 
-_BOUNDS: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "gt": lambda value, bound: bool(value > bound),
-    "gte": lambda value, bound: bool(value >= bound),
-    "lt": lambda value, bound: bool(value < bound),
-    "lte": lambda value, bound: bool(value <= bound),
+_BOUNDS: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    "gt": gt,
+    "gte": ge,
+    "lt": lt,
+    "lte": le,
 }
 
 
@@ -300,7 +300,7 @@ def _on_terms(field: Field, path: Any, values: list[Any]) -> _Matcher:
     texts = {to_text(value) if field.mode == "raw" else to_text(value).lower() for value in values}
 
     def equals(found: Any) -> bool:
-        if isinstance(found, int | float):
+        if isinstance(found, (int, float)):
             kind: AttributeType = "boolean" if isinstance(found, bool) else "number"
             return any(cast(kind, value) == found for value in values)
         return not texts.isdisjoint(field.texts(found))
@@ -318,24 +318,26 @@ def _on_text(field: Field, clause: str, value: Any, make: Callable[[str], Callab
     return lambda document: any(bool(accepts(t)) for found in field.values(document) for t in field.texts(found))
 
 
-def _within(value: Any, compare: Callable[[Any, Any], bool], bound: Any, now: datetime) -> bool:
-    if isinstance(value, bool | Mapping):
-        return False
-    if isinstance(value, int | float):
-        number = cast("number", bound)
-        return number is not None and compare(value, number)
-    moment = parse_bound(value, now) if is_date_text(value) else None
-    limit = parse_bound(bound, now)
-    if moment is not None and limit is not None:
-        return compare(moment, limit)
-    return not is_relative(bound) and compare(str(value), to_text(bound))
-
-
-def _check_bound(bound: Any) -> None:
-    if isinstance(bound, bool) or not isinstance(bound, str | int | float):
+def _bounded(compare: Callable[[Any, Any], Any], bound: Any) -> Callable[[Any, datetime], bool]:
+    """Return what tells whether a value keeps to a bound, at a moment; the bound itself is read once."""
+    if isinstance(bound, bool) or not isinstance(bound, (str, int, float)):
         raise _bad("a range bound", bound, "a number, a date or text")
-    if is_relative(bound):
-        parse_bound(bound, datetime(2024, 1, 1, tzinfo=UTC))
+    relative = is_relative(bound)
+    number, text = cast("number", bound), to_text(bound)
+    fixed = parse_bound(bound, datetime(2024, 1, 1, tzinfo=UTC))  # what counts from now is read to check it
+
+    def keeps(value: Any, now: datetime) -> bool:
+        if isinstance(value, bool):
+            return False
+        if isinstance(value, (int, float)):
+            return number is not None and bool(compare(value, number))
+        moment = parse_time(value) if is_date_text(value) else None
+        limit = parse_bound(bound, now) if relative else fixed
+        if moment is not None and limit is not None:
+            return bool(compare(moment, limit))
+        return not relative and bool(compare(str(value), text))
+
+    return keeps
 
 
 def _as_text(clause: str, value: Any) -> str:
