@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from hull_sdk.core import json
@@ -74,7 +73,7 @@ class JsonFormatter(logging.Formatter):
             record: Any log record, also one that another library wrote.
         """
         line: dict[str, Any] = {
-            "timestamp": iso_millis(datetime.fromtimestamp(record.created, UTC)),
+            "timestamp": iso_millis(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": mask_text(record.getMessage()),
@@ -88,12 +87,12 @@ class JsonFormatter(logging.Formatter):
 
 def printable(value: Any) -> Any:
     """Return a value in a form that JSON can carry: what it does not know becomes text."""
-    if isinstance(value, Mapping):
-        return {str(key): printable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [printable(item) for item in value]
+    if value is None or isinstance(value, (str, int)):
+        return value
     if isinstance(value, float):
         return value if value - value == 0.0 else str(value)
-    if value is None or isinstance(value, str | int | bool):
-        return value
+    if isinstance(value, (dict, Mapping)):
+        return {str(key): printable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [printable(item) for item in value]
     return str(value)

@@ -36,8 +36,8 @@ _PAIR: Final = rf"""(?isx)
       | (?: %22 | (?:bearer|basic|digest|token) \s+ )? [^\s"'&,;}})\]\\%]+ (?: %(?!26|22) [^\s"'&,;}})\]\\%]* )*
     )
     """
-#: No pattern above can match a text without one of these; most texts have none.
-_HINT = re.compile(r"[:=@%]|eyJ|gAAAA|-----BEGIN")
+#: What sets a name apart from its value: without one of these there is neither a pair nor a header.
+_SET_APART = re.compile(r"[:=%]")
 _MAX_DEPTH: Final = 12
 
 _NUMBERS: Final = (bool, int, float)
@@ -66,12 +66,17 @@ def mask_text(text: str) -> str:
     Returns:
         The text with ``***`` in their place.
     """
-    if _HINT.search(text) is None:
+    # Each is sought only where what it cannot do without is there, which is found much faster.
+    if "eyJ" in text:
+        text = _JWT.sub(_mask_token, text)
+    if "gAAAA" in text:
+        text = _FERNET.sub(MASK, text)
+    if "-----BEGIN" in text:
+        text = _PEM.sub(MASK, text)
+    if "://" in text:
+        text = _USERINFO.sub(f"{MASK}@", text)
+    if _SET_APART.search(text) is None or _named().search(text) is None:
         return text
-    text = _JWT.sub(_mask_token, text)
-    text = _FERNET.sub(MASK, text)
-    text = _PEM.sub(MASK, text)
-    text = _USERINFO.sub(f"{MASK}@", text)
     text = _HEADER.sub(rf"\1{MASK}", text)
     return _pair().sub(_mask_pair, text)
 
@@ -138,6 +143,11 @@ def _mask_parameter(name: str, value: str) -> str:
 @functools.cache  # slow to compile, and a process that logs nothing does without
 def _pair() -> re.Pattern[str]:
     return re.compile(_PAIR)
+
+
+@functools.cache
+def _named() -> re.Pattern[str]:
+    return re.compile(rf"(?i){_WORDS}|authorization|cookie")
 
 
 def _mask_token(match: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hull_sdk.core import masking
 from hull_sdk.core.masking import MASK, is_secret_name, mask, mask_text, mask_url
 from hull_sdk.wire.tokens import build_claims, encode
 
@@ -204,6 +205,23 @@ def test_any_plain_value_behind_a_secret_name_disappears(value):
     for text in (f"secret={value}", json.dumps({"api_key": value}), f"token: {value}"):
         assert value not in mask_text(text).removeprefix("token: ").replace(MASK, "")
     assert mask_url("https://api.test/?" + urlencode({"secret": value})) == "https://api.test/?secret=***"
+
+
+PIECES = st.sampled_from(
+    ["secret", "Secret", "\u017fecret", "to\u212aen", "API-Key", "authorization", "Cookie2", "Bearer ", "=", ":", ": ", "%3D", "%3a", "://", "@", "/",
+     "'", '"', '\\"', "eyJ", "abcd", ".", "gAAAA", "x" * 20, "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "ann", "2024-01-05", " ", "\n"]
+)  # fmt: skip
+
+
+@given(st.lists(PIECES | st.text(max_size=3), max_size=12).map("".join))
+def test_looking_first_for_what_a_secret_cannot_do_without_misses_none(text):
+    """A text is masked as it is when every pattern is tried on it."""
+    masked = masking._JWT.sub(masking._mask_token, text)
+    masked = masking._FERNET.sub(MASK, masked)
+    masked = masking._PEM.sub(MASK, masked)
+    masked = masking._USERINFO.sub(f"{MASK}@", masked)
+    masked = masking._HEADER.sub(rf"\1{MASK}", masked)
+    assert mask_text(text) == masking._pair().sub(masking._mask_pair, masked)
 
 
 @given(st.text(max_size=200))
