@@ -36,8 +36,6 @@ _PAIR: Final = rf"""(?isx)
       | (?: %22 | (?:bearer|basic|digest|token) \s+ )? [^\s"'&,;}})\]\\%]+ (?: %(?!26|22) [^\s"'&,;}})\]\\%]* )*
     )
     """
-#: What sets a name apart from its value: without one of these there is neither a pair nor a header.
-_SET_APART = re.compile(r"[:=%]")
 _MAX_DEPTH: Final = 12
 
 _NUMBERS: Final = (bool, int, float)
@@ -75,8 +73,8 @@ def mask_text(text: str) -> str:
         text = _PEM.sub(MASK, text)
     if "://" in text:
         text = _USERINFO.sub(f"{MASK}@", text)
-    if _SET_APART.search(text) is None or _named().search(text) is None:
-        return text
+    if not (":" in text or "=" in text or "%" in text) or _named().search(text) is None:
+        return text  # nothing sets a name apart from a value, or no name is that of a secret
     text = _HEADER.sub(rf"\1{MASK}", text)
     return _pair().sub(_mask_pair, text)
 
