@@ -31,6 +31,8 @@ VIRTUAL_START: Final = datetime(2024, 1, 1, tzinfo=UTC)
 #: Numbers below this are Unix seconds, the others Unix milliseconds.
 SECONDS_LIMIT: Final = 10**11
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?", re.DOTALL)
 _SPACED_ZONE = re.compile(r"\s+(UTC|Z|[+-]\d{2}:?\d{2})$")
@@ -173,7 +175,7 @@ def parse_time(value: Any) -> datetime | None:
         return _in_utc(value)
     if isinstance(value, bool):
         return None
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         return _from_number(value)
     if not isinstance(value, str):
         return None
@@ -216,7 +218,7 @@ def _start_of(seconds: int) -> str:
 
 def _iso(moment: datetime | float, unit: Literal["seconds", "milliseconds"]) -> str:
     moment = moment.astimezone(UTC) if isinstance(moment, datetime) else datetime.fromtimestamp(moment, UTC)
-    return moment.isoformat(timespec=unit).removesuffix("+00:00") + "Z"
+    return moment.isoformat("T", unit).removesuffix("+00:00") + "Z"
 
 
 def _in_utc(moment: datetime) -> datetime | None:
@@ -231,6 +233,6 @@ def _in_utc(moment: datetime) -> datetime | None:
 def _from_number(number: float) -> datetime | None:
     try:
         seconds = float(number) if abs(number) < SECONDS_LIMIT else number / 1000
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+        return _EPOCH + timedelta(0, seconds)
     except (OverflowError, ValueError):  # too large, infinite or NaN
         return None

@@ -18,9 +18,12 @@ try:
 except ImportError:
     orjson = None  # type: ignore[assignment]
 
-__all__ = ["JSONDecodeError", "dumps", "dumps_sorted", "loads", "nests_deeper", "stand_in"]
+__all__ = ["OBJECT", "JSONDecodeError", "dumps", "dumps_sorted", "loads", "nests_deeper", "stand_in"]
 
 JSONDecodeError = json.JSONDecodeError
+
+#: What counts as an object, for ``isinstance``: any mapping; asking for ``dict`` first is eight times as quick.
+OBJECT: Final = (dict, Mapping)
 
 _COMPACT: Final = (",", ":")
 _SPACE: Final = " \t\n\r"
@@ -154,10 +157,10 @@ def nests_deeper(value: Any, levels: int) -> bool:
     """
     layer: Iterable[Any] = (value,)
     for _ in range(levels + 1):
-        layer = [each for each in layer if isinstance(each, Mapping | list | tuple)]
+        layer = [each for each in layer if isinstance(each, (dict, list, tuple, Mapping))]
         if not layer:
             return False
-        layer = [inner for each in layer for inner in (each.values() if isinstance(each, Mapping) else each)]
+        layer = [inner for each in layer for inner in (each.values() if isinstance(each, OBJECT) else each)]
     return True
 
 

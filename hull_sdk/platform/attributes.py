@@ -14,11 +14,13 @@ from typing import Any, ClassVar, Final, get_args
 from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.settings import OrganizationSettings
-from hull_sdk.wire.attributes import AttributeType, Operation, apply_operation, cast, detect_type, normalize_name
+from hull_sdk.wire.attributes import AttributeType, Operation, apply_operation, detect_type, normalize_name
 from hull_sdk.wire.entities import ROOT_ATTRIBUTES, EntityKind
 
 __all__ = ["AttributeSchema", "WritePlan", "changed_values", "plan_writes", "same_value"]
 
+#: Asking for these is quick, asking for a Mapping is not.
+_SCALARS: Final = (str, int, float, type(None))
 _TYPES: Final[tuple[AttributeType, ...]] = get_args(AttributeType)
 #: Of the attributes that all organizations share, those that are no text, beside ``created_at``, which is always known.
 _BOOLEANS: Final = frozenset({"accepts_marketing", "is_approved"})
@@ -161,16 +163,18 @@ def _plan_one(
     if not settings.json_attributes and _holds_objects(operation.value):
         plan.notes.append(f"{name!r} has objects in its value; the setting json_attributes is off, so it is ignored")
         return
-    kind = schema.type_of(name) or plan.types.get(name) or _first_type(schema.kind, name, operation.value)
+    known = schema.type_of(name) or plan.types.get(name)
+    kind = known or _first_type(schema.kind, name, operation.value)
     if kind is None:
         return  # null on an attribute that nobody has written yet
     old = plan.values.get(name)
     value = _apply(plan, name, old, operation, kind)
-    problem = _limit_problem(plan.values, name, value, settings)
+    problem = None if value is None else _limit_problem(plan.values, name, value, settings)
     if problem is not None:
         plan.errors.append(problem)
         return
-    plan.types[name] = kind
+    if known is None:
+        plan.types[name] = kind
     if same_value(old, value):
         return
     plan.changed = True
@@ -188,7 +192,7 @@ def _first_type(kind: EntityKind, name: str, value: Any) -> AttributeType | None
 
 
 def _holds_objects(value: Any) -> bool:
-    return isinstance(value, Mapping) or (isinstance(value, list) and any(map(_holds_objects, value)))
+    return isinstance(value, json.OBJECT) or (isinstance(value, list) and any(map(_holds_objects, value)))
 
 
 def _apply(plan: WritePlan, name: str, old: Any, operation: Operation, kind: AttributeType) -> Any:
@@ -198,15 +202,12 @@ def _apply(plan: WritePlan, name: str, old: Any, operation: Operation, kind: Att
             plan.errors.append(f"{name!r} is a {kind}; {operation.name} needs a number and leaves it as it is")
         elif operation.value and same_value(old, value):
             plan.errors.append(f"{name!r} is at the end of the range of numbers; it stays {old!r:.50}")
-        return value
-    if value is None and operation.value is not None and cast(kind, operation.value) is None:
+    elif value is None and operation.value is not None:
         plan.notes.append(f"{name!r} is a {kind}; {operation.value!r} cannot become one and clears it")
     return value
 
 
 def _limit_problem(values: Mapping[str, Any], name: str, value: Any, settings: OrganizationSettings) -> str | None:
-    if value is None:
-        return None
     most, bytes_limit = settings.max_attributes, settings.max_value_bytes
     if most is not None and name not in values and len(values) >= most:
         return f"{name!r} is refused: the entity has {len(values)} attributes, the limit is {most}"
@@ -235,10 +236,10 @@ def same_value(left: Any, right: Any) -> bool:
     """Tell whether two JSON values are equal; unlike ``==``, ``True`` and ``1`` differ."""
     if left is right:
         return True
-    if type(left) is str or type(right) is str:
-        return bool(left == right)
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(same_value(left[key], right[key]) for key in left)
+    if isinstance(left, _SCALARS) or isinstance(right, _SCALARS):
+        return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same_value, left, right))
-    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
+    if isinstance(left, json.OBJECT) and isinstance(right, json.OBJECT):
+        return left.keys() == right.keys() and all(same_value(left[key], right[key]) for key in left)
+    return bool(left == right)

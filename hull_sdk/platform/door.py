@@ -51,7 +51,7 @@ def admit(
     Raises:
         MessageError: It is refused; its code is one of ``hull_sdk.wire.firehose.REJECTION_CODES``.
     """
-    if not isinstance(message, Mapping):
+    if not isinstance(message, json.OBJECT):
         raise MessageError("INVALID_MESSAGE", f"the message is {message!r:.100}; it must be a JSON object")
     check_size(message)
     return parse_message(message, _claims(message, connector, now), settings, locator)
@@ -85,7 +85,7 @@ def check_size(message: Any) -> None:
 
 def _claims(message: Mapping[str, Any], connector: ConnectorCredentials, now: float) -> dict[str, Any]:
     headers = message.get("headers")
-    token = headers.get(HEADER_ACCESS_TOKEN) if isinstance(headers, Mapping) else None
+    token = headers.get(HEADER_ACCESS_TOKEN) if isinstance(headers, json.OBJECT) else None
     if not isinstance(token, str) or not token:
         raise MessageError(
             "BAD_TOKEN",

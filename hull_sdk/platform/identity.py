@@ -6,10 +6,10 @@ can be shown without letting it happen; ``merging`` carries it out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple, TypeVar
 
+from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError
 from hull_sdk.platform.settings import OrganizationSettings
 from hull_sdk.platform.store import HANDLES, Entity, Table
@@ -24,8 +24,7 @@ class NoIdentifierError(InvalidArgumentError):
     """Raised when claims hold no identifier that can be used; send at least one that is valid."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntityClaims:
+class EntityClaims(NamedTuple):
     """The identifiers that a message claims, cleaned.
 
     Args:
@@ -45,8 +44,7 @@ class EntityClaims:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
+class Resolution(NamedTuple):
     """What claims lead to: a plan.
 
     Args:
@@ -97,8 +95,7 @@ class Resolution:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class HandlePlan:
+class HandlePlan(NamedTuple):
     """What writing an e-mail or a domain as an attribute leads to.
 
     Args:
@@ -129,11 +126,14 @@ def read_claims(kind: EntityKind, value: Any, settings: OrganizationSettings) ->
         NoIdentifierError: Nothing usable is left.
         InvalidArgumentError: An identifier is neither text nor a number.
     """
-    if isinstance(value, Mapping) and not any(_has_text(value.get(name)) for name in CLAIM_NAMES[kind]):
+    try:
+        found = claims_of(kind, value)
+    except InvalidArgumentError as err:
+        if not isinstance(value, json.OBJECT) or any(_has_text(value.get(name)) for name in CLAIM_NAMES[kind]):
+            raise
         raise NoIdentifierError(
             f"the {kind} claims have no identifier; pass at least one of {', '.join(CLAIM_NAMES[kind])} with a value"
-        )
-    found = claims_of(kind, value)
+        ) from err
     handle = found.get(HANDLES[kind])
     handle = None if handle is None else handle.lower()
     external_id = found.get("external_id")
@@ -204,7 +204,7 @@ class _Resolver:
             kind=self.kind,
             outcome="create" if primary is None else "found",
             entity_id=None if primary is None else primary.id,
-            merges=tuple(entity.id for entity in merges),
+            merges=tuple([entity.id for entity in merges]),
             external_id=self._external_id(primary),
             handle=self._handle(primary, merges),
             anonymous_id=self._anonymous_id(primary, merges),
@@ -262,9 +262,11 @@ class _Resolver:
 
     def _handle(self, primary: Entity | None, merges: list[Entity]) -> str | None:
         claimed = self.claims.handle
+        if claimed is None:
+            return None
         group = [entity for entity in (primary, *merges) if entity is not None]
         own = _first(entity.handle for entity in group if entity.handle is not None)
-        if claimed is None or own is None:
+        if own is None:
             return claimed
         if all(claimed != entity.handle and claimed not in entity.former_handles for entity in group):
             self.notes.append(f"the {self.kind} has the {HANDLES[self.kind]} {own!r}; a claim does not replace it")

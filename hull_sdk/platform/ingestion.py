@@ -6,8 +6,7 @@ Rules: sections "Ingestion" and "Identity" of ``docs/protocol.md``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from hull_sdk.core.clock import parse_time
 from hull_sdk.platform.attributes import plan_writes, same_value
@@ -27,8 +26,7 @@ __all__ = ["ACTIVE_S", "Outcome", "Plan", "apply_message", "plan_subject"]
 ACTIVE_S: Final = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The state in which a message ends, and whom it was about."""
 
     state: Literal["applied", "ignored", "failed"]
@@ -37,8 +35,7 @@ class Outcome:
     entity_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """Whom a message is about, before anything is done.
 
     Args:
@@ -63,10 +60,8 @@ def plan_subject(unit: Unit, subject: Subject, *, create: bool, written_at: floa
         create: ``False`` creates nobody.
         written_at: When the message was written, in Unix seconds; ``None`` when it does not say.
     """
-    user, account = (
-        None if claims is None else _resolve(unit, claims, create=create, written_at=written_at)
-        for claims in (subject.user, subject.account)
-    )
+    user = _resolve(unit, subject.user, create=create, written_at=written_at)
+    account = _resolve(unit, subject.account, create=create, written_at=written_at)
     notes = list(subject.notes)
     main, other = (user, account) if subject.kind == "user" else (account, user)
     if main is None:
@@ -80,7 +75,9 @@ def plan_subject(unit: Unit, subject: Subject, *, create: bool, written_at: floa
     return Plan(user=user, account=account, notes=tuple(notes))
 
 
-def _resolve(unit: Unit, claims: EntityClaims, *, create: bool, written_at: float | None) -> Resolution:
+def _resolve(unit: Unit, claims: EntityClaims | None, *, create: bool, written_at: float | None) -> Resolution | None:
+    if claims is None:
+        return None
     table = unit.table(claims.kind)
     resolution = resolve(table, claims, create=create)
     if not unit.deletions.outdates(claims, written_at, table.get(resolution.entity_id)):
@@ -130,7 +127,7 @@ def apply_message(unit: Unit, message: ParsedMessage) -> Outcome:
             return refused
     user = None if plan.user is None else carry_out(unit, plan.user)
     account = None if plan.account is None else carry_out(unit, plan.account)
-    unit.subjects.update((each.kind, each.id) for each in (user, account) if each is not None)
+    unit.subjects.update([(each.kind, each.id) for each in (user, account) if each is not None])
     if user is not None and account is not None:
         link(unit, user.id, account.id)
     if user is not None and plan.user is not None and plan.user.outcome == "create":
@@ -173,12 +170,15 @@ def _mark_active(unit: Unit, user_id: str) -> None:
 def _apply_traits(unit: Unit, entity: Entity, content: Any, _subject: Subject) -> Outcome:
     unit.notes.extend(content.notes)
     name = HANDLES[entity.kind]
+    others = []
     for key, operation in content.operations:
         if key == name:
             entity = _write_handle(unit, entity, operation)
-    operations = [(key, operation) for key, operation in content.operations if key != name]
-    plan = plan_writes(entity.attributes, operations, unit.schemas[entity.kind], unit.settings)
-    unit.schemas[entity.kind].learn(plan.types)
+        else:
+            others.append((key, operation))
+    schema = unit.schemas[entity.kind]
+    plan = plan_writes(entity.attributes, others, schema, unit.settings)
+    schema.learn(plan.types)
     unit.errors.extend(plan.errors)
     unit.notes.extend(plan.notes)
     if plan.changed:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from hull_sdk.core import json
 from hull_sdk.core.clock import parse_time
 from hull_sdk.errors import HullError, InvalidArgumentError
 from hull_sdk.platform.checks import checked_moment
@@ -42,8 +43,7 @@ class MessageError(HullError):
         self.claims: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Traits:
+class Traits(NamedTuple):
     """Attribute operations by normalized name, in order, and what was ignored."""
 
     operations: tuple[tuple[str, Operation], ...]
@@ -73,8 +73,7 @@ class Alias:
     anonymous_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(NamedTuple):
     """Whom a message is about.
 
     Args:
@@ -94,7 +93,7 @@ class Subject:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ParsedMessage:
     """A message that is well formed.
 
@@ -117,7 +116,7 @@ class ParsedMessage:
 
 def message_id_of(message: Any) -> str | None:
     """Return the id of a message that may be malformed."""
-    value = message.get("message_id") if isinstance(message, Mapping) else None
+    value = message.get("message_id") if isinstance(message, json.OBJECT) else None
     return value if isinstance(value, str) and value else None
 
 
@@ -148,22 +147,23 @@ def parse_message(
 def _parsed(
     message: Any, claims: Mapping[str, Any], settings: OrganizationSettings, locator: Locator | None
 ) -> ParsedMessage:
-    if not isinstance(message, Mapping):
+    if not isinstance(message, json.OBJECT):
         raise MessageError("INVALID_MESSAGE", f"the message is {message!r:.100}; it must be a JSON object")
     kind = message.get("type")
     if kind not in MESSAGE_TYPES:
         raise MessageError("UNKNOWN_TYPE", f"unknown message type {kind!r:.100}; use one of {', '.join(MESSAGE_TYPES)}")
     body = message.get("body")
-    if not isinstance(body, Mapping):
+    if not isinstance(body, json.OBJECT):
         raise MessageError("INVALID_MESSAGE", f"the body is {body!r:.100}; it must be a JSON object")
-    if message.get("message_id") is not None and message_id_of(message) is None:
+    message_id = message_id_of(message)
+    if message_id is None and message.get("message_id") is not None:
         raise MessageError("INVALID_MESSAGE", f"the message_id is {message['message_id']!r:.100}; it must be text")
     subject = _read_subject(claims, body if kind == "track" else {}, settings)
     request_id = message.get("requestId")
     content = _read_track(body, locator) if kind == "track" else _PARSERS[kind](body, subject.kind)
     return ParsedMessage(
         type=kind,
-        message_id=message_id_of(message),
+        message_id=message_id,
         subject=subject,
         content=content,
         written_at=_written_at(message, claims),
@@ -176,7 +176,7 @@ def _written_at(message: Mapping[str, Any], claims: Mapping[str, Any]) -> float 
     if moment is not None:
         return moment.timestamp()
     issued_at = claims.get("iat")
-    if isinstance(issued_at, bool) or not isinstance(issued_at, int | float) or issued_at <= 0:
+    if isinstance(issued_at, bool) or not isinstance(issued_at, (int, float)) or issued_at <= 0:
         return None
     return issued_at + _LAST_OF_SECOND_S
 
@@ -186,20 +186,21 @@ _LAST_OF_SECOND_S: Final = 0.999
 
 
 def _read_subject(claims: Mapping[str, Any], body: Mapping[str, Any], settings: OrganizationSettings) -> Subject:
-    given: dict[EntityKind, Any] = {kind: claims.get(AS_CLAIMS[kind]) for kind in KINDS}
+    given: dict[EntityKind, Any] = {"user": claims.get(AS_CLAIMS["user"]), "account": claims.get(AS_CLAIMS["account"])}
     kind = _subject_kind(claims, given)
     sub = claims.get("sub")
     if given[kind] is None and isinstance(sub, str) and sub:
         given[kind] = sub
-    read: dict[EntityKind, EntityClaims | None] = {}
+    read: dict[EntityKind, EntityClaims | None] = {"user": None, "account": None}
     notes: list[str] = []
-    for each in KINDS:
+    for each, value in given.items():
+        if value is None:
+            continue
         try:
-            read[each] = None if given[each] is None else read_claims(each, given[each], settings)
+            read[each] = read_claims(each, value, settings)
         except NoIdentifierError as err:
             if each == kind:
                 raise MessageError("NO_IDENTIFIER", str(err)) from err
-            read[each] = None
             notes.append(f"{err}; the {each} is left out")
         except InvalidArgumentError as err:
             raise MessageError("INVALID_MESSAGE", str(err)) from err
@@ -228,24 +229,22 @@ def _subject_kind(claims: Mapping[str, Any], given: Mapping[EntityKind, Any]) ->
 
 def _read_traits(body: Mapping[str, Any], kind: EntityKind) -> Traits:
     operations, notes, debug = [], [], []
+    derived = DERIVED_FIELDS[kind]
     for key, value in body.items():
-        name = normalize_name(str(key))
-        if len(name) < len(str(key)) and name != str(key).strip().lower():
+        written = str(key)
+        name = normalize_name(written)
+        if len(name) < len(written) and name != written.strip().lower():
             debug.append(f"'.' and '$' are left out of the attribute name {key!r}: it is {name!r}")
         if not name:
             notes.append(f"the attribute name {key!r} is empty without '.' and '$'; it is ignored")
-        elif name in DERIVED_FIELDS[kind]:
+        elif name in derived:
             notes.append(f"{name!r} is derived by the platform and cannot be written; it is ignored")
         else:
-            operations.append((name, _read_operation(name, value)))
+            try:
+                operations.append((name, operation_of(value)))
+            except InvalidArgumentError as err:
+                raise MessageError("INVALID_MESSAGE", f"attribute {name!r}: {err}") from err
     return Traits(tuple(operations), tuple(notes), tuple(debug))
-
-
-def _read_operation(name: str, value: Any) -> Operation:
-    try:
-        return operation_of(value)
-    except InvalidArgumentError as err:
-        raise MessageError("INVALID_MESSAGE", f"attribute {name!r}: {err}") from err
 
 
 def _read_track(body: Mapping[str, Any], locator: Locator | None) -> Track:
@@ -253,7 +252,7 @@ def _read_track(body: Mapping[str, Any], locator: Locator | None) -> Track:
     if not isinstance(event, str) or not event.strip():
         raise MessageError("INVALID_MESSAGE", f"the event name is {event!r:.100}; it must be text that is not empty")
     properties = body.get("properties")
-    if properties is not None and not isinstance(properties, Mapping):
+    if properties is not None and not isinstance(properties, json.OBJECT):
         raise MessageError("INVALID_MESSAGE", f"the properties are {properties!r:.100}; they must be a JSON object")
     context = {key: value for key, value in body.items() if key not in _TRACK_KEYS}
     return Track(
@@ -281,7 +280,7 @@ def _moment(value: Any) -> datetime | None:
 def _text(name: str, value: Any) -> str | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise MessageError("INVALID_MESSAGE", f"{name} is {value!r:.100}; it must be text")
     return str(value).strip() or None
 

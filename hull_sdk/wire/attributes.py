@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from hull_sdk.core.clock import iso_millis, iso_seconds, parse_time
 from hull_sdk.errors import InvalidArgumentError
@@ -38,14 +37,12 @@ OPERATIONS: Final = {
 }
 
 _DATE_SUFFIXES: Final = ("_at", "_date")
-#: Asking for these is quick, asking for a Mapping is not.
-_SCALARS: Final = (str, int, float, type(None))
-_DROPPED: Final = str.maketrans("", "", ".$")
+#: What is no object for sure: asking for these is quick, asking for a Mapping is not.
+_PLAIN: Final = (str, int, float, list, type(None))
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """What a ``traits`` message asks of one attribute.
 
     Args:
@@ -59,7 +56,7 @@ class Operation:
 
 def normalize_name(name: str) -> str:
     """Return an attribute name as it is stored: lower case, without ``.`` and ``$``, trimmed."""
-    return sys.intern(name.translate(_DROPPED).strip().lower())  # one text for all who have the attribute
+    return sys.intern(name.replace(".", "").replace("$", "").strip().lower())  # one text for all who have the attribute
 
 
 def operation_of(value: Any) -> Operation:
@@ -74,7 +71,7 @@ def operation_of(value: Any) -> Operation:
     Raises:
         InvalidArgumentError: The operation is unknown, or its operand is no number where one is needed.
     """
-    if isinstance(value, _SCALARS) or not isinstance(value, Mapping) or "operation" not in value:
+    if isinstance(value, _PLAIN) or not isinstance(value, Mapping) or "operation" not in value:
         return Operation("set", value)
     name = OPERATIONS.get(value["operation"]) if isinstance(value["operation"], str) else None
     if name is None:
@@ -105,7 +102,7 @@ def detect_type(name: str, value: Any) -> AttributeType | None:
         return "date"
     if isinstance(value, bool):
         return "boolean"
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         return "number"
     if isinstance(value, Mapping):
         return "json"
@@ -210,7 +207,7 @@ def _to_array(value: Any) -> list[str] | None:
 
 
 def _to_json(value: Any) -> Any:
-    return value if isinstance(value, Mapping | list) else None
+    return value if isinstance(value, (dict, list, Mapping)) else None
 
 
 _CASTS: Final = {

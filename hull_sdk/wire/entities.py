@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+from hull_sdk.core import json
 from hull_sdk.errors import InvalidArgumentError
 
 __all__ = [
@@ -108,7 +108,7 @@ def claims_of(kind: EntityKind, value: Any) -> Claims:
     names = CLAIM_NAMES[kind]
     if isinstance(value, str):
         value = {"id": value}
-    if type(value) is not dict and not isinstance(value, Mapping):  # the first question is quick, and mostly enough
+    if not isinstance(value, json.OBJECT):
         raise InvalidArgumentError(
             f"{value!r} is no {kind} claim; pass a {kind} id or a dict with at least one of {', '.join(names)}"
         )
@@ -133,7 +133,7 @@ def _identifier(value: Any) -> str | None:
     if isinstance(value, float):
         # 42.0 and 42 are the same number, and so the same identifier.
         return (str(int(value)) if value.is_integer() else repr(value)) if math.isfinite(value) else None
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
     return str(value).strip()
 
