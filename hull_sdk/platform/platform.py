@@ -157,9 +157,9 @@ class Platform:
         return self.load_app()(environ, start_response)
 
     def load_app(self) -> Callable[..., Iterable[bytes]]:
-        """Load the API, with Flask, where it has not been loaded, so that no request has to."""
+        """Load the API, with Werkzeug, where it has not been loaded, so that no request has to."""
         if self._app is None:
-            from hull_sdk.platform.api import build_app  # noqa: PLC0415 - Flask is loaded when somebody asks
+            from hull_sdk.platform.api import build_app  # noqa: PLC0415 - loaded when somebody asks
 
             self._app = build_app(self)
         return self._app

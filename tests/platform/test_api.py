@@ -9,6 +9,7 @@ import pytest
 from delivery_kit import FakeConnector
 
 from hull_sdk.core import json
+from hull_sdk.core.net import Request, call_wsgi
 from hull_sdk.wire import tokens
 from hull_sdk.wire.firehose import MAX_BODY_BYTES, MAX_BODY_MESSAGES
 
@@ -316,6 +317,36 @@ def test_unknown_paths_and_methods_have_the_error_shape(call, credentials):
     assert call("GET", "/nowhere", **credentials)[1]["status"] == 404
     assert call("PATCH", "/api/v1/app", **credentials)[1]["status"] == 405
     assert call("GET", "/api/v1/notification_keys/none")[1]["status"] == 404
+
+
+def test_what_a_path_can_be_asked_for_is_told(platform, organization, call):
+    """OPTIONS names the methods of a path, and HEAD is answered as GET without a body."""
+    options = Request(method="OPTIONS", url="https://acme.hullapp.test/api/v1/app")
+    assert call_wsgi(platform.wsgi_app, options).headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PUT"
+    assert call("OPTIONS", "/nowhere")[0] == 404
+    head = call_wsgi(platform.wsgi_app, Request(method="HEAD", url="https://acme.hullapp.test/openapi.json"))
+    assert (head.status, head.body) == (200, b"")
+    assert int(head.headers["content-length"]) > 10_000
+
+
+def test_two_slashes_in_a_row_lead_to_one(platform):
+    """An address that was put together from parts with a slash each is sent on, with its query."""
+    request = Request(method="GET", url="https://acme.hullapp.test//api//v1/app?a=1")
+    answer = call_wsgi(platform.wsgi_app, request)
+    assert (answer.status, answer.headers["location"]) == (308, "https://acme.hullapp.test/api/v1/app?a=1")
+
+
+def test_a_request_within_another_leaves_it_as_it_is(organization, call, credentials, monkeypatch):
+    """A view that asks the API on its way goes on with its own request, and reads the body of that."""
+    segment = organization.create_segment("user", "Old", query={})
+    plain = organization.segment
+
+    def asks_itself(object_id):
+        assert call("POST", "/api/v1/search/user_reports", {"name": "Of another"}, **credentials)[0] == 400
+        return plain(object_id)
+
+    monkeypatch.setattr(organization, "segment", asks_itself)
+    assert call("PUT", f"/api/v1/{segment['id']}", {"name": "New"}, **credentials)[1]["name"] == "New"
 
 
 def test_an_unexpected_failure_says_nothing_of_its_inside(platform, organization, call, credentials, monkeypatch):

@@ -9,7 +9,7 @@ from hull_sdk.platform.api.app import API
 
 def _routes():
     """Return method and path of every route, as they are written in OpenAPI."""
-    rules = API.url_map.iter_rules()
+    rules = API.rules.iter_rules()
     return {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in rules

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Request
+from werkzeug.wrappers import Request
 
 from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.api.gate import platform_of

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Blueprint, request
+from werkzeug.routing import Rule
 
 from hull_sdk.platform.api.access import Caller, operator
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.api.objects import document
-from hull_sdk.platform.api.routing import Route, add_routes, created
+from hull_sdk.platform.api.routing import Route, created, present_request, rules
 from hull_sdk.platform.checks import check_known
 
 __all__ = ["admin_routes"]
@@ -24,9 +24,9 @@ _PLATFORM_KEYS: Final = ("name", "domains", "id", "secret")
 _SEGMENT_KEYS: Final = ("name", "predicate", "query", "id")
 
 
-def admin_routes() -> Blueprint:
+def admin_routes() -> list[Rule]:
     """Return the routes for the operator."""
-    return add_routes(Blueprint("admin", __name__, url_prefix="/api/v1"), _ROUTES, operator)
+    return rules("/api/v1", _ROUTES, operator)
 
 
 def _create_connector(caller: Caller) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _platforms(caller: Caller) -> list[dict[str, Any]]:
 
 
 def _put_identities(caller: Caller, object_id: str) -> dict[str, Any]:
-    if not caller.organization.set_identities(object_id, read_object(request)):
+    if not caller.organization.set_identities(object_id, read_object(present_request())):
         refuse(404, "User not found")
     return document(caller, "user", object_id)
 
@@ -63,11 +63,11 @@ def _settings(caller: Caller) -> dict[str, Any]:
 
 
 def _put_settings(caller: Caller) -> dict[str, Any]:
-    return caller.organization.update_settings(read_object(request)).to_wire()
+    return caller.organization.update_settings(read_object(present_request())).to_wire()
 
 
 def _known(names: tuple[str, ...]) -> dict[str, Any]:
-    body = read_object(request)
+    body = read_object(present_request())
     check_known(body, names)
     return body
 

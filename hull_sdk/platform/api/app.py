@@ -1,16 +1,18 @@
-"""The Flask application that holds all routes of the API."""
+"""The application that holds all routes of the API."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Flask
+from werkzeug.routing import Map, RequestRedirect, Rule
+from werkzeug.wrappers import Request, Response
 
+from hull_sdk.core.wsgi import WsgiApp
 from hull_sdk.platform.api.admin import admin_routes
 from hull_sdk.platform.api.apps import app_routes
 from hull_sdk.platform.api.controls import control_routes
-from hull_sdk.platform.api.errors import install_errors
+from hull_sdk.platform.api.errors import error_response
 from hull_sdk.platform.api.extracts import extract_routes, file_routes
 from hull_sdk.platform.api.firehose import firehose_routes
 from hull_sdk.platform.api.gate import Gate
@@ -21,13 +23,14 @@ from hull_sdk.platform.api.logs import log_routes
 from hull_sdk.platform.api.me import me_routes
 from hull_sdk.platform.api.objects import object_routes
 from hull_sdk.platform.api.openapi import description_routes
+from hull_sdk.platform.api.routing import PRESENT
 from hull_sdk.platform.api.search import search_routes
 from hull_sdk.wire.firehose import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from hull_sdk.platform.platform import Platform
 
-__all__ = ["API", "ROUTES", "build_app"]
+__all__ = ["API", "ROUTES", "Api", "build_app"]
 
 #: The topics of the API, each a function that returns its routes.
 ROUTES = (
@@ -54,23 +57,46 @@ def build_app(platform: Platform) -> Callable[..., Iterable[bytes]]:
     Args:
         platform: What it shows.
     """
-    return Gate(API.wsgi_app, platform)
+    return Gate(API, platform)
 
 
-class _Api(Flask):
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        return func  # no view here is async, which Flask asks for each request
+class _Request(Request):
+    max_content_length = MAX_BODY_BYTES
 
 
-def _build() -> Flask:
-    app = _Api("hull_sdk.platform", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.url_map.strict_slashes = False
-    install_errors(app)
-    for routes in ROUTES:
-        app.register_blueprint(routes())
-    return app
+class Api:
+    """The routes and their errors as a WSGI application, the same one for every platform.
+
+    Args:
+        rules: The routes.
+    """
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules = Map(rules, strict_slashes=False)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request."""
+        request = _Request(environ)
+        token = PRESENT.set(request)
+        try:
+            response = self._response(request)
+        finally:
+            PRESENT.reset(token)
+        return response(environ, start_response)
+
+    def _response(self, request: Request) -> WsgiApp:
+        try:
+            routes = self.rules.bind_to_environ(request.environ)
+            view, parameters = routes.match()
+            if request.method == "OPTIONS":
+                return Response(headers={"Allow": ", ".join(sorted(routes.allowed_methods()))})
+            response: Response = view(**parameters)
+        except RequestRedirect as err:  # two slashes in a row
+            return err
+        except Exception as err:  # noqa: BLE001 - whatever it was, it has an answer
+            return error_response(request, err)
+        return response
 
 
-#: The routes and their errors, built once: they are the same for every platform, and take longer than a test.
-API: Final = _build()
+#: Built once: it takes longer than a test.
+API: Final = Api(rule for routes in ROUTES for rule in routes())

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Blueprint, request
+from werkzeug.routing import Rule
 
 from hull_sdk.platform.api.access import Caller, secret_caller
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
-from hull_sdk.platform.api.routing import Route, add_routes
+from hull_sdk.platform.api.routing import Route, present_request, rules
 from hull_sdk.platform.connectors import Connector
 from hull_sdk.wire.firehose import HEADER_APP_ID
 
 __all__ = ["app_routes"]
 
 
-def app_routes() -> Blueprint:
+def app_routes() -> list[Rule]:
     """Return the routes for a connector's own matters."""
-    return add_routes(Blueprint("apps", __name__, url_prefix="/api/v1"), _ROUTES, secret_caller)
+    return rules("/api/v1", _ROUTES, secret_caller)
 
 
 def _connector(caller: Caller, object_id: str | None = None) -> Connector:
@@ -42,12 +42,12 @@ def _get_app(caller: Caller) -> dict[str, Any]:
 
 def _put_app(caller: Caller) -> dict[str, Any]:
     connector = _connector(caller)
-    caller.organization.update_connector(connector, read_object(request))
+    caller.organization.update_connector(connector, read_object(present_request()))
     return connector.to_wire()
 
 
 def _put_status(caller: Caller, object_id: str | None = None) -> dict[str, Any]:
-    return caller.organization.set_status(_connector(caller, object_id), read_object(request))
+    return caller.organization.set_status(_connector(caller, object_id), read_object(present_request()))
 
 
 def _update_manifest(caller: Caller, object_id: str) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _take_logs(caller: Caller, object_id: str) -> dict[str, Any]:
     connector = _connector(caller, object_id)
     if not caller.is_admin and caller.connector is not connector:
         refuse(403, "a connector sends its own logs only")
-    entries = read_object(request).get("logs")
+    entries = read_object(present_request()).get("logs")
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
         refuse(400, 'send {"logs": [{"message", "level", "data", "context", "timestamp"}]}')
     caller.organization.add_connector_logs(connector, entries)
@@ -74,7 +74,7 @@ def _dead_letters(caller: Caller, object_id: str) -> list[dict[str, Any]]:
 
 def _redrive(caller: Caller, object_id: str) -> dict[str, Any]:
     connector = _connector(caller, object_id)
-    ids = read_object(request).get("ids")
+    ids = read_object(present_request()).get("ids")
     if ids is not None and not (isinstance(ids, list) and all(isinstance(each, str) for each in ids)):
         refuse(400, f"ids is {ids!r:.100}; it must be a list of dead letter ids, or absent for all")
     return {"redriven": caller.organization.redrive(connector.id, ids)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from typing import Any, Final
 
-from flask import Request
+from werkzeug.wrappers import Request
 
 from hull_sdk.core import json
 from hull_sdk.platform.api.errors import refuse

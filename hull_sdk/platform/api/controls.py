@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Blueprint, Request, request
+from werkzeug.routing import Rule
+from werkzeug.wrappers import Request
 
 from hull_sdk.core.checks import is_number
 from hull_sdk.core.clock import iso_millis
@@ -16,7 +17,7 @@ from hull_sdk.platform.api.access import organization_of
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.api.gate import platform_of
-from hull_sdk.platform.api.routing import Route, add_routes, created
+from hull_sdk.platform.api.routing import Route, created, present_request, rules
 from hull_sdk.platform.store import KINDS
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ _DEFAULT_IDLE_MS: Final = 10_000.0
 _LONGEST_IDLE_MS: Final = 600_000.0
 
 
-def control_routes() -> Blueprint:
+def control_routes() -> list[Rule]:
     """Return the routes below ``/_platform``."""
-    return add_routes(Blueprint("controls", __name__, url_prefix="/_platform"), _ROUTES, _controlled)
+    return rules("/_platform", _ROUTES, _controlled)
 
 
 def _controlled(request: Request) -> Platform:
@@ -45,12 +46,12 @@ def _clock(platform: Platform) -> dict[str, Any]:
 
 
 def _move_clock(platform: Platform) -> dict[str, Any]:
-    platform.shift(_milliseconds("advance_ms", read_object(request).get("advance_ms")) / 1000)
+    platform.shift(_milliseconds("advance_ms", read_object(present_request()).get("advance_ms")) / 1000)
     return _clock(platform)
 
 
 def _idle(platform: Platform) -> dict[str, Any]:
-    idle = platform.wait_until_idle(_timeout(request.args.get("timeout_ms")) / 1000)
+    idle = platform.wait_until_idle(_timeout(present_request().args.get("timeout_ms")) / 1000)
     return {"idle": idle, "pending": platform.pending}
 
 
@@ -71,11 +72,11 @@ def _trace(platform: Platform, message_id: str) -> dict[str, Any]:
 
 
 def _preview_identity(_platform: Platform) -> dict[str, Any]:
-    body = read_object(request)
+    body = read_object(present_request())
     kind, claims, create = body.get("type", "user"), body.get("claims"), body.get("create", True)
     if kind not in KINDS or not isinstance(claims, dict) or not isinstance(create, bool):
         refuse(400, 'send {"type": "user" | "account", "claims": {"email": ...}, "create": true | false}')
-    return organization_of(request).preview(kind, claims, create=create)
+    return organization_of(present_request()).preview(kind, claims, create=create)
 
 
 def _faults(platform: Platform) -> list[dict[str, Any]]:
@@ -83,7 +84,7 @@ def _faults(platform: Platform) -> list[dict[str, Any]]:
 
 
 def _add_fault(platform: Platform) -> dict[str, Any]:
-    return created(platform.faults.add_wire(read_object(request)).to_wire())
+    return created(platform.faults.add_wire(read_object(present_request())).to_wire())
 
 
 def _clear_faults(platform: Platform) -> list[dict[str, Any]]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 from typing import Any, NoReturn
 
-from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Request, Response
 
 from hull_sdk.core import json
 from hull_sdk.core.logs import emit
 from hull_sdk.errors import CredentialsError, InvalidArgumentError, NetworkError
 
-__all__ = ["Refused", "install_errors", "json_response", "refuse"]
+__all__ = ["Refused", "error_response", "json_response", "refuse"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,29 +44,30 @@ def json_response(value: Any, status: int = 200) -> Response:
     return Response(json.dumps(value), status, mimetype="application/json")
 
 
-def install_errors(app: Flask) -> None:
-    """Have every error of an application answered in the one shape."""
-    app.register_error_handler(Refused, lambda err: _answer(err.status, err.message))
-    app.register_error_handler(CredentialsError, lambda err: _answer(err.status, err.message))
-    app.register_error_handler(InvalidArgumentError, lambda err: _answer(400, err.message))
-    app.register_error_handler(NetworkError, lambda err: _answer(502, err.message))
-    app.register_error_handler(HTTPException, _answer_http)
-    app.register_error_handler(Exception, _answer_unexpected)
+def error_response(request: Request, err: Exception) -> Response:
+    """Return the answer to a request that ended with an error, always in the one shape."""
+    if isinstance(err, Refused):
+        return _answer(err.status, err.message)
+    if isinstance(err, CredentialsError):
+        return _answer(err.status, err.message)
+    if isinstance(err, InvalidArgumentError):
+        return _answer(400, err.message)
+    if isinstance(err, NetworkError):
+        return _answer(502, err.message)
+    if isinstance(err, HTTPException):
+        return _answer_http(request, err)
+    emit(_log, logging.ERROR, "api.crashed", {"method": request.method, "path": request.path}, exc_info=err)
+    return _answer(500, "the platform failed; its log says why")
 
 
 def _answer(status: int, message: str) -> Response:
     return json_response({"status": status, "message": message}, status)
 
 
-def _answer_http(err: HTTPException) -> Response:
+def _answer_http(request: Request, err: HTTPException) -> Response:
     status = 500 if err.code is None else err.code
     if status == 404:
         return _answer(404, f"there is nothing at {request.method} {request.path}")
     if status == 405:
         return _answer(405, f"{request.method} is not possible at {request.path}")
     return _answer(status, err.description or err.name)
-
-
-def _answer_unexpected(err: Exception) -> Response:
-    emit(_log, logging.ERROR, "api.crashed", {"method": request.method, "path": request.path}, exc_info=err)
-    return _answer(500, "the platform failed; its log says why")

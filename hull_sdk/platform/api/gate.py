@@ -10,9 +10,9 @@ import io
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-from flask import Request, request
+from werkzeug.wrappers import Request
 
 from hull_sdk.core import json
 from hull_sdk.core.logs import emit
@@ -21,11 +21,9 @@ from hull_sdk.platform.faults import Fault
 from hull_sdk.wire.firehose import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
-    from werkzeug.local import LocalProxy
-
     from hull_sdk.platform.platform import Platform
 
-__all__ = ["Gate", "platform_of", "present_request"]
+__all__ = ["Gate", "platform_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,9 +33,6 @@ _JSON: Final = ("Content-Type", "application/json")
 
 #: Where the platform stands in the environment of a request.
 _PLATFORM: Final = "hull_sdk.platform"
-
-#: Returns the request itself; each look at the proxy costs.
-present_request: Final = cast("LocalProxy[Request]", request)._get_current_object  # noqa: SLF001 - the documented way
 
 
 def platform_of(request: Request) -> Platform:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Blueprint, request
+from werkzeug.routing import Rule
 
 from hull_sdk.platform.api.access import Caller, secret_caller
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
-from hull_sdk.platform.api.routing import Route, add_routes, created
+from hull_sdk.platform.api.routing import Route, created, present_request, rules
 from hull_sdk.platform.checks import checked_count
 from hull_sdk.platform.import_records import DataSet
 from hull_sdk.platform.search import MAX_PER_PAGE, pagination
@@ -22,13 +22,15 @@ __all__ = ["import_routes"]
 _PER_PAGE: Final = 100
 
 
-def import_routes() -> Blueprint:
+def import_routes() -> list[Rule]:
     """Return the routes of imports."""
-    return add_routes(Blueprint("imports", __name__, url_prefix="/api/v1"), _ROUTES, secret_caller)
+    return rules("/api/v1", _ROUTES, secret_caller)
 
 
 def _request(caller: Caller, data_set: DataSet) -> dict[str, Any]:
-    return created(caller.organization.request_import(data_set, read_object(request), caller.connector).to_wire())
+    return created(
+        caller.organization.request_import(data_set, read_object(present_request()), caller.connector).to_wire()
+    )
 
 
 def _jobs(caller: Caller) -> list[dict[str, Any]]:
@@ -39,8 +41,8 @@ def _errors(caller: Caller, job_id: str) -> dict[str, Any]:
     job = caller.organization.imports.get(job_id)
     if job is None:
         refuse(404, "Object not found")
-    page = checked_count("page", request.args.get("page"), 1, 10**6)
-    per_page = checked_count("per_page", request.args.get("per_page"), _PER_PAGE, MAX_PER_PAGE)
+    page = checked_count("page", present_request().args.get("page"), 1, 10**6)
+    per_page = checked_count("per_page", present_request().args.get("per_page"), _PER_PAGE, MAX_PER_PAGE)
     start = (page - 1) * per_page
     return {
         "pagination": pagination(len(job.errors), page, per_page),

@@ -6,29 +6,33 @@ Rules: section "Signatures" of ``docs/protocol.md``.
 from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from flask import Blueprint, Response, request
+from werkzeug.routing import Rule
+from werkzeug.wrappers import Response
 
 from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.api.gate import platform_of
+from hull_sdk.platform.api.routing import present_request, rule
 from hull_sdk.wire.signatures import certificate_pem, public_pem
 
 __all__ = ["key_routes"]
 
 
-def key_routes() -> Blueprint:
+def key_routes() -> list[Rule]:
     """Return the routes of keys and certificates, which answer without credentials."""
-    routes = Blueprint("keys", __name__, url_prefix="/api/v1")
+    return [
+        rule("/api/v1/notification_keys/<key_id>", _key, "GET", "POST"),
+        rule("/api/v1/notification_certificates/<key_id>", _certificate, "GET"),
+    ]
 
-    @routes.route("/notification_keys/<key_id>", methods=["GET", "POST"])
-    def key(key_id: str) -> Response:
-        return Response(public_pem(found(key_id)), mimetype="text/plain")
 
-    @routes.get("/notification_certificates/<key_id>")
-    def certificate(key_id: str) -> Response:
-        return Response(certificate_pem(found(key_id)), mimetype="text/plain")
+def _key(key_id: str) -> Response:
+    return Response(public_pem(_found(key_id)), mimetype="text/plain")
 
-    def found(key_id: str) -> RSAPrivateKey:
-        key = platform_of(request).find_key(key_id)
-        return refuse(404, f"there is no signing key {key_id!r}") if key is None else key
 
-    return routes
+def _certificate(key_id: str) -> Response:
+    return Response(certificate_pem(_found(key_id)), mimetype="text/plain")
+
+
+def _found(key_id: str) -> RSAPrivateKey:
+    key = platform_of(present_request()).find_key(key_id)
+    return refuse(404, f"there is no signing key {key_id!r}") if key is None else key

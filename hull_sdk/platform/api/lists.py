@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Blueprint, request
+from werkzeug.routing import Rule
 
 from hull_sdk.platform.api.access import Caller, secret_caller
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
-from hull_sdk.platform.api.routing import Route, add_routes
+from hull_sdk.platform.api.routing import Route, present_request, rules
 from hull_sdk.platform.attribute_lists import is_custom, schema_list
 from hull_sdk.wire.entities import EntityKind
 
 __all__ = ["list_routes"]
 
 
-def list_routes() -> Blueprint:
+def list_routes() -> list[Rule]:
     """Return the routes for segments and attributes."""
-    return add_routes(Blueprint("lists", __name__, url_prefix="/api/v1"), _ROUTES, secret_caller)
+    return rules("/api/v1", _ROUTES, secret_caller)
 
 
 def _schema(caller: Caller, kind: EntityKind) -> list[dict[str, Any]]:
@@ -33,7 +33,7 @@ _FLAGS: Final = frozenset({"visible", "track_changes"})
 
 
 def _set_attribute(caller: Caller, kind: EntityKind, name: str) -> dict[str, Any]:
-    body = read_object(request)
+    body = read_object(present_request())
     if not body or set(body) - _FLAGS or not all(isinstance(value, bool) for value in body.values()):
         refuse(400, f"send visible, track_changes or both, each true or false, for the {kind} attribute {name!r:.100}")
     organization = caller.organization

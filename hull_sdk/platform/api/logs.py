@@ -7,22 +7,22 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Blueprint, request
+from werkzeug.routing import Rule
 
 from hull_sdk.platform.api.access import CREDENTIAL_PARAMETERS, Caller, secret_caller
 from hull_sdk.platform.api.errors import refuse
-from hull_sdk.platform.api.routing import Route, add_routes
+from hull_sdk.platform.api.routing import Route, present_request, rules
 
 __all__ = ["log_routes"]
 
 
-def log_routes() -> Blueprint:
+def log_routes() -> list[Rule]:
     """Return the routes that read the log."""
-    return add_routes(Blueprint("logs", __name__, url_prefix="/api/v1"), _ROUTES, secret_caller)
+    return rules("/api/v1", _ROUTES, secret_caller)
 
 
 def _logs(caller: Caller, object_id: str | None = None) -> dict[str, Any]:
-    wanted = {name: value for name, value in request.args.items() if name not in CREDENTIAL_PARAMETERS}
+    wanted = {name: value for name, value in present_request().args.items() if name not in CREDENTIAL_PARAMETERS}
     only = object_id if caller.connector is None else caller.connector.id
     if object_id is not None and object_id != only:
         refuse(403, "a connector reads its own logs only")

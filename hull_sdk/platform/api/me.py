@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from flask import Blueprint, Request, request
+from werkzeug.routing import Rule
+from werkzeug.wrappers import Request
 
 from hull_sdk.core.clock import iso_millis
 from hull_sdk.platform.api.access import Caller, user_caller
@@ -17,7 +18,7 @@ from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
 from hull_sdk.platform.api.gate import platform_of
 from hull_sdk.platform.api.objects import document, segments_in
-from hull_sdk.platform.api.routing import Route, add_routes
+from hull_sdk.platform.api.routing import Route, present_request, rules
 from hull_sdk.wire import tokens
 from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN
 
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["me_routes"]
 
 
-def me_routes() -> Blueprint:
+def me_routes() -> list[Rule]:
     """Return the routes below ``/me``, and ``/t``."""
-    return add_routes(Blueprint("me", __name__, url_prefix="/api/v1"), _ROUTES, _Self.of)
+    return rules("/api/v1", _ROUTES, _Self.of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +58,15 @@ def _segments(me: _Self) -> list[dict[str, Any]]:
 
 
 def _traits(me: _Self) -> dict[str, Any]:
-    return me.write("traits", _traits_body(read_object(request)))
+    return me.write("traits", _traits_body(read_object(present_request())))
 
 
 def _alias(me: _Self) -> dict[str, Any]:
-    return me.write("alias", read_object(request))
+    return me.write("alias", read_object(present_request()))
 
 
 def _track(me: _Self) -> dict[str, Any]:
-    return me.write("track", read_object(request))
+    return me.write("track", read_object(present_request()))
 
 
 def _user_id(caller: Caller) -> str:

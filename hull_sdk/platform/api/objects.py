@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Blueprint, request
+from werkzeug.routing import Rule
 
 from hull_sdk.platform.api.access import Caller, secret_caller
 from hull_sdk.platform.api.body import read_object
 from hull_sdk.platform.api.errors import refuse
-from hull_sdk.platform.api.routing import Route, add_routes
+from hull_sdk.platform.api.routing import Route, present_request, rules
 from hull_sdk.platform.reports import full_report
 from hull_sdk.platform.store import KINDS
 from hull_sdk.wire.entities import EntityKind
@@ -21,9 +21,9 @@ from hull_sdk.wire.entities import EntityKind
 __all__ = ["document", "object_routes", "segments_in"]
 
 
-def object_routes() -> Blueprint:
+def object_routes() -> list[Rule]:
     """Return the routes for objects by their id."""
-    return add_routes(Blueprint("objects", __name__, url_prefix="/api/v1"), _ROUTES, secret_caller)
+    return rules("/api/v1", _ROUTES, secret_caller)
 
 
 def document(caller: Caller, kind: EntityKind, entity_id: str) -> dict[str, Any]:
@@ -63,18 +63,18 @@ def _get(caller: Caller, object_id: str) -> dict[str, Any]:
 def _put(caller: Caller, object_id: str) -> dict[str, Any]:
     connector = caller.organization.connectors.get(object_id)
     if connector is not None:
-        caller.organization.update_connector(connector, read_object(request))
+        caller.organization.update_connector(connector, read_object(present_request()))
         wire: dict[str, Any] = connector.to_wire()
         return wire
     if caller.organization.segment(object_id) is not None:
-        return caller.organization.update_segment(object_id, read_object(request))
+        return caller.organization.update_segment(object_id, read_object(present_request()))
     return _put_traits(caller, object_id)
 
 
 def _put_traits(caller: Caller, object_id: str) -> dict[str, Any]:
     kind = _kind_of(caller, object_id)
     writer = None if caller.connector is None else caller.connector.id
-    caller.organization.write_traits(kind, object_id, read_object(request), writer)
+    caller.organization.write_traits(kind, object_id, read_object(present_request()), writer)
     return document(caller, kind, object_id)
 
 

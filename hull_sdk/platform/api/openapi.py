@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from flask import Blueprint, Response
+from werkzeug.routing import Rule
 
 from hull_sdk import __version__
 from hull_sdk.platform.api.errors import json_response
 from hull_sdk.platform.api.openapi_operations import OPERATIONS, Access, Operation
 from hull_sdk.platform.api.openapi_schemas import SCHEMAS
 from hull_sdk.platform.api.openapi_shapes import Shape, reference
+from hull_sdk.platform.api.routing import rule
 from hull_sdk.wire.firehose import HEADER_ACCESS_TOKEN, HEADER_APP_ID, HEADER_ORGANIZATION, HEADER_USER_ID
 
 __all__ = ["OPENAPI_VERSION", "description", "description_routes"]
@@ -57,15 +58,9 @@ _REFUSALS: Final[Mapping[Access, tuple[int, ...]]] = {
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
-def description_routes() -> Blueprint:
+def description_routes() -> list[Rule]:
     """Return the route of the description, which asks for no credentials."""
-    routes = Blueprint("openapi", __name__)
-
-    @routes.get("/openapi.json")
-    def openapi() -> Response:
-        return json_response(description())
-
-    return routes
+    return [rule("/openapi.json", lambda: json_response(description()), "GET")]
 
 
 def description() -> dict[str, Any]:

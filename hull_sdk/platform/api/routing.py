@@ -3,42 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Final
 
-from flask import Blueprint, Request
+from werkzeug.routing import Rule
+from werkzeug.wrappers import Request, Response
 
 from hull_sdk.platform.api.errors import json_response
-from hull_sdk.platform.api.gate import present_request
 
-__all__ = ["Route", "add_routes", "created"]
+__all__ = ["PRESENT", "Route", "created", "present_request", "rule", "rules"]
 
 #: Method, path, and a function of the caller (or the platform) and the path's parameters that returns JSON.
 Route = tuple[str, str, Callable[..., Any]]
+
+#: The request that is being answered in a thread.
+PRESENT: Final[ContextVar[Request]] = ContextVar("request")
+
+#: Returns the request that is being answered.
+present_request: Final = PRESENT.get
 
 
 class created(dict[str, Any]):  # noqa: N801 - reads as a word in a view: return created(...)
     """An answer with the status 201."""
 
 
-def add_routes(blueprint: Blueprint, table: Iterable[Route], subject: Callable[[Request], Any]) -> Blueprint:
-    """Add a table of routes to a blueprint.
+def rules(prefix: str, table: Iterable[Route], subject: Callable[[Request], Any]) -> list[Rule]:
+    """Return a table of routes as rules.
 
     Args:
-        blueprint: What to add them to.
+        prefix: What all their paths begin with, for example ``"/api/v1"``.
         table: The routes.
         subject: Called with each request for the first argument of the function: the checked caller, for example.
-
-    Returns:
-        The blueprint.
     """
-    for method, path, view in table:
-        name = f"{method} {path}".replace(".", "_")
-        blueprint.add_url_rule(path, name, _answering(view, subject), methods=[method])
-    return blueprint
+    return [rule(prefix + path, _answering(view, subject), method) for method, path, view in table]
 
 
-def _answering(view: Callable[..., Any], subject: Callable[[Request], Any]) -> Callable[..., Any]:
-    def answer(**parameters: str) -> Any:
+def rule(path: str, view: Callable[..., Response], *methods: str) -> Rule:
+    """Return one rule.
+
+    Args:
+        path: For example ``"/api/v1/notification_keys/<key_id>"``.
+        view: Called with the path's parameters.
+        *methods: For example ``"GET"``, which stands for ``HEAD`` too.
+    """
+    return Rule(path, endpoint=view, methods=[*methods, "OPTIONS"])
+
+
+def _answering(view: Callable[..., Any], subject: Callable[[Request], Any]) -> Callable[..., Response]:
+    def answer(**parameters: str) -> Response:
         value = view(subject(present_request()), **parameters)
         return json_response(value, 201 if isinstance(value, created) else 200)
 

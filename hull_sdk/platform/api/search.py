@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Blueprint, request
+from werkzeug.routing import Rule
 
 from hull_sdk.platform.api.access import Caller, secret_caller
 from hull_sdk.platform.api.body import read_object
-from hull_sdk.platform.api.routing import Route, add_routes
+from hull_sdk.platform.api.routing import Route, present_request, rules
 from hull_sdk.platform.attribute_lists import attribute_tree
 from hull_sdk.platform.event_documents import event_catalogue
 from hull_sdk.platform.population import Searchable
@@ -21,13 +21,13 @@ from hull_sdk.wire.entities import EntityKind
 __all__ = ["search_routes"]
 
 
-def search_routes() -> Blueprint:
+def search_routes() -> list[Rule]:
     """Return the routes below ``/search``."""
-    return add_routes(Blueprint("search", __name__, url_prefix="/api/v1/search"), _ROUTES, secret_caller)
+    return rules("/api/v1/search", _ROUTES, secret_caller)
 
 
 def _search(caller: Caller, what: Searchable) -> dict[str, Any]:
-    return caller.organization.search(what, read_object(request))
+    return caller.organization.search(what, read_object(present_request()))
 
 
 def _tree(caller: Caller, kind: EntityKind) -> dict[str, Any]:
