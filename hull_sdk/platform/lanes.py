@@ -58,7 +58,7 @@ class EntityNews:
             return
         known = {event.get("event_id"): place for place, event in enumerate(self.events)}
         for event in events:
-            own = {**event, "user_id": self.entity_id}
+            own = event if event["user_id"] == self.entity_id else {**event, "user_id": self.entity_id}
             place = known.get(own.get("event_id"))
             if place is None:
                 known[own.get("event_id")] = len(self.events)
