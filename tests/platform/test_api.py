@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
+import io
 import logging
+import weakref
 
 import pytest
 from delivery_kit import FakeConnector
+from werkzeug.test import create_environ
 
 from hull_sdk.core import json
 from hull_sdk.core.net import Request, call_wsgi
+from hull_sdk.core.wsgi import run_wsgi
 from hull_sdk.wire import tokens
 from hull_sdk.wire.firehose import MAX_BODY_BYTES, MAX_BODY_MESSAGES
 
@@ -347,6 +352,21 @@ def test_a_request_within_another_leaves_it_as_it_is(organization, call, credent
 
     monkeypatch.setattr(organization, "segment", asks_itself)
     assert call("PUT", f"/api/v1/{segment['id']}", {"name": "New"}, **credentials)[1]["name"] == "New"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/firehose", "/nowhere"])
+def test_a_request_is_gone_once_it_is_answered(platform, organization, path):
+    """Its body, of up to ten megabytes, does not wait for the garbage collector."""
+    body = io.BytesIO(b'{"batch": []}')
+    environ = create_environ(path, "https://acme.hullapp.test", method="POST", input_stream=body, content_length=13)
+    waiting = weakref.ref(body)
+    gc.disable()
+    try:
+        assert run_wsgi(platform.wsgi_app, environ).status[:3] in {"401", "404"}
+        del body, environ
+        assert waiting() is None
+    finally:
+        gc.enable()
 
 
 def test_an_unexpected_failure_says_nothing_of_its_inside(platform, organization, call, credentials, monkeypatch):

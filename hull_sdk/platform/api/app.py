@@ -76,7 +76,7 @@ class Api:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request."""
-        request = _Request(environ)
+        request = _Request(environ, populate_request=False)  # it would wait for the garbage collector
         token = PRESENT.set(request)
         try:
             response = self._response(request)
