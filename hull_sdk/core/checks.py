@@ -31,6 +31,6 @@ def is_number(
         most: The highest.
         above: It must be higher than this.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return least <= value <= most and above < value and -sys.float_info.max <= value <= sys.float_info.max

@@ -158,7 +158,7 @@ def iso_seconds(moment: datetime | float) -> str:
     """
     if isinstance(moment, datetime):
         return _iso(moment, "seconds")
-    return f"{_start_of(round(moment * 1e6) // 1_000_000)}Z"
+    return _iso_second_of(moment)
 
 
 def parse_time(value: Any) -> datetime | None:
@@ -180,12 +180,12 @@ def parse_time(value: Any) -> datetime | None:
     if not isinstance(value, str):
         return None
     text = value.strip()
-    if _NUMBER.fullmatch(text):
-        return _from_number(float(text))
     if not _ISO_DATE.fullmatch(text):
-        return None
+        return _from_number(float(text)) if _NUMBER.fullmatch(text) else None
+    if len(text.split()) > 1:
+        text = _SPACED_ZONE.sub(_join_zone, text)
     try:
-        return _in_utc(datetime.fromisoformat(_SPACED_ZONE.sub(_join_zone, text)))
+        return _in_utc(datetime.fromisoformat(text))
     except ValueError:
         return None
 
@@ -209,6 +209,11 @@ def _join_zone(match: re.Match[str]) -> str:
 def _iso_of(millis: int) -> str:
     seconds, rest = divmod(millis, 1000)
     return f"{_start_of(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=16)  # one moment stands in several fields of a report
+def _iso_second_of(moment: float) -> str:
+    return f"{_start_of(round(moment * 1e6) // 1_000_000)}Z"
 
 
 @lru_cache(maxsize=16)

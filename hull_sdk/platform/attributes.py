@@ -152,36 +152,33 @@ def plan_writes(
         The plan; a refused attribute keeps its value and the others are written.
     """
     plan = WritePlan(dict(current))
+    values = plan.values
+    limited = settings.max_attributes is not None or settings.max_value_bytes is not None
     for name, operation in operations:
-        _plan_one(plan, name, operation, schema, settings)
+        if not settings.json_attributes and _holds_objects(operation.value):
+            note = f"{name!r} has objects in its value; the setting json_attributes is off, so it is ignored"
+            plan.notes.append(note)
+            continue
+        known = schema.type_of(name) or plan.types.get(name)
+        kind = known or _first_type(schema.kind, name, operation.value)
+        if kind is None:
+            continue  # null on an attribute that nobody has written yet
+        old = values.get(name)
+        value = _apply(plan, name, old, operation, kind)
+        refused = _limit_problem(values, name, value, settings) if limited else None
+        if refused is not None:
+            plan.errors.append(refused)
+            continue
+        if known is None:
+            plan.types[name] = kind
+        if same_value(old, value):
+            continue
+        plan.changed = True
+        if value is None:
+            del values[name]
+        else:
+            values[name] = value
     return plan
-
-
-def _plan_one(
-    plan: WritePlan, name: str, operation: Operation, schema: AttributeSchema, settings: OrganizationSettings
-) -> None:
-    if not settings.json_attributes and _holds_objects(operation.value):
-        plan.notes.append(f"{name!r} has objects in its value; the setting json_attributes is off, so it is ignored")
-        return
-    known = schema.type_of(name) or plan.types.get(name)
-    kind = known or _first_type(schema.kind, name, operation.value)
-    if kind is None:
-        return  # null on an attribute that nobody has written yet
-    old = plan.values.get(name)
-    value = _apply(plan, name, old, operation, kind)
-    problem = None if value is None else _limit_problem(plan.values, name, value, settings)
-    if problem is not None:
-        plan.errors.append(problem)
-        return
-    if known is None:
-        plan.types[name] = kind
-    if same_value(old, value):
-        return
-    plan.changed = True
-    if value is None:
-        del plan.values[name]
-    else:
-        plan.values[name] = value
 
 
 def _first_type(kind: EntityKind, name: str, value: Any) -> AttributeType | None:
@@ -208,6 +205,8 @@ def _apply(plan: WritePlan, name: str, old: Any, operation: Operation, kind: Att
 
 
 def _limit_problem(values: Mapping[str, Any], name: str, value: Any, settings: OrganizationSettings) -> str | None:
+    if value is None:
+        return None
     most, bytes_limit = settings.max_attributes, settings.max_value_bytes
     if most is not None and name not in values and len(values) >= most:
         return f"{name!r} is refused: the entity has {len(values)} attributes, the limit is {most}"
@@ -236,10 +235,10 @@ def same_value(left: Any, right: Any) -> bool:
     """Tell whether two JSON values are equal; unlike ``==``, ``True`` and ``1`` differ."""
     if left is right:
         return True
-    if isinstance(left, _SCALARS) or isinstance(right, _SCALARS):
-        return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same_value, left, right))
-    if isinstance(left, json.OBJECT) and isinstance(right, json.OBJECT):
-        return left.keys() == right.keys() and all(same_value(left[key], right[key]) for key in left)
-    return bool(left == right)
+    if left != right:
+        return False
+    if isinstance(left, _SCALARS):
+        return isinstance(left, bool) == isinstance(right, bool)
+    if isinstance(left, list):
+        return all(map(same_value, left, right))
+    return not isinstance(left, Mapping) or all(same_value(left[key], right[key]) for key in left)

@@ -264,12 +264,14 @@ class _Resolver:
         claimed = self.claims.handle
         if claimed is None:
             return None
-        group = [entity for entity in (primary, *merges) if entity is not None]
-        own = _first(entity.handle for entity in group if entity.handle is not None)
-        if own is None:
+        group = merges if primary is None else [primary, *merges]
+        handles = [entity.handle for entity in group if entity.handle is not None]
+        if not handles:
             return claimed
-        if all(claimed != entity.handle and claimed not in entity.former_handles for entity in group):
-            self.notes.append(f"the {self.kind} has the {HANDLES[self.kind]} {own!r}; a claim does not replace it")
+        if claimed not in handles and not any(claimed in entity.former_handles for entity in group):
+            self.notes.append(
+                f"the {self.kind} has the {HANDLES[self.kind]} {handles[0]!r}; a claim does not replace it"
+            )
         return None
 
     def _anonymous_id(self, primary: Entity | None, merges: list[Entity]) -> str | None:

@@ -117,7 +117,9 @@ def apply_message(unit: Unit, message: ParsedMessage) -> Outcome:
     if isinstance(content, Track) and subject.kind == "account":
         return Outcome("failed", "accounts have no events", "account")
     create = subject.create and message.type != "unalias"
-    plan = plan_subject(unit, subject, create=create, written_at=message.written_at)
+    # A date takes time to read, and matters only where somebody was deleted.
+    written_at = message.written_at if unit.deletions else None
+    plan = plan_subject(unit, subject, create=create, written_at=written_at)
     unit.notes.extend(plan.notes)
     if plan.refused is not None:
         return plan.refused

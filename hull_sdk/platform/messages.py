@@ -103,7 +103,8 @@ class ParsedMessage:
         subject: Whom it is about.
         content: What it says.
         request_id: The sender's request id, if any.
-        written_at: Unix seconds at which its sender wrote it, by the sender's clock; ``None`` when it does not say.
+        timestamp: When its sender wrote it, by the sender's clock, as it came in.
+        issued_at: When its token was issued, as it came in.
     """
 
     type: str
@@ -111,7 +112,23 @@ class ParsedMessage:
     subject: Subject
     content: Traits | Track | Alias = field(repr=False)
     request_id: str | None = None
-    written_at: float | None = None
+    timestamp: Any = None
+    issued_at: Any = None
+
+    @property
+    def written_at(self) -> float | None:
+        """Unix seconds at which its sender wrote it, by the sender's clock; ``None`` when it does not say."""
+        moment = parse_time(self.timestamp)
+        if moment is not None:
+            return moment.timestamp()
+        issued_at = self.issued_at
+        if isinstance(issued_at, bool) or not isinstance(issued_at, (int, float)) or issued_at <= 0:
+            return None
+        return issued_at + _LAST_OF_SECOND_S
+
+
+#: Tokens are dated in whole seconds: the message was written at the end of that second at the latest.
+_LAST_OF_SECOND_S: Final = 0.999
 
 
 def message_id_of(message: Any) -> str | None:
@@ -166,23 +183,10 @@ def _parsed(
         message_id=message_id,
         subject=subject,
         content=content,
-        written_at=_written_at(message, claims),
         request_id=request_id if isinstance(request_id, str) else None,
+        timestamp=message.get("timestamp"),
+        issued_at=claims.get("iat"),
     )
-
-
-def _written_at(message: Mapping[str, Any], claims: Mapping[str, Any]) -> float | None:
-    moment = parse_time(message.get("timestamp"))
-    if moment is not None:
-        return moment.timestamp()
-    issued_at = claims.get("iat")
-    if isinstance(issued_at, bool) or not isinstance(issued_at, (int, float)) or issued_at <= 0:
-        return None
-    return issued_at + _LAST_OF_SECOND_S
-
-
-#: Tokens are dated in whole seconds: the message was written at the end of that second at the latest.
-_LAST_OF_SECOND_S: Final = 0.999
 
 
 def _read_subject(claims: Mapping[str, Any], body: Mapping[str, Any], settings: OrganizationSettings) -> Subject:

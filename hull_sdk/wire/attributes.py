@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from hull_sdk.core.clock import iso_millis, iso_seconds, parse_time
 from hull_sdk.errors import InvalidArgumentError
@@ -42,7 +43,8 @@ _PLAIN: Final = (str, int, float, list, type(None))
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
-class Operation(NamedTuple):
+@dataclass(slots=True)  # not frozen, which doubles what it takes: each attribute of each message makes one
+class Operation:
     """What a ``traits`` message asks of one attribute.
 
     Args:

@@ -35,8 +35,8 @@ MUTANTS: dict[str, tuple[str, str]] = {
         "if primary is None or primary.external_id != claimed:\n            return claimed",
     ),
     "a claimed e-mail replaces the one that is there": (
-        "if own is None:\n            return claimed",
-        "if own != claimed:\n            return claimed",
+        "if not handles:\n            return claimed",
+        "if claimed not in handles:\n            return claimed",
     ),
     "somebody is created although creating is off": (
         "if primary is None and not create:",
