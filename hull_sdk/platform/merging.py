@@ -14,7 +14,6 @@ from hull_sdk.platform.identity import Resolution
 from hull_sdk.platform.sessions import merged_sessions
 from hull_sdk.platform.store import HANDLES, Entity
 from hull_sdk.platform.unit import Unit
-from hull_sdk.wire.entities import EntityKind
 
 __all__ = ["absorb", "carry_out", "link"]
 
@@ -30,19 +29,23 @@ def carry_out(unit: Unit, resolution: Resolution) -> Entity:
         The entity as it is afterwards.
     """
     unit.notes.extend(resolution.notes)
-    kind = resolution.kind
-    entity = _create(unit, kind) if resolution.entity_id is None else unit.entity(kind, resolution.entity_id)
+    if resolution.entity_id is None:
+        return _create(unit, resolution)  # nobody merges into somebody new: whoever could would have been found
+    entity = unit.entity(resolution.kind, resolution.entity_id)
     for absorbed_id in resolution.merges:
         entity = absorb(unit, entity, absorbed_id)
     return _attach(unit, entity, resolution)
 
 
-def _create(unit: Unit, kind: EntityKind) -> Entity:
-    return unit.table(kind).put(
+def _create(unit: Unit, resolution: Resolution) -> Entity:
+    return unit.table(resolution.kind).put(
         Entity(
-            kind=kind,
+            kind=resolution.kind,
             id=unit.ids.object_id(),
             sequence=unit.store.next_sequence(),
+            external_id=resolution.external_id,
+            handle=resolution.handle,
+            anonymous_ids=() if resolution.anonymous_id is None else (resolution.anonymous_id,),
             attributes={"created_at": iso_seconds(unit.now)},
             updated_at=unit.now,
             indexed_at=unit.now,
