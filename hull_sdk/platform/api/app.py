@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from werkzeug.routing import Map, RequestRedirect, Rule
 from werkzeug.wrappers import Request, Response
 
-from hull_sdk.core.wsgi import WsgiApp
 from hull_sdk.platform.api.admin import admin_routes
 from hull_sdk.platform.api.apps import app_routes
 from hull_sdk.platform.api.controls import control_routes
@@ -84,15 +83,16 @@ class Api:
             PRESENT.reset(token)
         return response(environ, start_response)
 
-    def _response(self, request: Request) -> WsgiApp:
+    def _response(self, request: Request) -> Response:
         try:
             routes = self.rules.bind_to_environ(request.environ)
-            view, parameters = routes.match()
+            try:
+                view, parameters = routes.match()
+            except RequestRedirect as err:  # two slashes in a row
+                return err.get_response()  # the error itself is an answer too, but would hold the request
             if request.method == "OPTIONS":
                 return Response(headers={"Allow": ", ".join(sorted(routes.allowed_methods()))})
             response: Response = view(**parameters)
-        except RequestRedirect as err:  # two slashes in a row
-            return err
         except Exception as err:  # noqa: BLE001 - whatever it was, it has an answer
             return error_response(request, err)
         return response
