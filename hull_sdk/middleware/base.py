@@ -199,12 +199,13 @@ class Extension(Services):
         self.runtime.become(runtime)
         self.trust: HostPatterns = trust
         self.instrumentation: Instrumentation = instrumentation
-        # These hold on to background work, which must neither come from real threads nor outlive the test.
-        self.senders: SenderPool = SenderPool(self.runtime)
-        self.batches = Batches(self.runtime)
-        self.leases: Leases = Leases(self.runtime)
+        # These hold on to background work, which must neither come from real threads nor outlive the test: what is
+        # left of it stays with the doors of the test, and is not sent through the real ones.
+        self.senders: SenderPool = SenderPool(runtime)
+        self.batches = Batches(runtime)
+        self.leases: Leases = Leases(runtime)
         if isinstance(self.queue, MemoryQueue):
-            self.queue: Queue = MemoryQueue(self.runtime)
+            self.queue: Queue = MemoryQueue(runtime)
             self.work_on(self.run_job)
 
         def restore() -> None:

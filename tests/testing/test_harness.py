@@ -6,6 +6,7 @@ import pytest
 from flask import Flask, request
 
 from hull_sdk import Connector
+from hull_sdk.client.exits import exits
 from hull_sdk.errors import HullError, InvalidArgumentError
 from hull_sdk.handlers import action_handler, for_each, smart_notifier_handler
 from hull_sdk.platform import Platform
@@ -52,6 +53,22 @@ def make_crm(received):
         return {"ok": True}
 
     return crm
+
+
+def test_what_a_run_could_not_send_ends_with_it():
+    """Messages that the platform never took are not sent through the real network once the application has it back."""
+    app = Flask("writer")
+    app.register_blueprint(
+        action_handler(lambda ctx, _request: ctx.client.as_user(ANN).traits({"a": 1})), url_prefix="/w"
+    )
+    connector = Connector(host_secret="a secret of the host for tests", manifest={"name": "Writer"})
+    others = set(exits._senders)
+    with Harness(connector.setup_app(app)) as harness:
+        harness.platform.faults.add("error", target="firehose", status=503)
+        assert harness.request("/w").status == 503
+        (sender,) = [each for each in set(exits._senders) - others if "1 waiting" in repr(each)]
+    assert "1 waiting" in repr(sender)  # still there, and of no account to the end of the process
+    assert sender.waiting == 0
 
 
 def test_a_third_party_is_a_small_app_and_every_call_to_it_is_recorded():
