@@ -91,7 +91,7 @@ def printable(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if value - value == 0.0 else str(value)
-    if isinstance(value, (dict, Mapping)):
+    if isinstance(value, json.OBJECT):
         return {str(key): printable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [printable(item) for item in value]

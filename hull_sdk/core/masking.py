@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from hull_sdk.core.json import OBJECT
+
 __all__ = ["MASK", "is_secret_name", "mask", "mask_text", "mask_url"]
 
 #: What stands where a secret was.
@@ -39,7 +41,6 @@ _PAIR: Final = rf"""(?isx)
 _MAX_DEPTH: Final = 12
 
 _NUMBERS: Final = (bool, int, float)
-_MAPPINGS: Final = (dict, Mapping)  # the first is told at once
 _SEQUENCES: Final = (list, tuple, set, frozenset)
 
 
@@ -111,7 +112,7 @@ def mask(value: Any, depth: int = 0) -> Any:
         return value
     if depth >= _MAX_DEPTH:
         return MASK
-    if isinstance(value, _MAPPINGS):
+    if isinstance(value, OBJECT):
         return _masked_items(value, depth + 1)
     if isinstance(value, _SEQUENCES):
         return [mask(item, depth + 1) for item in value]
